@@ -1,0 +1,139 @@
+//! What the outside may ask of one doctor-day, and who asks.
+//! Must not know: tokens, HTTP, other days.
+
+use std::sync::Arc;
+
+use crate::appointment::{Appointment, PersonalText};
+use crate::day::DayVersion;
+use crate::definition::DayDefinition;
+use crate::id::{AppointmentId, PatientId, RequestId, SubjectId};
+use crate::time::UtcMillis;
+
+/// In which capacity somebody acts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Role {
+    /// For itself.
+    Patient,
+    /// For its own days.
+    Doctor,
+    /// For everyone.
+    Admin,
+    /// The engine itself: expiries, recoveries.
+    System,
+}
+
+/// Who acts, and under which request: kept in every record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Envelope {
+    /// The caller; for [`Role::System`] the nil UUID.
+    pub subject: SubjectId,
+    /// In which capacity.
+    pub role: Role,
+    /// The request that caused this, for the audit and the logs.
+    pub request: RequestId,
+}
+
+/// A digest of route, path ids and the parsed body with its defaults: the same fingerprint means the same request.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Fingerprint(pub [u8; 16]);
+
+/// An `Idempotency-Key` in the scope of its subject, bound to a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestKey {
+    /// Whose key. Keys of different subjects never meet.
+    pub subject: SubjectId,
+    /// 1 to 255 visible ASCII characters, opaque.
+    pub key: Box<str>,
+    /// What was asked under it.
+    pub fingerprint: Fingerprint,
+}
+
+/// The first answer to a request, to be repeated whatever has happened since.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// The appointment as it was then.
+    Appointment(Appointment),
+    /// The day as it was closed then: version and instant are all that can differ later (a closed day keeps its
+    /// definition).
+    Closed {
+        /// The version that the answer named.
+        version: DayVersion,
+        /// When it was answered.
+        at: UtcMillis,
+    },
+}
+
+/// One request to a doctor-day. `at` is the engine's time when it is decided, recorded in the event.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// Who asks.
+    pub envelope: Envelope,
+    /// The idempotency key, if one came with the request.
+    pub key: Option<RequestKey>,
+    /// What is asked.
+    pub action: Action,
+}
+
+/// What is asked of a doctor-day.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Create or replace the whole day. The definition has been validated ([`DayDefinition::validate`]).
+    Publish {
+        /// The new definition.
+        definition: Arc<DayDefinition>,
+        /// `If-Match`, if given.
+        precondition: Option<Precondition>,
+    },
+    /// Nothing more can be booked; what is booked stays.
+    Close {
+        /// Why, if said.
+        reason: Option<PersonalText>,
+    },
+    /// Take a place.
+    Book(Booking),
+    /// Turn a hold into a booking.
+    Confirm {
+        /// Which.
+        appointment: AppointmentId,
+    },
+    /// Give a place back.
+    Cancel {
+        /// Which.
+        appointment: AppointmentId,
+        /// Why, if said.
+        reason: Option<PersonalText>,
+    },
+    /// The patient did not come.
+    NoShow {
+        /// Which.
+        appointment: AppointmentId,
+    },
+    /// Record every hold whose time has come. Submitted by a timer, or by whoever meets a due hold.
+    Expire,
+}
+
+/// A wish for a place.
+#[derive(Clone, Debug)]
+pub struct Booking {
+    /// The id the appointment will have if it wins.
+    pub appointment: AppointmentId,
+    /// For whom.
+    pub patient: PatientId,
+    /// The slot; `None`: the earliest free one.
+    pub start: Option<UtcMillis>,
+    /// `None`: book at once. `Some`: hold for so many milliseconds, cut at the slot's start.
+    pub hold_millis: Option<i64>,
+    /// Audiences whose releases the caller may use, beyond those for everyone.
+    pub audiences: Arc<[Box<str>]>,
+}
+
+/// A condition on the day's version (`If-Match`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Precondition {
+    /// The day must exist.
+    Exists,
+    /// The day must be at this version.
+    Version(DayVersion),
+    /// A tag was given that no version of a day can have.
+    Never,
+}

@@ -1,0 +1,32 @@
+//! The rules of booking: a pure state machine of one doctor-day.
+//!
+//! The contract in one page: `decide(&day, &command, at)` says what a command leads to and changes nothing;
+//! `apply(&mut day, version, &event)` adopts what was decided and cannot fail. Time is an argument and is recorded in
+//! the event, so that a replay needs no clock. One command = one event = one record, with all its effects inside.
+//!
+//! Must not know: async, IO, the clock, randomness, HTTP, SQL, time-zone rules.
+
+mod apply;
+pub mod appointment;
+pub mod codec;
+pub mod command;
+pub mod day;
+pub mod decide;
+pub mod definition;
+pub mod event;
+pub mod id;
+pub mod rejection;
+pub mod snapshot;
+pub mod time;
+
+pub use appointment::{Appointment, PersonalText, Status};
+pub use codec::{DecodeError, decode_event, encode_event};
+pub use command::{Action, Answer, Booking, Command, Envelope, Fingerprint, Precondition, RequestKey, Role};
+pub use day::{Closure, DayVersion, DoctorDay, KEYS_PER_SUBJECT_MAX, RememberedKey};
+pub use decide::{Decision, Success};
+pub use definition::{DayDefinition, DefinitionError, Release, SlotDefinition};
+pub use event::{Change, Event, Fact};
+pub use id::{AppointmentId, DayKey, DoctorId, PatientId, RequestId, SHARD_COUNT, SubjectId};
+pub use rejection::Rejection;
+pub use snapshot::{DaySnapshot, DayState, SlotCounts};
+pub use time::{Date, UtcMillis};

@@ -1,0 +1,61 @@
+//! Why a doctor-day says no: typed, in the contract's order of refusals, without HTTP words.
+//! Must not know: status codes, JSON, who reads it.
+
+use crate::id::AppointmentId;
+use crate::time::UtcMillis;
+
+/// A refusal. The order of the variants is the order in which they are tested (contract section 3).
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Rejection {
+    /// The day was never published.
+    #[error("there is no such day")]
+    UnknownDay,
+    /// No appointment with that id on this day.
+    #[error("there is no such appointment")]
+    UnknownAppointment,
+    /// The key is remembered with another request.
+    #[error("this idempotency key was used for another request")]
+    KeyReused,
+    /// The caller has as many remembered successes on this day as are kept.
+    #[error("too many remembered keys of one subject on one day")]
+    TooManyKeys,
+    /// `If-Match` does not hold.
+    #[error("the day has changed")]
+    PreconditionFailed,
+    /// A hold that was to be confirmed has expired.
+    #[error("the hold has expired")]
+    HoldExpired,
+    /// The appointment's status, or the time, does not allow this.
+    #[error("the appointment cannot be changed in this way any more")]
+    NotChangeable,
+    /// The day is closed, or the slot has begun.
+    #[error("the day is closed")]
+    Closed,
+    /// Before the release that would admit this caller.
+    #[error("not released yet")]
+    NotReleased {
+        /// The next release that opens something for this caller.
+        release_at: UtcMillis,
+    },
+    /// The day has no slot with that start.
+    #[error("there is no such slot")]
+    UnknownSlot,
+    /// The given slot is full.
+    #[error("the slot is taken")]
+    SlotTaken,
+    /// No slot is free.
+    #[error("the day is sold out")]
+    SoldOut,
+    /// The patient has a live appointment already.
+    #[error("the patient already has an appointment")]
+    AlreadyBooked {
+        /// Which.
+        appointment: AppointmentId,
+    },
+    /// Removing, moving or shortening a slot with places taken, or a capacity below them.
+    #[error("a slot with places taken cannot be removed, moved or made smaller")]
+    SlotHasBookings {
+        /// The slot.
+        start: UtcMillis,
+    },
+}
