@@ -1,0 +1,129 @@
+//! The relational record behind the journal: appointments, history, days, doctors, as ports.
+//! Must not know: how decisions are made; SQL lives in the backends only.
+
+pub mod applier;
+pub mod overlay;
+pub mod registry;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use booking_core::{
+    Appointment, AppointmentId, DayKey, DayVersion, Event, PatientId, PersonalText, Role, Status, SubjectId, UtcMillis,
+};
+
+use crate::journal::ReadError;
+
+/// An appointment with the day it stands on.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PlacedAppointment {
+    /// The doctor-day.
+    pub day: DayKey,
+    /// The zone of the day's definition.
+    pub time_zone: Arc<str>,
+    /// The row.
+    pub appointment: Appointment,
+}
+
+/// One step in the life of an appointment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HistoryItem {
+    /// When.
+    pub at: UtcMillis,
+    /// By whom; the nil UUID for the engine itself.
+    pub actor: SubjectId,
+    /// In which capacity.
+    pub role: Role,
+    /// The status before; `None` at birth.
+    pub from: Option<Status>,
+    /// The status after.
+    pub to: Status,
+    /// Why, if said.
+    pub reason: Option<PersonalText>,
+    /// The appointment's version after this step.
+    pub version: u32,
+}
+
+/// One durable record, decoded, on its way into the ledger.
+#[derive(Clone, Debug)]
+pub struct AppliedRecord {
+    /// Which day.
+    pub day: DayKey,
+    /// Its place in the day's log.
+    pub version: DayVersion,
+    /// Its position in the journal.
+    pub position: u64,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Why a batch was not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The store is away: try again later.
+    #[error("the ledger did not answer: {0}")]
+    Unavailable(String),
+    /// Something in the batch cannot be applied: the applier looks for the day that causes it.
+    #[error("the ledger refused: {0}")]
+    Refused(String),
+}
+
+/// A filter and a page of appointments.
+#[derive(Clone, Debug)]
+pub struct AppointmentQuery {
+    /// Whose: a patient's, or a day's.
+    pub scope: AppointmentScope,
+    /// Only these statuses as told at `now`; empty: all.
+    pub statuses: Vec<Status>,
+    /// Only starts at or after this.
+    pub from: Option<UtcMillis>,
+    /// Only starts before this.
+    pub to: Option<UtcMillis>,
+    /// Only after this (start, id), exclusive: where the previous page ended.
+    pub after: Option<(UtcMillis, AppointmentId)>,
+    /// At most so many.
+    pub limit: usize,
+    /// The present: `Completed` follows from it.
+    pub now: UtcMillis,
+}
+
+/// Whose appointments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AppointmentScope {
+    /// Of one patient, on any day.
+    Patient(PatientId),
+    /// Of one doctor-day.
+    Day(DayKey),
+}
+
+/// The ledger, as the applier and the readers see it.
+#[async_trait]
+pub trait Ledger: Send + Sync + 'static {
+    /// Applies `records` (in the order of positions) and moves the cursor to `position`, all in one transaction. Idempotent by
+    /// (day, sequence): a record at or below the day's applied sequence changes nothing. Days that are parked are skipped.
+    async fn apply(&self, records: &[AppliedRecord], position: u64) -> Result<(), ApplyError>;
+
+    /// Marks `day` as parked from record `version` on, with the reason, in one transaction with nothing else.
+    async fn park(&self, day: DayKey, version: DayVersion, reason: &str) -> Result<(), ApplyError>;
+
+    /// The parked days.
+    async fn parked(&self) -> Result<Vec<DayKey>, ReadError>;
+
+    /// The sequence up to which `day` is applied; 0 if nothing is.
+    async fn applied_sequence(&self, day: DayKey) -> Result<u64, ReadError>;
+
+    /// The journal position up to which everything is applied (parked days aside).
+    async fn applied_position(&self) -> Result<u64, ReadError>;
+
+    /// One appointment.
+    async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError>;
+
+    /// The steps of one appointment, oldest first.
+    async fn history(&self, id: AppointmentId) -> Result<Vec<HistoryItem>, ReadError>;
+
+    /// Appointments by (start, id).
+    async fn appointments(&self, query: &AppointmentQuery) -> Result<Vec<PlacedAppointment>, ReadError>;
+
+    /// Flushes and releases the store.
+    async fn close(&self);
+}

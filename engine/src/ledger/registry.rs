@@ -1,0 +1,103 @@
+//! Doctors (later clinics, patients, templates): ordinary rows, written synchronously beside the ledger.
+//! Must not know: bookings.
+
+use async_trait::async_trait;
+use booking_core::{DoctorId, RequestKey, UtcMillis};
+use uuid::Uuid;
+
+use crate::journal::ReadError;
+
+/// A doctor as registered.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Doctor {
+    /// The id; a doctor's token has it as its subject.
+    pub id: DoctorId,
+    /// What a caller gives.
+    pub profile: DoctorProfile,
+    /// When it was registered.
+    pub created_at: UtcMillis,
+    /// When it changed last.
+    pub updated_at: UtcMillis,
+}
+
+/// What a caller says of a doctor. Validated by the gateway.
+#[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct DoctorProfile {
+    /// Full name.
+    pub name: String,
+    /// As given, in order.
+    pub specialties: Vec<String>,
+    /// IANA name.
+    pub time_zone: String,
+    /// Where visits take place.
+    pub location: Location,
+    /// Free text.
+    pub bio: Option<String>,
+    /// Language tags (BCP 47).
+    pub languages: Vec<String>,
+    /// The clinic, if any.
+    pub clinic: Option<Uuid>,
+}
+
+/// A place.
+#[derive(Clone, PartialEq, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Location {
+    /// Name of the practice.
+    pub name: String,
+    /// City, as searched for.
+    pub city: String,
+    /// Degrees north, -90 to 90.
+    pub latitude: f64,
+    /// Degrees east, -180 to 180.
+    pub longitude: f64,
+}
+
+/// Which doctors. Filters compare without regard to case and are combined.
+#[derive(Clone, Debug, Default)]
+pub struct DoctorQuery {
+    /// One of the doctor's specialties.
+    pub specialty: Option<String>,
+    /// The city.
+    pub city: Option<String>,
+    /// Only after this (name, id), exclusive: where the previous page ended. Ordered by name, then id.
+    pub after: Option<(String, DoctorId)>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// The outcome of a write under an idempotency key.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Written<T> {
+    /// Done now.
+    New(T),
+    /// Done before under the same key and request: the first answer.
+    Replayed(T),
+    /// The key is remembered with another request.
+    KeyReused,
+}
+
+/// Why a row was not written.
+#[derive(Debug, thiserror::Error)]
+#[error("the registry did not write: {0}")]
+pub struct WriteError(pub String);
+
+/// The store of ordinary rows.
+#[async_trait]
+pub trait Registry: Send + Sync + 'static {
+    /// Registers `doctor`, remembering `key` in the same transaction.
+    async fn create_doctor(&self, doctor: &Doctor, key: Option<&RequestKey>) -> Result<Written<Doctor>, WriteError>;
+
+    /// Replaces the profile; `None` if there is no such doctor.
+    async fn update_doctor(
+        &self,
+        id: DoctorId,
+        profile: &DoctorProfile,
+        at: UtcMillis,
+    ) -> Result<Option<Doctor>, WriteError>;
+
+    /// One doctor.
+    async fn doctor(&self, id: DoctorId) -> Result<Option<Doctor>, ReadError>;
+
+    /// A page of doctors.
+    async fn doctors(&self, query: &DoctorQuery) -> Result<Vec<Doctor>, ReadError>;
+}

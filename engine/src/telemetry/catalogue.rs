@@ -1,0 +1,128 @@
+//! Every metric of the product, declared once: name, kind, unit, help, labels, buckets.
+//! Must not know: who measures, who scrapes. No doctor, day or patient is ever a label.
+
+/// The kind of a metric.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Only rises; its name ends in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// A distribution over [`Metric::buckets`].
+    Histogram,
+}
+
+/// One metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Prometheus name, unit last (`_seconds`, `_bytes`, `_total`).
+    pub name: &'static str,
+    /// Kind.
+    pub kind: Kind,
+    /// What it means and, for an operator, what to do about it.
+    pub help: &'static str,
+    /// Each label with all the values it can have; series are exported as 0 in advance.
+    pub labels: &'static [(&'static str, &'static [&'static str])],
+    /// Upper bounds of a histogram's buckets, in the metric's unit; empty otherwise.
+    pub buckets: &'static [f64],
+}
+
+/// Latencies in seconds, dense from 50 µs to 1 s.
+pub const LATENCY_BUCKETS: &[f64] = &[
+    0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1,
+    0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
+];
+
+/// Sizes of batches and queues.
+pub const SIZE_BUCKETS: &[f64] =
+    &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0];
+
+macro_rules! catalogue {
+    ($($const:ident = $name:literal $kind:ident [$($label:literal : $values:expr),*] $buckets:expr, $help:literal;)*) => {
+        $(#[doc = $help] pub const $const: &str = $name;)*
+
+        /// Every metric, in the order in which a booking meets them.
+        pub const CATALOGUE: &[Metric] = &[
+            $(Metric { name: $name, kind: Kind::$kind, help: $help, labels: &[$(($label, $values)),*], buckets: $buckets },)*
+        ];
+    };
+}
+
+/// How a booking or hold ended: `won`, or the code of the refusal.
+pub const BOOKING_OUTCOMES: &[&str] = &[
+    "won",
+    "replayed",
+    "not_found",
+    "not_released",
+    "closed",
+    "slot_taken",
+    "sold_out",
+    "already_booked",
+    "key_reused",
+    "too_many_keys",
+    "overloaded",
+    "unavailable",
+    "internal",
+];
+const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "other"];
+const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "5xx"];
+const LIMIT_KINDS: &[&str] = &["subject", "address"];
+const JOURNAL_FAILURES: &[&str] = &["failed", "unknown", "poisoned", "conflict", "stale_epoch"];
+const SHED_REASONS: &[&str] = &["day_queue", "engine_queue", "ledger_lag", "stopping"];
+
+catalogue! {
+    HTTP_REQUESTS = "hotslot_http_requests_total" Counter ["method": METHODS, "status_class": STATUS_CLASSES] &[], "HTTP requests answered, by method and class of status.";
+    HTTP_DURATION = "hotslot_http_request_duration_seconds" Histogram ["method": METHODS] LATENCY_BUCKETS, "Time from the first byte of a request's head to its answer, as this process sees it.";
+    HTTP_IN_FLIGHT = "hotslot_http_requests_in_flight" Gauge [] &[], "HTTP requests being answered now.";
+    RATE_LIMITED = "hotslot_rate_limited_total" Counter ["limit": LIMIT_KINDS] &[], "Requests refused by a rate limit.";
+    RATE_LIMIT_KEYS = "hotslot_rate_limit_keys" Gauge ["limit": LIMIT_KINDS] &[], "Keys that the rate limiter remembers; bounded.";
+    BOOKINGS = "hotslot_bookings_total" Counter ["outcome": BOOKING_OUTCOMES] &[], "Bookings and holds answered, by outcome.";
+    EARLY_REFUSALS = "hotslot_early_refusals_total" Counter [] &[], "Refusals given from the published snapshot, without waking the day's actor.";
+    SHED = "hotslot_shed_total" Counter ["reason": SHED_REASONS] &[], "Bookings refused with 503 on purpose, by reason. Cancels are never shed.";
+    ADMITTED = "hotslot_admitted_commands" Gauge [] &[], "Commands admitted to a day and not yet answered; bounded.";
+    DAYS_AWAKE = "hotslot_days_awake" Gauge [] &[], "Doctor-days with an actor in memory; bounded.";
+    DAYS_ASLEEP = "hotslot_days_asleep" Gauge [] &[], "Doctor-days kept as packed bytes; bounded.";
+    DAYS_ASLEEP_BYTES = "hotslot_days_asleep_bytes" Gauge [] &[], "Memory of the packed days.";
+    DAYS_PARKED = "hotslot_days_parked" Gauge [] &[], "Doctor-days that panic again and again and are refused; look at the log and restart.";
+    ACTIVATIONS = "hotslot_day_activations_total" Counter [] &[], "Doctor-days brought into memory.";
+    ACTIVATION_DURATION = "hotslot_day_activation_duration_seconds" Histogram [] LATENCY_BUCKETS, "Time to bring a doctor-day into memory.";
+    REPLAYS = "hotslot_day_replays_total" Counter [] &[], "Times that a day dropped its state and read it again after a failed append or a panic.";
+    PANICS = "hotslot_day_panics_total" Counter [] &[], "Panics caught in a day's actor; each is a defect.";
+    TURN_COMMANDS = "hotslot_day_turn_commands" Histogram [] SIZE_BUCKETS, "Commands that a day's actor takes in one turn.";
+    EXPIRIES = "hotslot_holds_expired_total" Counter [] &[], "Holds recorded as expired.";
+    STAGE_DURATION = "hotslot_booking_stage_duration_seconds" Histogram ["stage": &["queue", "append", "total"]] LATENCY_BUCKETS, "Time of a booking in each stage: waiting for its day, until durable, and in all.";
+    COMMIT_RECORDS = "hotslot_journal_commit_records" Histogram [] SIZE_BUCKETS, "Records made durable by one group commit.";
+    COMMIT_DURATION = "hotslot_journal_commit_duration_seconds" Histogram [] LATENCY_BUCKETS, "Time of one group commit.";
+    COMMIT_QUEUE = "hotslot_journal_queue_records" Gauge [] &[], "Records waiting for the next group commit; bounded by admission.";
+    JOURNAL_FAILURE = "hotslot_journal_failures_total" Counter ["kind": JOURNAL_FAILURES] &[], "Appends that were not acknowledged, by kind.";
+    JOURNAL_POSITION = "hotslot_journal_position" Gauge [] &[], "Position of the last durable record.";
+    LEDGER_LAG = "hotslot_ledger_lag_records" Gauge [] &[], "Durable records that the ledger does not have yet; past its bound bookings are shed.";
+    LEDGER_BATCH = "hotslot_ledger_batch_records" Histogram [] SIZE_BUCKETS, "Records applied to the ledger in one transaction.";
+    LEDGER_DURATION = "hotslot_ledger_apply_duration_seconds" Histogram [] LATENCY_BUCKETS, "Time of one ledger transaction.";
+    LEDGER_RETRIES = "hotslot_ledger_retries_total" Counter [] &[], "Ledger transactions that failed and are tried again.";
+    LEDGER_PARKED = "hotslot_ledger_parked_days" Gauge [] &[], "Days whose records the ledger refuses: page at once; the other days go on.";
+    OVERLAY_ENTRIES = "hotslot_overlay_entries" Gauge [] &[], "Durable changes kept in memory until the ledger has them.";
+    CONSERVATION_SAMPLES = "hotslot_conservation_samples_total" Counter [] &[], "Slots whose counts were checked to add up to the capacity.";
+    CONSERVATION_VIOLATIONS = "hotslot_conservation_violations_total" Counter [] &[], "Slots whose counts did not add up: page at once.";
+    CLOCK_STEADY = "hotslot_clock_steady" Gauge [] &[], "1 while the engine's clock agrees with the wall clock within a second.";
+    BUILD_INFO = "hotslot_build_info" Gauge [] &[], "Always 1.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_say_their_kind() {
+        let mut seen = std::collections::HashSet::new();
+        for metric in CATALOGUE {
+            assert!(seen.insert(metric.name), "{} is declared twice", metric.name);
+            assert!(metric.name.starts_with("hotslot_"), "{}", metric.name);
+            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
+            assert_eq!(metric.buckets.is_empty(), metric.kind != Kind::Histogram, "{}", metric.name);
+            for (label, _) in metric.labels {
+                assert!(!["doctor", "day", "patient", "date"].contains(label), "{} has label {label}", metric.name);
+            }
+        }
+    }
+}
