@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use booking_core::{
-    Appointment, AppointmentId, DayKey, DayVersion, Event, PatientId, PersonalText, Role, Status, SubjectId, UtcMillis,
+    Appointment, AppointmentId, Change, DayKey, DayVersion, Event, PatientId, PersonalText, Role, Status, SubjectId, UtcMillis,
 };
 
 use crate::journal::ReadError;
+use uuid::Uuid;
 
 /// An appointment with the day it stands on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,6 +43,22 @@ pub struct HistoryItem {
     pub reason: Option<PersonalText>,
     /// The appointment's version after this step.
     pub version: u32,
+}
+
+impl HistoryItem {
+    /// The step that `change` of `event` is. An expiry is the engine's own, whoever's command met it.
+    pub fn of(event: &Event, change: &Change) -> Self {
+        let expired = change.row.status == Status::Expired;
+        Self {
+            at: event.at,
+            actor: if expired { SubjectId(Uuid::nil()) } else { event.envelope.subject },
+            role: if expired { Role::System } else { event.envelope.role },
+            from: change.from,
+            to: change.row.status,
+            reason: change.row.cancellation_reason.clone(),
+            version: change.row.version,
+        }
+    }
 }
 
 /// One durable record, decoded, on its way into the ledger.
