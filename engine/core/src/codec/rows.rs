@@ -127,8 +127,8 @@ pub(super) fn write_definition(writer: &mut Writer, definition: &DayDefinition) 
     writer.number(definition.slots.len() as u64);
     let (mut previous_end, mut previous_offset) = (first, 0);
     for slot in &definition.slots {
-        writer.instant(slot.start, previous_end);
-        writer.instant(slot.end, slot.start);
+        write_seconds(writer, slot.start, previous_end);
+        write_seconds(writer, slot.end, slot.start);
         writer.number(u64::from(slot.capacity));
         writer.signed(i64::from(slot.utc_offset_seconds) - previous_offset);
         (previous_end, previous_offset) = (slot.end, i64::from(slot.utc_offset_seconds));
@@ -150,8 +150,8 @@ pub(super) fn read_definition(reader: &mut Reader<'_>) -> Result<DayDefinition, 
     let mut slots = Vec::with_capacity(count);
     let (mut previous_end, mut previous_offset) = (first, 0_i64);
     for _ in 0..count {
-        let start = reader.instant(previous_end, "slot start")?;
-        let end = reader.instant(start, "slot end")?;
+        let start = read_seconds(reader, previous_end, "slot start")?;
+        let end = read_seconds(reader, start, "slot end")?;
         let capacity = reader.number_u32("capacity")?;
         let offset = previous_offset.checked_add(reader.signed("offset")?);
         let offset = offset.and_then(|offset| i32::try_from(offset).ok()).ok_or_else(|| reader.invalid("offset"))?;
@@ -164,6 +164,16 @@ pub(super) fn read_definition(reader: &mut Reader<'_>) -> Result<DayDefinition, 
         releases.push(read_release(reader, first)?);
     }
     DayDefinition::validate(time_zone, time_zone_database, slots, releases).map_err(|_| reader.invalid("definition"))
+}
+
+/// The bounds of slots are whole seconds, and so are their distances.
+fn write_seconds(writer: &mut Writer, value: UtcMillis, base: UtcMillis) {
+    writer.signed(value.millis_since(base) / 1000);
+}
+
+fn read_seconds(reader: &mut Reader<'_>, base: UtcMillis, what: &'static str) -> Result<UtcMillis, DecodeError> {
+    let millis = reader.signed(what)?.checked_mul(1000).and_then(|millis| base.0.checked_add(millis));
+    millis.map(UtcMillis).ok_or_else(|| reader.invalid(what))
 }
 
 fn read_release(reader: &mut Reader<'_>, first: UtcMillis) -> Result<Release, DecodeError> {
