@@ -23,7 +23,7 @@ impl DoctorDay {
     /// This state as bytes: the form of a sleeping day and of a journal snapshot. Deterministic: equal states give
     /// equal bytes.
     pub fn pack(&self) -> Vec<u8> {
-        let mut rows: Vec<&Appointment> = self.appointments.values().collect();
+        let mut rows: Vec<&Appointment> = self.appointments.rows().iter().collect();
         rows.sort_unstable_by_key(|row| row.id);
         let mut writer = Writer { bytes: Vec::with_capacity(256 + 128 * rows.len()) };
         writer.byte(DAY_VERSION);
@@ -131,7 +131,7 @@ impl DoctorDay {
         let count = reader.count(KEY_BYTES_MIN, "number of keys")?;
         let mut previous = None;
         for _ in 0..count {
-            let row_at = |position: usize| self.appointments.get(ids.get(position)?);
+            let row_at = |position: usize| self.appointments.get(*ids.get(position)?);
             let (subject, remembered) = read_key(reader, previous, row_at, context)?;
             let keys = self.remembered.entry(subject).or_insert_with(|| Vec::with_capacity(1));
             if keys.len() >= KEYS_PER_SUBJECT_MAX || keys.iter().any(|known| known.key == remembered.key) {
