@@ -49,7 +49,7 @@ impl DoctorDay {
 
     /// From the row as it was, if it was there, to `row`: the same steps for every kind of change.
     pub(crate) fn adopt_row(&mut self, row: &Appointment) {
-        if let Some(before) = self.appointments.insert(row.id, row.clone()) {
+        if let Some(before) = self.appointments.insert(row.clone()) {
             self.leave(&before);
         }
         self.enter(row);

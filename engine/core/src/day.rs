@@ -12,6 +12,7 @@ use crate::id::{AppointmentId, SubjectId};
 use crate::layout::Layout;
 use crate::patients::PatientIndex;
 use crate::places::Places;
+use crate::register::Register;
 use crate::time::UtcMillis;
 
 /// Most remembered successes of one subject on one day (contract section 3).
@@ -58,7 +59,7 @@ pub struct DoctorDay {
     /// Follows from the definition.
     pub(crate) layout: Arc<Layout>,
     pub(crate) closure: Option<Closure>,
-    pub(crate) appointments: IdMap<AppointmentId, Appointment>,
+    pub(crate) appointments: Register,
     /// What the appointments take. Follows from them, as do the next two.
     pub(crate) places: Places,
     /// The appointments of a patient whose stored status is live.
@@ -100,12 +101,12 @@ impl DoctorDay {
 
     /// The appointment with this id, in whatever status.
     pub fn appointment(&self, id: AppointmentId) -> Option<&Appointment> {
-        self.appointments.get(&id)
+        self.appointments.get(id)
     }
 
     /// All appointments, in no particular order.
     pub fn appointments(&self) -> impl Iterator<Item = &Appointment> {
-        self.appointments.values()
+        self.appointments.rows().iter()
     }
 
     /// All remembered keys with their subjects, in no particular order.

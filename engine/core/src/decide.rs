@@ -88,7 +88,7 @@ impl DoctorDay {
     /// The expiry of every hold that is due at `at`, in order of expiry, then id.
     fn due_at(&self, at: UtcMillis) -> Vec<Change> {
         let due = self.holds.iter().take_while(|(expiry, _)| *expiry <= at);
-        due.filter_map(|(_, id)| self.appointments.get(id)).map(|row| moment::expiry_of(row, at)).collect()
+        due.filter_map(|(_, id)| self.appointments.get(*id)).map(|row| moment::expiry_of(row, at)).collect()
     }
 
     /// The key under which a success is remembered: publishing takes none, and nobody asks for an expiry under one.
@@ -165,7 +165,10 @@ impl DoctorDay {
         let version = if fact.is_some() { self.next_version() } else { self.version };
         let mut event = fact.map(|fact| event(command, at, fact, due));
         if let Some(event) = &mut event {
-            event.changes.extend(effect.change());
+            if let Some(change) = effect.change() {
+                event.changes.reserve_exact(1);
+                event.changes.push(change);
+            }
             event.remembered = key.and_then(|key| Some((key.clone(), effect.answer(version, at)?)));
         }
         Decision { event, outcome: Ok(effect.success(version, holds)) }

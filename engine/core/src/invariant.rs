@@ -27,7 +27,7 @@ pub fn check(day: &DoctorDay, now: UtcMillis) -> Result<(), String> {
             stock(day, definition)?;
             conservation(day, definition, now)
         }
-        None => ensure(day.appointments.is_empty(), || "an unpublished day has appointments".into()),
+        None => ensure(day.appointments.rows().is_empty(), || "an unpublished day has appointments".into()),
     }
 }
 
@@ -38,8 +38,9 @@ fn ensure(holds: bool, words: impl FnOnce() -> String) -> Result<(), String> {
 /// Every appointment is sound in itself, and no two have one place.
 fn rows(day: &DoctorDay) -> Result<(), String> {
     let mut places = HashSet::new();
-    for (id, row) in &day.appointments {
-        ensure(row.id == *id, || format!("appointment {id} is kept as {}", row.id))?;
+    for row in day.appointments.rows() {
+        let id = row.id;
+        ensure(day.appointments.get(id) == Some(row), || format!("appointment {id} is kept twice or not found"))?;
         ensure(row.status != Status::Completed, || format!("{id} is stored as completed"))?;
         let ends = row.hold_expires_at.is_some();
         ensure(ends == matches!(row.status, Status::Held | Status::Expired), || format!("{id}: hold end of {row:?}"))?;
@@ -52,13 +53,13 @@ fn rows(day: &DoctorDay) -> Result<(), String> {
 }
 
 fn holds(day: &DoctorDay) -> Result<(), String> {
-    let held = day.appointments.values().filter(|row| row.status == Status::Held);
+    let held = day.appointments.rows().iter().filter(|row| row.status == Status::Held);
     let expected: BTreeSet<_> = held.filter_map(|row| Some((row.hold_expires_at?, row.id))).collect();
     ensure(expected == day.holds, || format!("holds are {:?}, should be {expected:?}", day.holds))
 }
 
 fn patients(day: &DoctorDay) -> Result<(), String> {
-    let live: Vec<&Appointment> = day.appointments.values().filter(|row| row.status.is_live()).collect();
+    let live: Vec<&Appointment> = day.appointments.rows().iter().filter(|row| row.status.is_live()).collect();
     ensure(live.len() == day.patients.len(), || "the patients' index has another size".into())?;
     let found = |row: &&&Appointment| day.patients.of(row.patient).any(|id| id == row.id);
     ensure(live.iter().all(|row| found(&row)), || "the patients' index misses an appointment".into())
@@ -76,7 +77,7 @@ fn keys(day: &DoctorDay) -> Result<(), String> {
 /// The counts by slot and class are those of the rows, and the hints are exact.
 fn stock(day: &DoctorDay, definition: &DayDefinition) -> Result<(), String> {
     let mut taken: HashMap<usize, Vec<(u32, Taking)>> = HashMap::new();
-    for row in day.appointments.values() {
+    for row in day.appointments.rows().iter() {
         let Some(taking) = taking(row.status) else { continue };
         let slot = definition.slot_at(row.start).ok_or_else(|| format!("{} lies in no slot", row.id))?;
         ensure(definition.slots[slot].end == row.end, || format!("{} ends with no slot", row.id))?;

@@ -21,6 +21,7 @@ pub mod invariant;
 mod layout;
 mod patients;
 mod places;
+mod register;
 pub mod rejection;
 pub mod snapshot;
 pub mod time;

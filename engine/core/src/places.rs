@@ -131,6 +131,11 @@ impl Places {
         self.earliest[class] = offset.map_or(self.slots.len(), |offset| from + offset);
     }
 
+    /// Whether there is such a place, and nobody has it.
+    pub(crate) fn is_free(&self, slot: usize, place: u32) -> bool {
+        self.slots.get(slot).is_some_and(|slot| slot.class_of(place).is_some() && !slot.is_taken(place))
+    }
+
     /// Takes a place. `false`, and nothing happens, if there is no such place or it is taken.
     pub(crate) fn take(&mut self, slot: usize, place: u32, taking: Taking) -> bool {
         let Some(shared) = self.slots.get_mut(slot) else { return false };

@@ -43,7 +43,7 @@ impl Moment<'_> {
 
     /// The earliest appointment of the patient whose visit is still to come.
     fn live_appointment_of(&self, patient: PatientId) -> Option<AppointmentId> {
-        let rows = self.day.patients.of(patient).filter_map(|id| self.day.appointments.get(&id));
+        let rows = self.day.patients.of(patient).filter_map(|id| self.day.appointments.get(id));
         let live = rows.filter(|row| row.is_live_at(self.at));
         live.min_by_key(|row| (row.start, row.id)).map(|row| row.id)
     }

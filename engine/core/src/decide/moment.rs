@@ -56,7 +56,7 @@ impl<'day> Moment<'day> {
 
     /// An appointment, whose hold has expired if it is due.
     pub(super) fn row(&self, id: AppointmentId) -> Result<Cow<'day, Appointment>, Rejection> {
-        let row = self.day.appointments.get(&id).ok_or(Rejection::UnknownAppointment)?;
+        let row = self.day.appointments.get(id).ok_or(Rejection::UnknownAppointment)?;
         Ok(if row.is_due(self.at) { Cow::Owned(changed(row, Status::Expired, self.at)) } else { Cow::Borrowed(row) })
     }
 }
