@@ -75,7 +75,7 @@ impl DoctorDay {
     /// they had expired before, and its event, whatever the outcome, begins with them.
     pub fn decide(&self, command: &Command, at: UtcMillis) -> Decision {
         let due = self.due_at(at);
-        let key = self.key_of(command);
+        let key = key_of(command);
         match self.effect_of(command, key, at, &due) {
             Ok(effect) => self.conclude(command, key, at, due, effect),
             Err(rejection) => {
@@ -89,14 +89,6 @@ impl DoctorDay {
     fn due_at(&self, at: UtcMillis) -> Vec<Change> {
         let due = self.holds.iter().take_while(|(expiry, _)| *expiry <= at);
         due.filter_map(|(_, id)| self.appointments.get(*id)).map(|row| moment::expiry_of(row, at)).collect()
-    }
-
-    /// The key under which a success is remembered: publishing takes none, and nobody asks for an expiry under one.
-    fn key_of<'command>(&self, command: &'command Command) -> Option<&'command RequestKey> {
-        match command.action {
-            Action::Publish { .. } | Action::Expire => None,
-            _ => command.key.as_ref(),
-        }
     }
 
     fn effect_of(
@@ -172,6 +164,14 @@ impl DoctorDay {
             event.remembered = key.and_then(|key| Some((key.clone(), effect.answer(version, at)?)));
         }
         Decision { event, outcome: Ok(effect.success(version, holds)) }
+    }
+}
+
+/// The key under which a success is remembered: publishing takes none, and nobody asks for an expiry under one.
+fn key_of(command: &Command) -> Option<&RequestKey> {
+    match command.action {
+        Action::Publish { .. } | Action::Expire => None,
+        _ => command.key.as_ref(),
     }
 }
 

@@ -7,5 +7,6 @@ mod language;
 mod model;
 mod properties;
 mod random;
+mod scale;
 mod scenarios;
 mod statuses;
