@@ -121,11 +121,8 @@ impl Directory {
 
     /// Asks days to sleep that were idle for `idle_millis`, and the longest idle ones beyond `awake_max`. Called by maintenance.
     pub fn sweep(&self, now: UtcMillis, idle_millis: i64, awake_max: usize) {
-        let mut candidates: Vec<(UtcMillis, Arc<DayEntry>)> = self
-            .awake
-            .iter()
-            .map(|found| (found.value().last_used(), Arc::clone(found.value())))
-            .collect();
+        let mut candidates: Vec<(UtcMillis, Arc<DayEntry>)> =
+            self.awake.iter().map(|found| (found.value().last_used(), Arc::clone(found.value()))).collect();
         let surplus = candidates.len().saturating_sub(awake_max);
         if surplus > 0 {
             candidates.sort_unstable_by_key(|(used, _)| *used);
@@ -183,9 +180,9 @@ impl Retire for Directory {
         if let Some(asleep) = asleep {
             self.remember_asleep(day, asleep);
         }
-        let removed = self
-            .awake
-            .remove_if(&day, |_, found| Arc::ptr_eq(found, entry) && entry.in_flight().is_empty() && entry.intake().close_if_empty());
+        let removed = self.awake.remove_if(&day, |_, found| {
+            Arc::ptr_eq(found, entry) && entry.in_flight().is_empty() && entry.intake().close_if_empty()
+        });
         if removed.is_none() && keeps {
             self.forget_asleep(day, None);
         }

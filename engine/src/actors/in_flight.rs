@@ -59,10 +59,7 @@ impl InFlightKeys {
             Some(flight) => flight.attach(key.fingerprint),
             None => {
                 self.count.fetch_add(1, Ordering::SeqCst);
-                keys.insert(
-                    (key.subject, key.key.clone()),
-                    Flight { fingerprint: key.fingerprint, twins: Vec::new() },
-                );
+                keys.insert((key.subject, key.key.clone()), Flight { fingerprint: key.fingerprint, twins: Vec::new() });
                 Attached::Free
             }
         }

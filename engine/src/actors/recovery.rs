@@ -80,8 +80,9 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
 /// The state, and the overlay's entries of the tail.
 fn rebuild(entry: &DayEntry, loaded: &LoadedDay) -> Result<(DoctorDay, Vec<OverlayEntry>), String> {
     let mut state = match &loaded.snapshot {
-        Some(snapshot) => DoctorDay::unpack(&snapshot.bytes)
-            .map_err(|error| format!("snapshot of day {} after record {}: {error}", entry.day(), snapshot.head.version.sequence))?,
+        Some(snapshot) => DoctorDay::unpack(&snapshot.bytes).map_err(|error| {
+            format!("snapshot of day {} after record {}: {error}", entry.day(), snapshot.head.version.sequence)
+        })?,
         None => DoctorDay::default(),
     };
     let mut overlay = Vec::new();

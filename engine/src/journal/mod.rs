@@ -5,6 +5,8 @@
 //! one. Records of one day form a chain: each record's hash covers its predecessor's hash, its version and its body.
 
 pub mod chain;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
 
 use std::sync::Arc;
 

@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use booking_core::{
-    Appointment, AppointmentId, Change, DayKey, DayVersion, Event, PatientId, PersonalText, Role, Status, SubjectId, UtcMillis,
+    Appointment, AppointmentId, Change, DayKey, DayVersion, Event, PatientId, PersonalText, Role, Status, SubjectId,
+    UtcMillis,
 };
 
 use crate::journal::ReadError;

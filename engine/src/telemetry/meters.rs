@@ -77,7 +77,10 @@ impl EngineMeters {
             activation: histogram!(names::ACTIVATION_DURATION),
             queue: histogram!(names::STAGE_DURATION, "stage" => "queue"),
             total: histogram!(names::STAGE_DURATION, "stage" => "total"),
-            outcomes: names::BOOKING_OUTCOMES.iter().map(|outcome| counter!(names::BOOKINGS, "outcome" => *outcome)).collect(),
+            outcomes: names::BOOKING_OUTCOMES
+                .iter()
+                .map(|outcome| counter!(names::BOOKINGS, "outcome" => *outcome))
+                .collect(),
             shed: names::SHED_REASONS.iter().map(|reason| counter!(names::SHED, "reason" => *reason)).collect(),
         }
     }
