@@ -2,30 +2,26 @@
 //! Must not know: HTTP, settings files.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use booking_core::UtcMillis;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::actors::admission::Admission;
 use crate::actors::day::DayPorts;
-use crate::actors::deadlines::Deadlines;
-use crate::actors::directory::Directory;
 use crate::actors::runtime::ActorThreads;
-use crate::actors::snapshots::SnapshotQueue;
+use crate::assembly::Assembly;
 use crate::clock::{Clock, SystemClock};
 use crate::committer::Committer;
 use crate::config::{EngineConfig, StartError};
-use crate::handle::{EngineHandle, Parts};
+use crate::handle::EngineHandle;
 use crate::ids::SystemIds;
 use crate::journal::Journal;
 use crate::journal::sqlite::SqliteJournal;
 use crate::ledger::Ledger;
 use crate::ledger::applier::Applier;
 use crate::ledger::overlay::Overlay;
-use crate::ledger::reader::Reader;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::limits::{DRAIN_MILLIS, MAINTENANCE_INTERVAL_MILLIS, OPEN_WORK_BATCH_MAX, OPEN_WORK_HORIZON_MILLIS};
 use crate::spawn::TokioSpawn;
@@ -66,39 +62,23 @@ impl Engine {
         let threads = ActorThreads::start(config.actor_threads.max(1))
             .map_err(|error| StartError::Store(format!("cannot start the actors' threads: {error}")))?;
         let threads = Arc::new(threads);
-        let directory =
-            Arc::new(Directory::new(Arc::clone(&threads) as _, config.sleeping_bytes_max, Arc::clone(&meters)));
-        let ports = Arc::new(DayPorts {
-            clock: Arc::clone(&clock),
-            journal: Arc::clone(&journal) as Arc<dyn Journal>,
+        let assembled = Assembly {
+            clock,
+            ids: Arc::new(SystemIds),
+            journal: Arc::clone(&journal) as _,
+            ledger: Arc::clone(&ledger) as _,
+            registry: Arc::clone(&ledger) as _,
+            overlay,
+            applier,
             committer: committer.clone(),
-            overlay: Arc::clone(&overlay),
-            applier: applier.clone(),
+            starter: Arc::clone(&threads) as _,
             spawn: Arc::new(TokioSpawn(tokio::runtime::Handle::current())),
-            deadlines: Arc::new(Deadlines::default()),
-            snapshots: Arc::new(SnapshotQueue::default()),
-            metrics: Arc::clone(&meters),
-            retire: Arc::clone(&directory) as _,
+            meters,
             #[cfg(feature = "testing")]
-            faults: Arc::new(crate::testing::Faults::from_environment()),
-        });
-        directory.connect(Arc::clone(&ports));
-        let handle = EngineHandle {
-            parts: Arc::new(Parts {
-                clock,
-                ids: Arc::new(SystemIds),
-                registry: Arc::clone(&ledger) as _,
-                journal: Arc::clone(&journal) as _,
-                reader: Reader::new(Arc::clone(&ledger) as Arc<dyn Ledger>, overlay),
-                applier,
-                directory,
-                admission: Arc::new(Admission::default()),
-                meters,
-                ledger_lag_max: config.ledger_lag_max,
-                poisoned: AtomicBool::new(false),
-                stopping: AtomicBool::new(false),
-            }),
-        };
+            faults: crate::testing::Faults::from_environment(),
+        }
+        .assemble(&config);
+        let (handle, ports) = assembled;
         let (stop, stopped) = watch::channel(false);
         let tasks = vec![
             tokio::spawn(run_deadlines(handle.clone(), Arc::clone(&ports), stopped.clone())),
@@ -180,7 +160,7 @@ async fn run_maintenance(
         parts.meters.clock_steady.set(if parts.clock.is_steady() { 1.0 } else { 0.0 });
         parts.meters.admitted.set(parts.admission.admitted() as f64);
         let now = parts.clock.now();
-        parts.directory.sweep(now, config.idle_millis, config.awake_days_max);
+        handle.sweep(now, config.idle_millis, config.awake_days_max);
         arm_open_work(&ports, now).await;
         save_snapshots(&ports).await;
         tokio::select! {

@@ -184,6 +184,16 @@ impl EngineHandle {
         self.submit(day, Command::expire(), Lane::Protected).await.map(|_| ())
     }
 
+    /// Number of days in memory with an actor.
+    pub fn days_awake(&self) -> usize {
+        self.parts.directory.awake()
+    }
+
+    /// Asks days to sleep that were idle for `idle_millis` at `now`, and the longest idle ones beyond `awake_max`.
+    pub fn sweep(&self, now: UtcMillis, idle_millis: i64, awake_max: usize) {
+        self.parts.directory.sweep(now, idle_millis, awake_max);
+    }
+
     /// Whether bookings can be taken.
     pub fn readiness(&self) -> Readiness {
         let parts = &self.parts;

@@ -4,6 +4,7 @@
 //! Must not know: HTTP, the JSON of the API, tokens.
 
 pub mod actors;
+pub mod assembly;
 pub mod clock;
 pub mod committer;
 pub mod config;

@@ -18,7 +18,6 @@ use crate::clock::Clock;
 use crate::committer::{CommitFailure, CommitListener, Committer, Submission};
 use crate::error::EngineError;
 use crate::journal::{DayAppend, Head, Journal, NewRecord, StoredSnapshot, chain};
-use crate::ledger::applier::Applier;
 use crate::ledger::overlay::Overlay;
 use crate::limits::{SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX, UNDURABLE_RECORDS_MAX};
 use crate::spawn::Spawn;
@@ -34,8 +33,8 @@ pub struct DayPorts {
     pub committer: Committer,
     /// Own writes.
     pub overlay: Arc<Overlay>,
-    /// The ledger's follower.
-    pub applier: Applier,
+    /// Told the position of records that are durable and published: the ledger may follow. Never blocks.
+    pub on_durable: Box<dyn Fn(u64) + Send + Sync>,
     /// Background work.
     pub spawn: Arc<dyn Spawn>,
     /// Timers of holds.

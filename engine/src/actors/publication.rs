@@ -29,7 +29,7 @@ pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: 
     }
     publish_picture(ports, entry, durable, time_zone, UtcMillis(i64::MIN));
     if let Some((_, position)) = events.last() {
-        ports.applier.advanced(*position);
+        (ports.on_durable)(*position);
     }
 }
 

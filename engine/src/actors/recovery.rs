@@ -73,7 +73,7 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
     wake_up(actor, state, loaded.head, snapshot_sequence);
     settle_gate(actor, &loaded.tail);
     if let Some(last) = loaded.tail.last() {
-        actor.ports.applier.advanced(last.position);
+        (actor.ports.on_durable)(last.position);
     }
 }
 

@@ -1,5 +1,5 @@
-//! Test-only faults of the engine, compiled in with the feature `testing` alone.
-//! Must not know: production code paths do not depend on anything here.
+//! Faults that tests plant in the engine.
+//! Must not know: who plants them; production code paths do not depend on anything here.
 
 use booking_core::{Action, Command};
 
