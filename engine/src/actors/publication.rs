@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 
-use booking_core::{DayKey, DoctorDay, Event, Fact, RememberedKey, SubjectId, UtcMillis};
+use booking_core::{DoctorDay, Event, Fact, RememberedKey, SubjectId, UtcMillis};
 
 use super::day::DayPorts;
 use super::entry::{DayEntry, Published};
 use crate::ledger::overlay::OverlayEntry;
-use crate::ledger::{HistoryItem, PlacedAppointment};
 
 /// Publishes `durable`, which has just had `events` (with their positions) applied. After this returns, answers may leave.
 pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: &[(Arc<Event>, u64)]) {
@@ -17,7 +16,7 @@ pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: 
     let mut overlay = Vec::new();
     let mut keys = Vec::new();
     for (event, position) in events {
-        overlay.extend(overlay_entries(entry.day(), &time_zone, event, *position));
+        overlay.extend(OverlayEntry::of_event(entry.day(), &time_zone, event, *position));
         keys.extend(won_key(durable, event));
         count_expiries(ports, event);
     }
@@ -65,20 +64,6 @@ fn zone_of(entry: &DayEntry, durable: &DoctorDay, events: &[(Arc<Event>, u64)]) 
         Published::Present { time_zone, .. } if !amended => Arc::clone(time_zone),
         _ => durable.definition().map_or_else(|| Arc::from(""), |definition| Arc::from(&*definition.time_zone)),
     }
-}
-
-/// The overlay's entries of one durable event.
-pub fn overlay_entries<'a>(
-    day: DayKey,
-    time_zone: &'a Arc<str>,
-    event: &'a Event,
-    position: u64,
-) -> impl Iterator<Item = OverlayEntry> + 'a {
-    event.changes.iter().map(move |change| OverlayEntry {
-        placed: PlacedAppointment { day, time_zone: Arc::clone(time_zone), appointment: change.row.clone() },
-        step: HistoryItem::of(event, change),
-        position,
-    })
 }
 
 /// The remembered key of a durable event, as the state has it (its answer names the version it was given).

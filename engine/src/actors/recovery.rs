@@ -91,7 +91,7 @@ fn rebuild(entry: &DayEntry, loaded: &LoadedDay) -> Result<(DoctorDay, Vec<Overl
             .map_err(|error| format!("record {} of day {}: {error}", record.version.sequence, entry.day()))?;
         state.apply(record.version, &event);
         let zone = state.definition().map_or_else(|| Arc::from(""), |definition| Arc::from(&*definition.time_zone));
-        overlay.extend(publication::overlay_entries(entry.day(), &zone, &event, record.position));
+        overlay.extend(OverlayEntry::of_event(entry.day(), &zone, &event, record.position));
     }
     Ok((state, overlay))
 }
