@@ -8,7 +8,7 @@ use std::sync::Arc;
 use booking_core::{Rejection, Role, Status};
 use engine::EngineError;
 use engine::journal::memory::{Fault, MemoryJournal};
-use engine::limits::ADMITTED_MAX;
+use engine::limits::DAY_COMMANDS_MAX;
 use engine::testing::Faults;
 use engine::view::{AppointmentAction, AppointmentAddress, AppointmentReply};
 use futures_util::future::join_all;
@@ -232,12 +232,12 @@ async fn a_hold_expires_on_a_day_that_sleeps_and_its_place_can_be_booked_at_once
 }
 
 #[tokio::test]
-async fn a_full_engine_sheds_bookings_and_never_a_cancel() {
+async fn a_full_queue_sheds_bookings_and_never_a_cancel() {
     let world = World::new().await;
     world.publish(day(0), 1, 2).await.expect("published");
     let won = world.book(day(0), 1, None, None).await.expect("booked");
     world.journal.close_gate();
-    let count = ADMITTED_MAX + 100;
+    let count = DAY_COMMANDS_MAX + 100;
     let flood = join_all((10..10 + count as u128).map(|patient| world.book(day(0), patient, None, None)));
     let mut flood = std::pin::pin!(flood);
     tokio::select! {

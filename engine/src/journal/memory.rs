@@ -129,7 +129,9 @@ impl Journal for MemoryJournal {
                 return Err(AppendError::Poisoned("planted".to_owned()));
             }
             Some(Fault::UnknownAfter) => {
-                batch.iter().for_each(|append| drop(state.append_day(self.epoch, append)));
+                for append in batch {
+                    state.append_day(self.epoch, append);
+                }
                 return Err(AppendError::Unknown("planted".to_owned()));
             }
             None => {}

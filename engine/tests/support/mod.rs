@@ -60,7 +60,8 @@ impl World {
         )
         .await
         .expect("an applier");
-        let committer = Committer::start(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&clock) as Arc<dyn Clock>);
+        let committer =
+            Committer::start(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&clock) as Arc<dyn Clock>);
         let (engine, ports) = Assembly {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             ids: Arc::new(SystemIds),
