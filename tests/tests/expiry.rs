@@ -166,7 +166,7 @@ async fn a_confirm_that_races_the_expiry_is_booked_for_ever_or_expired_for_ever(
     for _ in 0..4 {
         let day = server.publish(&Plan::quarters(PLACES)).await;
         let rivals: Vec<(Client, Client)> = (0..PLACES).map(|_| (server.patient(), server.patient())).collect();
-        let offsets: Vec<i64> = (0..PLACES).map(|_| dice.below(60) as i64 - 40).collect();
+        let offsets: Vec<i64> = (0..PLACES).map(|_| dice.below(140) as i64 - 120).collect();
         let outcomes = at_once(PLACES, |slot| {
             let (holder, rival) = rivals[slot].clone();
             let (day, offset) = (day.clone(), SignedDuration::from_millis(offsets[slot]));

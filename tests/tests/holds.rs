@@ -75,7 +75,7 @@ async fn a_hold_lives_for_one_to_nine_hundred_seconds() {
 async fn whoever_holds_has_a_live_appointment_already() {
     let server = Server::start().await;
     let day = server.publish(&Plan::quarters(3)).await;
-    let elsewhere = server.publish(&Plan::quarters(3)).await;
+    let elsewhere = server.publish(&Plan::quarters_of(3, 2)).await;
     let patient = server.patient();
     let id = patient.hold(&Wish::slot(&day, 1)).await.expect(201).text_of("id");
     for reply in [
