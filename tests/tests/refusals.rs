@@ -105,8 +105,8 @@ async fn the_appointment_that_stands_in_the_way_is_named_to_its_patient() {
     }
     patient.cancel(&id).await.expect(200);
     patient.book(&Wish::any(&elsewhere)).await.expect(201);
-    let next = server.publish(&Plan::grid(day.starts[0] + SignedDuration::from_mins(45), 1, SignedDuration::from_mins(5), 1));
-    let touching = next.await;
+    let at_its_end = day.starts[0] + SignedDuration::from_mins(45);
+    let touching = server.publish(&Plan::grid(at_its_end, 1, SignedDuration::from_mins(5), 1)).await;
     patient.book(&Wish::any(&touching)).await.expect(201);
 }
 
