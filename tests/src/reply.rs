@@ -121,8 +121,7 @@ pub fn count_of(replies: &[Reply], status: u16) -> usize {
 
 /// The codes of all refusals among the replies, each once, sorted.
 pub fn codes(replies: &[Reply]) -> Vec<String> {
-    let mut codes: Vec<String> =
-        replies.iter().filter(|reply| reply.status >= 400).map(Reply::code).collect();
+    let mut codes: Vec<String> = replies.iter().filter(|reply| reply.status >= 400).map(Reply::code).collect();
     codes.sort();
     codes.dedup();
     codes

@@ -1,9 +1,11 @@
 //! A running `hotslot serve`: started on a directory of its own, killed, ended, started again.
 //! Must not know: what is asked of it.
 
+use std::io::{BufRead, BufReader as BlockingReader, PipeReader};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::json;
@@ -45,15 +47,20 @@ pub struct Exit {
     pub took: Duration,
 }
 
+/// Lines that a process prints, as they come.
+type Printed = Arc<Mutex<Vec<String>>>;
+
 /// A program under test. Dropping it kills it; a test that fails shows the end of its standard error.
 #[derive(Debug)]
 pub struct Server {
     launch: Launch,
     directory: PathBuf,
-    workspace: TempDir,
+    _workspace: TempDir,
     child: Child,
     address: String,
-    lines: Arc<Mutex<Vec<String>>>,
+    printed: Printed,
+    log: Printed,
+    log_reader: Option<JoinHandle<()>>,
     http: reqwest::Client,
 }
 
@@ -81,8 +88,11 @@ impl Server {
             .pool_max_idle_per_host(2_048)
             .build()
             .expect("an HTTP client");
-        let (child, address, lines) = spawn(&launch, &directory, workspace.path()).await;
-        Self { launch, directory, workspace, child, address, lines, http }
+        let log = Printed::default();
+        let life = spawn(&launch, &directory, &log).await;
+        let log_reader = Some(life.log_reader);
+        let Life { child, address, printed, .. } = life;
+        Self { launch, directory, _workspace: workspace, child, address, printed, log, log_reader, http }
     }
 
     /// The data directory.
@@ -102,12 +112,12 @@ impl Server {
 
     /// Everything printed on standard output so far.
     pub fn printed(&self) -> Vec<String> {
-        self.lines.lock().expect("no test panics while it holds the lines").clone()
+        lines_of(&self.printed)
     }
 
     /// Everything written to standard error so far, by all its lives.
-    pub fn log(&self) -> String {
-        std::fs::read_to_string(self.workspace.path().join("stderr.log")).unwrap_or_default()
+    pub fn log(&self) -> Vec<String> {
+        lines_of(&self.log)
     }
 
     /// SIGKILL, at once, and waits for the end.
@@ -117,8 +127,9 @@ impl Server {
 
     /// Starts again on the same directory, on another port; the server must have ended.
     pub async fn start_again(&mut self) {
-        let (child, address, lines) = spawn(&self.launch, &self.directory, self.workspace.path()).await;
-        (self.child, self.address, self.lines) = (child, address, lines);
+        let life = spawn(&self.launch, &self.directory, &self.log).await;
+        (self.child, self.address, self.printed) = (life.child, life.address, life.printed);
+        self.log_reader = Some(life.log_reader);
     }
 
     /// SIGKILL and a new start on the same directory. Clients of the old life have its old address.
@@ -220,23 +231,49 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let log = self.log();
-            let lines: Vec<&str> = log.lines().collect();
-            let shown = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
-            eprintln!("--- standard error of hotslot ---\n{}\n---", shown.join("\n"));
-        }
         if self.child.start_kill().is_ok() {
             // The directory is deleted next; a killed process is gone within moments.
             while let Ok(None) = self.child.try_wait() {
                 std::thread::yield_now();
             }
         }
+        if std::thread::panicking() {
+            let whole = self.log_reader.take().map(JoinHandle::join);
+            let lines = self.log();
+            let shown = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
+            eprintln!("--- standard error of hotslot (whole: {}) ---\n{}\n---", whole.is_some(), shown.join("\n"));
+        }
     }
 }
 
-async fn spawn(launch: &Launch, directory: &Path, workspace: &Path) -> (Child, String, Arc<Mutex<Vec<String>>>) {
-    let log = std::fs::File::options().create(true).append(true).open(workspace.join("stderr.log")).expect("a log");
+/// One process of a server.
+struct Life {
+    child: Child,
+    address: String,
+    printed: Printed,
+    log_reader: JoinHandle<()>,
+}
+
+/// Starts the program and waits for its first line. Standard error goes through a pipe, not into a file, so that a
+/// limit on the size of files does not meet it.
+async fn spawn(launch: &Launch, directory: &Path, log: &Printed) -> Life {
+    let (log_pipe, stderr) = std::io::pipe().expect("a pipe");
+    let mut child = command(launch, directory).stderr(stderr).spawn().expect("the program can be started");
+    let kept = Arc::clone(log);
+    let log_reader = std::thread::spawn(move || keep_log(log_pipe, &kept));
+    let mut stdout = BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
+    let first = match tokio::time::timeout(START_DEADLINE, stdout.next_line()).await {
+        Ok(Ok(Some(line))) => line,
+        other => panic!("no first line within {START_DEADLINE:?} ({other:?}); standard error: {:#?}", lines_of(log)),
+    };
+    let address = first.strip_prefix("listening ").unwrap_or_else(|| panic!("first line: {first:?}")).to_owned();
+    assert!(address.starts_with("http://127.0.0.1:") && !address.ends_with(":0"), "first line: {first:?}");
+    let printed = Arc::new(Mutex::new(vec![first]));
+    tokio::spawn(keep_printed(stdout, Arc::clone(&printed)));
+    Life { child, address, printed, log_reader }
+}
+
+fn command(launch: &Launch, directory: &Path) -> tokio::process::Command {
     let binary = program::binary();
     let mut command = match &launch.shell {
         None => program::bare_command(&binary),
@@ -247,27 +284,24 @@ async fn spawn(launch: &Launch, directory: &Path, workspace: &Path) -> (Child, S
         }
     };
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(directory).args(&launch.arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-    let mut child = command.spawn().expect("the program can be started");
-    let mut stdout = BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
-    let first = tokio::time::timeout(START_DEADLINE, stdout.next_line()).await;
-    let first = match first {
-        Ok(Ok(Some(line))) => line,
-        other => {
-            let log = std::fs::read_to_string(workspace.join("stderr.log")).unwrap_or_default();
-            panic!("no first line within {START_DEADLINE:?} ({other:?}); standard error:\n{log}");
-        }
-    };
-    let address = first.strip_prefix("listening ").unwrap_or_else(|| panic!("first line: {first:?}")).to_owned();
-    assert!(address.starts_with("http://127.0.0.1:") && !address.ends_with(":0"), "first line: {first:?}");
-    let lines = Arc::new(Mutex::new(vec![first]));
-    tokio::spawn(collect(stdout, Arc::clone(&lines)));
-    (child, address, lines)
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command
 }
 
 /// Reads on until the end, so that the pipe never fills.
-async fn collect(mut stdout: Lines<BufReader<ChildStdout>>, lines: Arc<Mutex<Vec<String>>>) {
+async fn keep_printed(mut stdout: Lines<BufReader<ChildStdout>>, printed: Printed) {
     while let Ok(Some(line)) = stdout.next_line().await {
-        lines.lock().expect("no test panics while it holds the lines").push(line);
+        printed.lock().expect("nobody panics while it holds the lines").push(line);
     }
+}
+
+fn keep_log(pipe: PipeReader, log: &Printed) {
+    for line in BlockingReader::new(pipe).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        log.lock().expect("nobody panics while it holds the lines").push(line);
+    }
+}
+
+fn lines_of(lines: &Printed) -> Vec<String> {
+    lines.lock().expect("nobody panics while it holds the lines").clone()
 }

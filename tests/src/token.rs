@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::{Value, json};
 
 use crate::clock::now;
@@ -34,6 +34,21 @@ impl Claims {
     }
 }
 
+/// The claims of a token that the key of this data directory has signed; a failed test if it has not.
+#[track_caller]
+pub fn claims_of(directory: &Path, token: &str) -> Value {
+    let mut rules = Validation::new(Algorithm::HS256);
+    rules.set_audience(&["hotslot"]);
+    rules.set_issuer(&["hotslot"]);
+    let key = DecodingKey::from_secret(&key_of(directory));
+    jsonwebtoken::decode::<Value>(token, &key, &rules).unwrap_or_else(|error| panic!("{token:?}: {error}")).claims
+}
+
+fn key_of(directory: &Path) -> Vec<u8> {
+    let path = directory.join("jwt.key");
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// Signs tokens with one key.
 #[derive(Clone)]
 pub struct Signer(EncodingKey);
@@ -41,9 +56,7 @@ pub struct Signer(EncodingKey);
 impl Signer {
     /// The key that the program keeps in this data directory.
     pub fn of_directory(directory: &Path) -> Self {
-        let path = directory.join("jwt.key");
-        let key = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        Self::of_key(&key)
+        Self::of_key(&key_of(directory))
     }
 
     /// Any key.

@@ -25,9 +25,8 @@ async fn cancels_and_books_again(rounds: usize, wish: impl Fn(&Day, usize) -> Wi
         server.patient().book(&Wish::any(&day)).await.expect(201);
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let readers: Vec<_> = (0..4)
-        .map(|_| tokio::spawn(keep_reading(server.anyone(), day.clone(), Arc::clone(&stop))))
-        .collect();
+    let readers: Vec<_> =
+        (0..4).map(|_| tokio::spawn(keep_reading(server.anyone(), day.clone(), Arc::clone(&stop)))).collect();
     let patient = server.patient();
     let mut id = patient.book(&Wish::any(&day)).await.expect(201).text_of("id");
     for round in 0..rounds {

@@ -50,8 +50,11 @@ async fn a_body_of_the_wrong_shape_is_pointed_at() {
     desk.refuses(&edited(|body| body["sluts"] = json!([])), &["/sluts"]).await;
     desk.refuses(&edited(|body| body["slots"][2]["start"] = json!("soon")), &["/slots/2/start"]).await;
     desk.refuses(&edited(|body| body["slots"][2]["end"] = json!(17)), &["/slots/2/end"]).await;
-    desk.refuses(&edited(|body| drop(body["slots"][0].as_object_mut().map(|slot| slot.remove("end")))), &["/slots/0/end"])
-        .await;
+    desk.refuses(
+        &edited(|body| drop(body["slots"][0].as_object_mut().map(|slot| slot.remove("end")))),
+        &["/slots/0/end"],
+    )
+    .await;
     for capacity in [json!(0), json!(-1), json!(100_001), json!(1.5), json!("2"), json!(1e30)] {
         desk.refuses(&edited(|body| body["slots"][1]["capacity"] = capacity), &["/slots/1/capacity"]).await;
     }
@@ -63,7 +66,8 @@ async fn a_body_of_the_wrong_shape_is_pointed_at() {
     assert!(!complaint.pointers().is_empty());
     desk.refuses(&edited(|body| body["releases"] = json!([{"at": release, "place": 3}])), &["/releases/0/place"]).await;
     desk.refuses(&edited(|body| body["releases"] = json!([{"places": 3}])), &["/releases/0/at"]).await;
-    desk.refuses(&edited(|body| body["releases"] = json!([{"at": release, "places": 0}])), &["/releases/0/places"]).await;
+    desk.refuses(&edited(|body| body["releases"] = json!([{"at": release, "places": 0}])), &["/releases/0/places"])
+        .await;
 }
 
 #[tokio::test]

@@ -97,7 +97,9 @@ async fn the_page_of_the_document_asks_nobody_outside() {
     let folder = base.rsplit_once('/').map_or("", |(folder, _)| folder);
     let loaded: Vec<&str> = html
         .split(['"', '\''])
-        .filter(|text| [".js", ".css"].iter().any(|ending| text.ends_with(ending)) && !text.contains(char::is_whitespace))
+        .filter(|text| {
+            [".js", ".css"].iter().any(|ending| text.ends_with(ending)) && !text.contains(char::is_whitespace)
+        })
         .collect();
     for resource in loaded {
         let path = if resource.starts_with('/') {

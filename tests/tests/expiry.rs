@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use blackbox::{
-    Client, Day, Dice, Plan, Reply, Server, Wish, at_once, eventually, instant_of, wall_clock_reaches,
-};
+use blackbox::{Client, Day, Dice, Plan, Reply, Server, Wish, at_once, eventually, instant_of, wall_clock_reaches};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 

@@ -13,8 +13,19 @@ async fn a_hold_keeps_its_place_and_becomes_a_booking() {
     let reply = patient.hold(&Wish::slot(&day, 0)).await.expect(201);
     let held = reply.json();
     let expected = [
-        "cancellation_reason", "created_at", "date", "doctor_id", "end", "hold_expires_at", "id", "patient_id", "start",
-        "status", "time_zone", "updated_at", "version",
+        "cancellation_reason",
+        "created_at",
+        "date",
+        "doctor_id",
+        "end",
+        "hold_expires_at",
+        "id",
+        "patient_id",
+        "start",
+        "status",
+        "time_zone",
+        "updated_at",
+        "version",
     ];
     assert_eq!(keys_of(&held), expected);
     let location = reply.header("location").expect("Location").to_owned();
@@ -108,11 +119,8 @@ async fn the_history_tells_every_step_in_order() {
     let steps = server.patient_as(&patient).history(&id).await.expect(200).json();
     let items = steps["items"].as_array().expect("items");
     let told: Vec<Value> = items.iter().map(|item| json!([item["from"], item["to"], item["reason"]])).collect();
-    let expected = json!([
-        [null, "held", null],
-        ["held", "booked", null],
-        ["booked", "cancelled", "the doctor is ill"],
-    ]);
+    let expected =
+        json!([[null, "held", null], ["held", "booked", null], ["booked", "cancelled", "the doctor is ill"],]);
     assert_eq!(json!(told), expected);
     let instants: Vec<_> = items.iter().map(|item| instant_of(&item["at"])).collect();
     assert!(instants.is_sorted(), "{steps}");

@@ -109,7 +109,9 @@ async fn a_bad_id_query_or_limit_is_an_invalid_request() {
         admin.cancel(id).await.problem(400, "invalid_request");
         admin.appointments_of(id, "").await.problem(400, "invalid_request");
     }
-    for query in ["limit=0", "limit=201", "limit=-1", "limit=ten", "limit=", "cursor=nonsense", "lmit=5", "limit=5&limit=6"] {
+    for query in
+        ["limit=0", "limit=201", "limit=-1", "limit=ten", "limit=", "cursor=nonsense", "lmit=5", "limit=5&limit=6"]
+    {
         anyone.doctors(query).await.problem(400, "invalid_request");
         admin.appointments_of(&fresh_id(), query).await.problem(400, "invalid_request");
         let path = format!("/v1/doctors/{}/days/{}/appointments?{query}", day.doctor, day.date);
@@ -155,7 +157,9 @@ async fn an_answer_that_nobody_can_read_is_refused() {
     let doctor = server.new_doctor().await;
     server.anyone().doctor(&doctor).header("accept", "text/html").await.problem(406, "not_acceptable");
     server.anyone().doctor(&doctor).header("accept", "application/json;q=0").await.problem(406, "not_acceptable");
-    for fine in ["*/*", "application/*", "application/json", "text/html, application/json;q=0.5", "text/html, */*;q=0.1"] {
+    for fine in
+        ["*/*", "application/*", "application/json", "text/html, application/json;q=0.5", "text/html, */*;q=0.1"]
+    {
         server.anyone().doctor(&doctor).header("accept", fine).await.expect(200);
     }
     server.anyone().doctor(&fresh_id()).header("accept", "application/json").await.problem(404, "not_found");

@@ -13,8 +13,7 @@ const FORBIDDEN_LABELS: [&str; 10] =
 fn catalogue() -> Vec<String> {
     let path = program::repository().join("engine/src/telemetry/catalogue.rs");
     let text = std::fs::read_to_string(path).expect("the catalogue");
-    let mut names: Vec<String> =
-        text.split('"').filter(|part| is_metric_name(part)).map(str::to_owned).collect();
+    let mut names: Vec<String> = text.split('"').filter(|part| is_metric_name(part)).map(str::to_owned).collect();
     names.sort();
     names.dedup();
     assert!(names.len() > 20, "the catalogue was read: {names:?}");
@@ -23,7 +22,8 @@ fn catalogue() -> Vec<String> {
 
 fn is_metric_name(text: &str) -> bool {
     text.strip_prefix("hotslot_").is_some_and(|rest| {
-        !rest.is_empty() && rest.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
+        !rest.is_empty()
+            && rest.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
     })
 }
 

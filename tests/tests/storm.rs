@@ -32,11 +32,8 @@ async fn sold_exactly(server: &Server, day: &Day, patients: &[Client], replies: 
         assert_eq!(slot["remaining"], 0, "{slot}");
     }
 
-    let won: BTreeMap<String, Value> = replies
-        .iter()
-        .filter(|reply| reply.status == 201)
-        .map(|reply| (reply.text_of("id"), reply.json()))
-        .collect();
+    let won: BTreeMap<String, Value> =
+        replies.iter().filter(|reply| reply.status == 201).map(|reply| (reply.text_of("id"), reply.json())).collect();
     let path = format!("/v1/doctors/{}/days/{}/appointments?limit=200", day.doctor, day.date);
     let listed: BTreeMap<String, Value> = server
         .doctor(&day.doctor)
@@ -177,8 +174,7 @@ async fn many_days_sell_out_at_the_same_time_without_mixing() {
         days.push(server.publish(&Plan::quarters(5)).await);
     }
     let patients: Vec<Client> = (0..CLIENTS).map(|_| server.patient()).collect();
-    let replies =
-        at_once(CLIENTS, |number| patients[number].book(&Wish::any(&days[number % 20])).into_future()).await;
+    let replies = at_once(CLIENTS, |number| patients[number].book(&Wish::any(&days[number % 20])).into_future()).await;
     assert_eq!(count_of(&replies, 201), 100);
     for (number, day) in days.iter().enumerate() {
         let of_day = replies.iter().skip(number).step_by(20);
