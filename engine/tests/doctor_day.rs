@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use booking_core::{Rejection, Role, Status};
 use engine::EngineError;
+use engine::journal::Journal;
 use engine::journal::memory::{Fault, MemoryJournal};
 use engine::limits::DAY_COMMANDS_MAX;
 use engine::testing::Faults;
@@ -53,17 +54,17 @@ async fn a_thousand_at_once_and_exactly_the_capacity_wins() {
 async fn nothing_leaves_before_it_is_durable_neither_success_nor_the_refusal_it_causes() {
     let world = World::new().await;
     world.publish(day(0), 1, 1).await.expect("published");
-    world.journal.close_gate();
+    world.journal.hold();
     let mut winner = std::pin::pin!(world.book(day(0), 1, Some(0), None));
     let mut loser = std::pin::pin!(world.book(day(0), 2, Some(0), None));
     tokio::select! {
         biased;
         _ = &mut winner => panic!("told of a success that is not durable"),
         _ = &mut loser => panic!("told of a refusal whose cause is not durable"),
-        () = world.journal.arrived(2) => {}
+        () = world.journal.held(1) => {}
     }
     assert_eq!(world.remaining(day(0)).await, 1, "the published picture is durable state only");
-    world.journal.open_gate();
+    world.journal.release();
     assert!(winner.await.is_ok());
     assert!(is_rejected(&loser.await, &Rejection::SlotTaken));
     assert_eq!(world.remaining(day(0)).await, 0);
@@ -73,7 +74,7 @@ async fn nothing_leaves_before_it_is_durable_neither_success_nor_the_refusal_it_
 async fn a_failed_append_is_told_as_unavailable_and_leaves_the_place_free() {
     let world = World::new().await;
     world.publish(day(0), 1, 1).await.expect("published");
-    world.journal.plan_faults([Some(Fault::Fail)]);
+    world.journal.fail_next(Fault::Failed);
     assert!(is_unavailable(&world.book(day(0), 1, None, Some("k")).await));
     let retried = world.book(day(0), 1, None, Some("k")).await.expect("the place is free again");
     assert!(!retried.replayed);
@@ -84,21 +85,21 @@ async fn a_failed_append_is_told_as_unavailable_and_leaves_the_place_free() {
 async fn an_unknown_append_that_landed_is_a_success() {
     let world = World::new().await;
     world.publish(day(0), 1, 1).await.expect("published");
-    world.journal.plan_faults([Some(Fault::UnknownAfter)]);
+    world.journal.fail_next(Fault::UnknownAfter);
     let won = world.book(day(0), 1, None, Some("k")).await.expect("its record was found");
     let again = world.book(day(0), 1, None, Some("k")).await.expect("remembered");
     assert!(again.replayed);
     assert_eq!(again.placed, won.placed);
     let read = world.engine.appointment(won.placed.appointment.id).await.expect("own writes are visible");
     assert_eq!(read, won.placed);
-    assert_eq!(world.journal.log().len(), 2);
+    assert_eq!(world.records().await, 2);
 }
 
 #[tokio::test]
 async fn an_unknown_append_that_did_not_land_is_told_as_unavailable() {
     let world = World::new().await;
     world.publish(day(0), 1, 1).await.expect("published");
-    world.journal.plan_faults([Some(Fault::UnknownBefore)]);
+    world.journal.fail_next(Fault::UnknownBefore);
     assert!(is_unavailable(&world.book(day(0), 1, None, Some("k")).await));
     assert_eq!(world.remaining(day(0)).await, 1);
     assert!(world.book(day(0), 2, None, None).await.is_ok());
@@ -108,18 +109,18 @@ async fn an_unknown_append_that_did_not_land_is_told_as_unavailable() {
 async fn a_poisoned_journal_confirms_nothing_any_more() {
     let world = World::new().await;
     world.publish(day(0), 5, 1).await.expect("published");
-    world.journal.plan_faults([Some(Fault::Poison)]);
+    world.journal.fail_next(Fault::Poisoned);
     assert!(is_unavailable(&world.book(day(0), 1, None, None).await));
     assert!(is_unavailable(&world.book(day(0), 2, None, None).await));
     world.publish(day(1), 5, 1).await.expect_err("neither does another day");
-    assert_eq!(world.journal.log().len(), 1);
+    assert_eq!(world.journal.reopen().last_position().await.expect("readable again"), 1);
 }
 
 #[tokio::test]
 async fn a_day_that_cannot_be_read_is_unavailable_until_it_can() {
     let world = World::new().await;
     world.publish(day(0), 1, 1).await.expect("published");
-    world.journal.plan_faults([Some(Fault::Fail)]);
+    world.journal.fail_next(Fault::Failed);
     world.journal.fail_reads(true);
     assert!(is_unavailable(&world.book(day(0), 1, None, None).await));
     assert!(is_unavailable(&world.book(day(0), 1, None, None).await));
@@ -147,7 +148,7 @@ async fn twins_in_flight_get_the_one_answer_and_are_told_so() {
 async fn a_twin_of_a_refusal_in_flight_hears_the_same_refusal() {
     let world = World::new().await;
     world.publish(day(0), 1, 1).await.expect("published");
-    world.journal.close_gate();
+    world.journal.hold();
     let answers = join_all([
         world.book(day(0), 1, Some(0), None),
         world.book(day(0), 2, Some(0), Some("k")),
@@ -157,7 +158,7 @@ async fn a_twin_of_a_refusal_in_flight_hears_the_same_refusal() {
     tokio::select! {
         biased;
         _ = &mut answers => panic!("answered before durable"),
-        () = world.journal.arrived(2) => world.journal.open_gate(),
+        () = world.journal.held(1) => world.journal.release(),
     }
     let answers = answers.await;
     assert!(answers[0].is_ok());
@@ -170,16 +171,16 @@ async fn a_twin_of_a_refusal_in_flight_hears_the_same_refusal() {
 async fn a_client_that_goes_away_is_booked_all_the_same_and_its_key_says_so() {
     let world = World::new().await;
     world.publish(day(0), 1, 1).await.expect("published");
-    world.journal.close_gate();
+    world.journal.hold();
     {
         let mut vanishing = std::pin::pin!(world.book(day(0), 1, None, Some("k")));
         tokio::select! {
             biased;
             _ = &mut vanishing => panic!("answered before durable"),
-            () = world.journal.arrived(2) => {}
+            () = world.journal.held(1) => {}
         }
     }
-    world.journal.open_gate();
+    world.journal.release();
     let again = world.book(day(0), 1, None, Some("k")).await.expect("it had won");
     assert!(again.replayed);
     assert_eq!(world.remaining(day(0)).await, 0);
@@ -189,7 +190,7 @@ async fn a_client_that_goes_away_is_booked_all_the_same_and_its_key_says_so() {
 async fn a_panic_costs_one_request_and_a_repeated_one_parks_the_day_alone() {
     let poison = Uuid::from_u128(1_000 + 666);
     let faults = Faults { panic_on_patient: Some(booking_core::PatientId(poison)) };
-    let world = World::over(Arc::new(MemoryJournal::new(1)), faults).await;
+    let world = World::over(Arc::new(MemoryJournal::default()), faults).await;
     world.publish(day(0), 5, 1).await.expect("published");
     world.publish(day(1), 5, 1).await.expect("published");
     let kept = world.book(day(0), 1, None, Some("k")).await.expect("booked before");
@@ -236,14 +237,14 @@ async fn a_full_queue_sheds_bookings_and_never_a_cancel() {
     let world = World::new().await;
     world.publish(day(0), 1, 2).await.expect("published");
     let won = world.book(day(0), 1, None, None).await.expect("booked");
-    world.journal.close_gate();
+    world.journal.hold();
     let count = DAY_COMMANDS_MAX + 100;
     let flood = join_all((10..10 + count as u128).map(|patient| world.book(day(0), patient, None, None)));
     let mut flood = std::pin::pin!(flood);
     tokio::select! {
         biased;
         _ = &mut flood => panic!("told before the winner among them is durable"),
-        () = world.journal.arrived(3) => {}
+        () = world.journal.held(1) => {}
     }
     let mut freed = std::pin::pin!(cancel(&world, &won));
     tokio::select! {
@@ -251,7 +252,7 @@ async fn a_full_queue_sheds_bookings_and_never_a_cancel() {
         _ = &mut freed => panic!("answered before durable"),
         () = tokio::task::yield_now() => {}
     }
-    world.journal.open_gate();
+    world.journal.release();
     let (freed, answers) = tokio::join!(freed, flood);
     assert_eq!(freed.expect("never shed").placed.appointment.status, Status::Cancelled);
     let shed = answers.iter().filter(|answer| matches!(answer, Err(EngineError::Overloaded { .. }))).count();

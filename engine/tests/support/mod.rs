@@ -7,7 +7,6 @@ use booking_core::{
     Booking, Date, DayDefinition, DayKey, DoctorId, Envelope, Fingerprint, PatientId, Release, RequestId, RequestKey,
     Role, SlotDefinition, SubjectId, UtcMillis,
 };
-use engine::actors::day::DayPorts;
 use engine::assembly::Assembly;
 use engine::clock::Clock;
 use engine::committer::Committer;
@@ -36,14 +35,13 @@ pub struct World {
     pub engine: EngineHandle,
     pub journal: Arc<MemoryJournal>,
     pub clock: Arc<ManualClock>,
-    pub ports: Arc<DayPorts>,
     _directory: TempDir,
 }
 
 impl World {
     /// An empty world at [`START`].
     pub async fn new() -> Self {
-        Self::over(Arc::new(MemoryJournal::new(1)), Faults::default()).await
+        Self::over(Arc::new(MemoryJournal::default()), Faults::default()).await
     }
 
     /// A world over a journal that may have records.
@@ -62,7 +60,7 @@ impl World {
         .expect("an applier");
         let committer =
             Committer::start(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&clock) as Arc<dyn Clock>);
-        let (engine, ports) = Assembly {
+        let (engine, _ports) = Assembly {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             ids: Arc::new(SystemIds),
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
@@ -77,7 +75,7 @@ impl World {
             faults,
         }
         .assemble(&EngineConfig::embedded(directory.path().to_owned()));
-        Self { engine, journal, clock, ports, _directory: directory }
+        Self { engine, journal, clock, _directory: directory }
     }
 
     /// Publishes `day` with `slots` slots of `capacity` places from nine hours after [`START`] on, open at once.
@@ -107,6 +105,11 @@ impl World {
     pub async fn remaining(&self, day: DayKey) -> u64 {
         let view = self.engine.day(day).await.expect("the day can be read");
         view.snapshot.remaining_in_all_at(view.now)
+    }
+
+    /// Number of records in the journal.
+    pub async fn records(&self) -> u64 {
+        self.journal.last_position().await.expect("a position")
     }
 
     /// Puts every idle day to sleep, and waits until none is awake.
