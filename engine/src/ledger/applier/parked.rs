@@ -67,7 +67,8 @@ impl ApplyLoop {
                     let zone = self.ledger.time_zone(mark.day).await?;
                     self.overlay.pin_day(mark.day);
                     self.parked.insert(mark.day, zone.unwrap_or_else(|| Arc::from(ZONE_UNKNOWN)));
-                    self.publish_parked(&records);
+                    let begin = records.partition_point(|record| record.version.sequence < mark.version.sequence);
+                    self.publish_parked(&records[begin..]);
                 }
             }
         }
