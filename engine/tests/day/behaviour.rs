@@ -1,10 +1,9 @@
 //! What a doctor-day does when everything works, and when storage, memory or patience fail: gate, twins, replay, sleep, shedding.
 //! Must not know: HTTP, real stores of the journal.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::{World, caller, day};
 use booking_core::{Rejection, Role, Status};
 use engine::EngineError;
 use engine::journal::Journal;
@@ -13,7 +12,6 @@ use engine::limits::DAY_COMMANDS_MAX;
 use engine::testing::Faults;
 use engine::view::{AppointmentAction, AppointmentAddress, AppointmentReply};
 use futures_util::future::join_all;
-use support::{World, caller, day};
 use uuid::Uuid;
 
 type Answer = Result<AppointmentReply, EngineError>;
