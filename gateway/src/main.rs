@@ -1,2 +1,34 @@
-//! Placeholder.
-fn main() {}
+//! The program `hotslot`: which command, which exit code.
+//! Must not know: how a command does its work.
+//!
+//! Exit codes: 0 done, 1 a failure while running, 2 wrong settings or a data directory in use.
+
+mod api;
+mod auth;
+mod cli;
+mod commands;
+mod config;
+mod demo;
+mod metrics;
+mod middleware;
+mod openapi;
+mod routes;
+mod screen;
+mod server;
+mod signals;
+mod startup;
+mod state;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match commands::run(&cli::command().get_matches()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            for line in &failure.lines {
+                screen::complain(line);
+            }
+            ExitCode::from(failure.exit_code)
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! One request as a handler sees it: path, query, headers and body, read strictly.
+//! Must not know: what is done with them.
+
+use std::rc::Rc;
+
+use actix_web::dev::Payload;
+use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderMap;
+use actix_web::web::Bytes;
+use actix_web::{HttpRequest, HttpResponse};
+use booking_core::{AppointmentId, Date, DayKey, DoctorId, Envelope, RequestKey, UtcMillis};
+use engine::EngineHandle;
+use engine::view::Caller;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::idempotency::{self, RequestDigest};
+use super::problem::Problem;
+use super::query::Query;
+use super::{body, input};
+use crate::auth::Principal;
+use crate::middleware::request_name::RequestName;
+use crate::state::Worker;
+
+/// One request.
+pub(crate) struct Call {
+    worker: Rc<Worker>,
+    request: HttpRequest,
+    payload: Payload,
+    name: RequestName,
+}
+
+impl Call {
+    /// Of a worker.
+    pub(crate) fn new(worker: Rc<Worker>, request: HttpRequest, payload: Payload, name: RequestName) -> Self {
+        Self { worker, request, payload, name }
+    }
+
+    /// The worker that answers.
+    pub(crate) fn worker(&self) -> &Worker {
+        &self.worker
+    }
+
+    /// The request itself.
+    pub(crate) fn request(&self) -> &HttpRequest {
+        &self.request
+    }
+
+    /// Its headers.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        self.request.headers()
+    }
+
+    /// The engine.
+    pub(crate) fn engine(&self) -> &EngineHandle {
+        &self.worker.shared.engine
+    }
+
+    /// The engine's time.
+    pub(crate) fn now(&self) -> UtcMillis {
+        self.engine().clock().now()
+    }
+
+    /// The id in the path segment `{id}`.
+    pub(crate) fn path_id(&self) -> Result<Uuid, Problem> {
+        let text = self.request.match_info().get("id").unwrap_or("");
+        input::parse_uuid(text).ok_or_else(|| Problem::invalid("The id in the path is not a UUID."))
+    }
+
+    /// The doctor in the path segment `{id}`.
+    pub(crate) fn path_doctor(&self) -> Result<DoctorId, Problem> {
+        self.path_id().map(DoctorId)
+    }
+
+    /// The appointment in the path segment `{id}`.
+    pub(crate) fn path_appointment(&self) -> Result<AppointmentId, Problem> {
+        self.path_id().map(AppointmentId)
+    }
+
+    /// The doctor-day in the path segments `{id}` and `{date}`.
+    pub(crate) fn path_day(&self) -> Result<DayKey, Problem> {
+        let doctor = self.path_doctor()?;
+        let date = Date::parse(self.request.match_info().get("date").unwrap_or(""));
+        let date = date.ok_or_else(|| Problem::invalid("The date in the path is not a date such as 2026-01-31."))?;
+        Ok(DayKey { doctor, date })
+    }
+
+    /// The query string: `once` may be given once each, `repeatable` any number of times.
+    pub(crate) fn query(&self, once: &[&'static str], repeatable: &[&'static str]) -> Result<Query, Problem> {
+        Query::parse(self.request.query_string(), once, repeatable)
+    }
+
+    /// Refuses any query string.
+    pub(crate) fn no_query(&self) -> Result<(), Problem> {
+        if self.request.query_string().is_empty() { Ok(()) } else { self.query(&[], &[]).map(drop) }
+    }
+
+    /// The body, which must be there.
+    pub(crate) async fn body<T: DeserializeOwned>(&mut self) -> Result<T, Problem> {
+        let bytes = self.read_body().await?;
+        if bytes.is_empty() && !self.headers().contains_key("content-type") {
+            return Err(Problem::invalid("A body is needed."));
+        }
+        body::check_content_type(&self.request)?;
+        if bytes.is_empty() {
+            return Err(Problem::invalid("The body is empty."));
+        }
+        body::parse(&bytes)
+    }
+
+    /// The body of a call whose fields are all optional: none, or JSON.
+    pub(crate) async fn optional_body<T: DeserializeOwned + Default>(&mut self) -> Result<T, Problem> {
+        let bytes = self.read_body().await?;
+        if bytes.is_empty() {
+            return Ok(T::default());
+        }
+        body::check_content_type(&self.request)?;
+        body::parse(&bytes)
+    }
+
+    async fn read_body(&mut self) -> Result<Bytes, Problem> {
+        body::read(&self.request, std::mem::replace(&mut self.payload, Payload::None)).await
+    }
+
+    /// The idempotency key, if given.
+    pub(crate) fn idempotency_key(&self) -> Result<Option<&str>, Problem> {
+        idempotency::key_of(self.headers())
+    }
+
+    /// A digest of this method and `route` to bind the key to.
+    pub(crate) fn digest(&self, route: &str) -> RequestDigest {
+        RequestDigest::of(self.request.method().as_str(), route)
+    }
+
+    /// Who asks, for the record.
+    pub(crate) fn envelope(&self, principal: &Principal) -> Envelope {
+        Envelope { subject: principal.subject, role: principal.role, request: self.name.id }
+    }
+
+    /// Who asks, under which key.
+    pub(crate) fn caller(&self, principal: &Principal, key: Option<RequestKey>) -> Caller {
+        Caller { envelope: self.envelope(principal), key }
+    }
+}
+
+/// A JSON answer.
+pub(crate) fn json<T: Serialize>(status: StatusCode, value: &T) -> Result<HttpResponse, Problem> {
+    let body =
+        serde_json::to_vec(value).map_err(|error| Problem::internal(format!("an answer is no JSON: {error}")))?;
+    Ok(HttpResponse::build(status).content_type("application/json").body(body))
+}

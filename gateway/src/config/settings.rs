@@ -1,0 +1,108 @@
+//! The list of settings: one name, from which flag, environment variable and file key follow.
+//! Must not know: values, defaults.
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    /// Key of the TOML file, in snake_case.
+    pub(crate) key: &'static str,
+    /// Flag without its dashes: the key with `-` for `_`.
+    pub(crate) flag: &'static str,
+    /// What a value looks like; `None` for a switch.
+    pub(crate) value: Option<&'static str>,
+    /// For `--help`.
+    pub(crate) help: &'static str,
+}
+
+impl Setting {
+    /// The environment variable.
+    pub(crate) fn variable(&self) -> String {
+        format!("HOTSLOT_{}", self.key.to_uppercase())
+    }
+}
+
+const fn setting(key: &'static str, flag: &'static str, value: &'static str, help: &'static str) -> Setting {
+    Setting { key, flag, value: Some(value), help }
+}
+
+const fn switch(key: &'static str, flag: &'static str, help: &'static str) -> Setting {
+    Setting { key, flag, value: None, help }
+}
+
+/// Every setting, in the order of `config.default.toml`.
+pub(crate) const SETTINGS: &[Setting] = &[
+    setting(
+        "listen",
+        "listen",
+        "HOST:PORT",
+        "Where the interface is served; port 0 takes any free one [default: 127.0.0.1:8080]",
+    ),
+    setting(
+        "metrics_listen",
+        "metrics-listen",
+        "HOST:PORT",
+        "Serve /metrics here only [default: beside the interface]",
+    ),
+    setting("data_dir", "data-dir", "DIR", "Where the embedded stores and the token key live [default: ./data]"),
+    setting("redis_url", "redis-url", "URL", "Redis for the journal (not available in this build yet)"),
+    setting("database_url", "database-url", "URL", "PostgreSQL for the ledger (not available in this build yet)"),
+    switch("demo", "demo", "Load a small clinic into an empty data directory, and print what to try"),
+    setting("workers", "workers", "COUNT", "HTTP worker threads; 0: one a core [default: 0]"),
+    setting("connections_max", "connections-max", "COUNT", "Most open connections of one worker [default: 25000]"),
+    setting("keep_alive_seconds", "keep-alive-seconds", "SECONDS", "How long an idle connection is kept [default: 75]"),
+    setting(
+        "shutdown_grace_seconds",
+        "shutdown-grace-seconds",
+        "SECONDS",
+        "How long requests in flight may take after SIGTERM [default: 5]",
+    ),
+    setting(
+        "jwt_key_file",
+        "jwt-key-file",
+        "FILE",
+        "The key of tokens: 32 raw bytes [default: jwt.key in the data directory]",
+    ),
+    setting(
+        "jwt_key",
+        "jwt-key",
+        "HEX",
+        "The key of tokens: 64 hexadecimal digits; better by environment than by flag",
+    ),
+    setting(
+        "rate_subject_per_second",
+        "rate-subject-per-second",
+        "COUNT",
+        "Requests a second of one token subject [default: 100]",
+    ),
+    setting(
+        "rate_subject_burst",
+        "rate-subject-burst",
+        "COUNT",
+        "Requests at once of one token subject [default: 1000]",
+    ),
+    setting(
+        "rate_address_per_second",
+        "rate-address-per-second",
+        "COUNT",
+        "Requests a second of one address [default: 2000]",
+    ),
+    setting("rate_address_burst", "rate-address-burst", "COUNT", "Requests at once of one address [default: 10000]"),
+    switch("rate_limit_loopback", "rate-limit-loopback", "Limit requests from this machine, too"),
+    setting("log_format", "log-format", "text|json", "Form of log lines on standard error [default: text]"),
+    setting("log_filter", "log-filter", "FILTER", "Which lines are logged, such as info,engine=debug"),
+    setting("actor_threads", "actor-threads", "COUNT", "Threads that run doctor-days [default: 1]"),
+    setting(
+        "idle_seconds",
+        "idle-seconds",
+        "SECONDS",
+        "A day without requests for this long goes to sleep [default: 60]",
+    ),
+    setting("awake_days_max", "awake-days-max", "COUNT", "Most days awake at once [default: 20000]"),
+    setting("sleeping_mebibytes_max", "sleeping-mebibytes-max", "MIB", "Most memory of sleeping days [default: 2048]"),
+    setting(
+        "ledger_lag_max",
+        "ledger-lag-max",
+        "RECORDS",
+        "Past this lag of the ledger new bookings are shed [default: 1000000]",
+    ),
+];

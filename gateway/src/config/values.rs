@@ -1,0 +1,136 @@
+//! Reading settings as values: every mistake is kept, a default takes its place, and all are told at the end.
+//! Must not know: which settings there are.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::ops::RangeInclusive;
+
+use tracing_subscriber::EnvFilter;
+
+use super::Mistakes;
+use super::sources::{Found, Sources};
+use crate::auth::key::{KEY_BYTES, SigningKey};
+
+/// Most requests a second or at once that a limit can name.
+const RATE_MAX: u64 = 1_000_000_000;
+
+/// Reads settings one after another.
+pub(crate) struct Reader<'s> {
+    sources: &'s Sources,
+    mistakes: Vec<String>,
+}
+
+impl<'s> Reader<'s> {
+    /// Of these sources.
+    pub(crate) fn new(sources: &'s Sources) -> Self {
+        Self { sources, mistakes: sources.mistakes().to_vec() }
+    }
+
+    /// A mistake about `key`, wherever its value came from.
+    pub(crate) fn mistake(&mut self, key: &str, message: &str) {
+        match self.sources.get(key) {
+            Some(found) => self.mistakes.push(format!("{key}: {message} ({})", found.origin)),
+            None => self.mistakes.push(format!("{key}: {message}")),
+        }
+    }
+
+    fn parsed<T>(&mut self, key: &str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let Found { text, origin } = self.sources.get(key)?;
+        let value = parse(text.trim());
+        if value.is_none() {
+            // The key of tokens is a secret even when it is wrong.
+            let told = if key == "jwt_key" { "the value" } else { text };
+            self.mistakes.push(format!("{key}: {told:?} is not {expected} ({origin})"));
+        }
+        value
+    }
+
+    /// A text that is not empty.
+    pub(crate) fn optional_text(&mut self, key: &str) -> Option<String> {
+        self.parsed(key, "a text that is not empty", |text| (!text.is_empty()).then(|| text.to_owned()))
+    }
+
+    /// A text that is not empty.
+    pub(crate) fn text(&mut self, key: &str, default: &str) -> String {
+        self.optional_text(key).unwrap_or_else(|| default.to_owned())
+    }
+
+    /// A whole number within `range`.
+    pub(crate) fn number(&mut self, key: &str, default: u64, range: RangeInclusive<u64>) -> u64 {
+        let expected = format!("a whole number from {} to {}", range.start(), range.end());
+        self.parsed(key, &expected, |text| text.parse().ok().filter(|number| range.contains(number))).unwrap_or(default)
+    }
+
+    /// A whole number above 0.
+    pub(crate) fn positive(&mut self, key: &str, default: u32) -> NonZeroU32 {
+        let number = self.number(key, u64::from(default), 1..=RATE_MAX);
+        u32::try_from(number).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// `true` or `false`; off if not given.
+    pub(crate) fn switch(&mut self, key: &str) -> bool {
+        let parse = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" | "on" => Some(true),
+            "false" | "0" | "no" | "off" => Some(false),
+            _ => None,
+        };
+        self.parsed(key, "true or false", parse).unwrap_or(false)
+    }
+
+    /// One of `choices`; the first if not given.
+    pub(crate) fn choice<T: Copy>(&mut self, key: &str, choices: &[(&str, T)]) -> T {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        let parse = |text: &str| choices.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+        self.parsed(key, &names.join(" or "), parse).unwrap_or(choices[0].1)
+    }
+
+    /// An address with a port; `localhost` is 127.0.0.1.
+    pub(crate) fn address(&mut self, key: &str) -> Option<SocketAddr> {
+        self.parsed(key, "an address with a port such as 127.0.0.1:8080", |text| {
+            match text.strip_prefix("localhost:") {
+                Some(port) => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?))),
+                None => text.parse().ok(),
+            }
+        })
+    }
+
+    /// A key in hexadecimal digits.
+    pub(crate) fn key(&mut self, key: &str) -> Option<SigningKey> {
+        self.parsed(key, "64 hexadecimal digits", |text| {
+            let mut bytes = [0; KEY_BYTES];
+            if text.len() != 2 * KEY_BYTES || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return None;
+            }
+            for (position, byte) in bytes.iter_mut().enumerate() {
+                *byte = u8::from_str_radix(&text[2 * position..2 * position + 2], 16).ok()?;
+            }
+            Some(SigningKey::from_bytes(bytes))
+        })
+    }
+
+    /// A log filter.
+    pub(crate) fn filter(&mut self, key: &str, default: &str) -> String {
+        let parse = |text: &str| EnvFilter::try_new(text).ok().map(|_| text.to_owned());
+        self.parsed(key, "a log filter such as info,engine=debug", parse).unwrap_or_else(|| default.to_owned())
+    }
+
+    /// `Ok` if nothing was wrong.
+    pub(crate) fn finish(self) -> Result<(), Mistakes> {
+        if self.mistakes.is_empty() { Ok(()) } else { Err(Mistakes(self.mistakes)) }
+    }
+}
+
+/// Seconds of a duration such as `90`, `90s`, `15m`, `1h` or `7d`; `None` for anything else, for 0, and over a hundred years.
+pub(crate) fn parse_duration_seconds(text: &str) -> Option<i64> {
+    let (digits, unit_seconds) = match text.char_indices().last()? {
+        (end, 's') => (&text[..end], 1),
+        (end, 'm') => (&text[..end], 60),
+        (end, 'h') => (&text[..end], 3_600),
+        (end, 'd') => (&text[..end], 86_400),
+        _ => (text, 1),
+    };
+    let hundred_years = 100 * 366 * 86_400;
+    let digits_only = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds = digits.parse::<i64>().ok().filter(|_| digits_only)?.checked_mul(unit_seconds)?;
+    (1..=hundred_years).contains(&seconds).then_some(seconds)
+}

@@ -1,0 +1,130 @@
+//! The name of a request: the caller's own, that of its trace, or a new one.
+//! Must not know: who calls, what for.
+
+use std::rc::Rc;
+
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use booking_core::RequestId;
+use engine::ids::Ids;
+use sha2::{Digest, Sha256};
+use uuid::{Builder, Uuid};
+
+/// The header that names a request, both ways.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// Longest name that is taken from a caller.
+const NAME_LENGTH_MAX: usize = 128;
+
+/// The name under which a request is answered and logged.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestName {
+    /// What records carry: the name itself if it is a UUID, else a digest of it.
+    pub(crate) id: RequestId,
+    /// The caller's name, if it is not a UUID.
+    given: Option<Rc<str>>,
+}
+
+impl RequestName {
+    /// From `X-Request-Id` (1 to 128 of letters, digits, `-`, `_`, `.`), else the trace id of `traceparent`, else new.
+    pub(crate) fn of(headers: &HeaderMap, ids: &dyn Ids) -> Self {
+        if let Some(name) = headers.get(&REQUEST_ID).and_then(given_name) {
+            return name;
+        }
+        let trace = headers.get(&TRACEPARENT).and_then(trace_id);
+        Self { id: RequestId(trace.unwrap_or_else(|| ids.next())), given: None }
+    }
+
+    /// Calls `with` with the name as text.
+    pub(crate) fn with_text<T>(&self, with: impl FnOnce(&str) -> T) -> T {
+        match &self.given {
+            Some(text) => with(text),
+            None => with(self.id.0.hyphenated().encode_lower(&mut Uuid::encode_buffer())),
+        }
+    }
+
+    /// The answered header.
+    pub(crate) fn header(&self) -> Option<HeaderValue> {
+        self.with_text(|text| HeaderValue::from_str(text).ok())
+    }
+}
+
+impl std::fmt::Display for RequestName {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.with_text(|text| formatter.write_str(text))
+    }
+}
+
+fn given_name(value: &HeaderValue) -> Option<RequestName> {
+    let text = value.to_str().ok()?;
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if text.is_empty() || text.len() > NAME_LENGTH_MAX || !text.bytes().all(fits) {
+        return None;
+    }
+    let uuid = crate::api::input::parse_uuid(text).filter(|_| !text.bytes().any(|byte| byte.is_ascii_uppercase()));
+    Some(match uuid {
+        Some(uuid) => RequestName { id: RequestId(uuid), given: None },
+        None => RequestName { id: RequestId(digest(text)), given: Some(text.into()) },
+    })
+}
+
+fn digest(text: &str) -> Uuid {
+    let mut cut = [0; 16];
+    cut.copy_from_slice(&Sha256::digest(text.as_bytes())[..16]);
+    Builder::from_custom_bytes(cut).into_uuid()
+}
+
+/// The trace id of a W3C `traceparent` (`00-<32 hex>-<16 hex>-<2 hex>`), unless it is all zero.
+fn trace_id(value: &HeaderValue) -> Option<Uuid> {
+    let mut parts = value.to_str().ok()?.split('-');
+    let (version, trace) = (parts.next()?, parts.next()?);
+    let hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let complete = hex(version, 2) && version != "ff" && hex(trace, 32) && hex(parts.next()?, 16);
+    let uuid = complete.then(|| Uuid::try_parse(trace).ok()).flatten()?;
+    (!uuid.is_nil()).then_some(uuid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed;
+
+    impl Ids for Fixed {
+        fn next(&self) -> Uuid {
+            Uuid::from_u128(99)
+        }
+    }
+
+    fn name(header: HeaderName, value: &str) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(header, HeaderValue::from_str(value).expect("a header value"));
+        RequestName::of(&headers, &Fixed).to_string()
+    }
+
+    #[test]
+    fn a_sane_name_is_kept_and_a_strange_one_replaced() {
+        let new = Uuid::from_u128(99).to_string();
+        for kept in ["abc-1.2_3", "0190a3c4-0000-7000-8000-000000000000", "0190A3C4-0000-7000-8000-000000000000"] {
+            assert_eq!(name(REQUEST_ID, kept), kept);
+        }
+        for strange in ["", "a b", "a\"b", "<x>", &"x".repeat(129)] {
+            assert_eq!(name(REQUEST_ID, strange), new);
+        }
+    }
+
+    #[test]
+    fn the_trace_id_names_the_request() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        let uuid = Uuid::try_parse(trace).expect("hex").to_string();
+        assert_eq!(name(TRACEPARENT, &format!("00-{trace}-00f067aa0ba902b7-01")), uuid);
+        for broken in [
+            "",
+            "00",
+            &format!("ff-{trace}-00f067aa0ba902b7-01"),
+            &format!("00-{}-00f067aa0ba902b7-01", "0".repeat(32)),
+        ] {
+            assert_eq!(name(TRACEPARENT, broken), Uuid::from_u128(99).to_string());
+        }
+    }
+}

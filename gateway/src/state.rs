@@ -1,0 +1,67 @@
+//! What all handlers share, and what each HTTP worker has for itself.
+//! Must not know: routes, settings.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use engine::EngineHandle;
+
+use crate::auth::token::Verifier;
+use crate::metrics::Exporter;
+use crate::middleware::measures::HttpMeasures;
+use crate::middleware::rate_limit::RateLimits;
+
+/// Of the whole process.
+pub(crate) struct Shared {
+    /// The door to the engine.
+    pub(crate) engine: EngineHandle,
+    /// Checks tokens.
+    pub(crate) verifier: Verifier,
+    /// How much one caller may ask.
+    pub(crate) limits: RateLimits,
+    /// Writes the metrics page.
+    pub(crate) exporter: Exporter,
+    /// Taken while a doctor's profile is read, changed and written back, so that no change of another is lost. Waiters
+    /// are admins' requests, bounded by the connections.
+    pub(crate) profile_lock: tokio::sync::Mutex<()>,
+    stopping: AtomicBool,
+}
+
+impl Shared {
+    /// For a running engine.
+    pub(crate) fn new(engine: EngineHandle, verifier: Verifier, limits: RateLimits, exporter: Exporter) -> Self {
+        Self {
+            engine,
+            verifier,
+            limits,
+            exporter,
+            profile_lock: tokio::sync::Mutex::new(()),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    /// From now on the process is not ready.
+    pub(crate) fn begin_stopping(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Whether the process is on its way out.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+}
+
+/// Of one HTTP worker thread.
+pub(crate) struct Worker {
+    /// Of the whole process.
+    pub(crate) shared: Arc<Shared>,
+    /// This worker's handles.
+    pub(crate) measures: HttpMeasures,
+}
+
+impl Worker {
+    /// For a worker of this process.
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, measures: HttpMeasures::new() }
+    }
+}
