@@ -118,7 +118,7 @@ impl DayBody {
             DefinitionError::ReleaseOfNothing { release } | DefinitionError::ReleasesExceedCapacity { release } => {
                 release_pointer(release, "places")
             }
-            DefinitionError::NoReleases => "/releases".to_owned(),
+            DefinitionError::NoReleases | DefinitionError::TooManyReleases => "/releases".to_owned(),
         }
     }
 }

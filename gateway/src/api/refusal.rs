@@ -21,6 +21,7 @@ pub(crate) fn of_engine(error: EngineError, now: UtcMillis) -> Problem {
             Problem::of(Code::Overloaded).retry_after_seconds(retry_after_millis.div_ceil(1000).max(1))
         }
         EngineError::Unavailable(cause) => Problem::unavailable(cause),
+        EngineError::Repeated(first) => of_engine(*first, now).replayed(),
         EngineError::Internal(cause) => Problem::internal(cause),
     }
 }
