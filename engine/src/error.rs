@@ -18,6 +18,9 @@ pub enum EngineError {
     /// The storage is away, or this day is parked: nothing was done, or the same key tells what happened.
     #[error("storage unavailable: {0}")]
     Unavailable(String),
+    /// The refusal that a twin in flight was given, repeated to this caller.
+    #[error("{0}")]
+    Repeated(Box<EngineError>),
     /// A defect of this program; the cause is in the log.
     #[error("internal error: {0}")]
     Internal(String),

@@ -1,47 +1,78 @@
 //! The engine's one door: everything the gateway may ask.
 //! Must not know: HTTP, JSON, tokens.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use booking_core::{AppointmentId, Date, DayKey, DoctorId};
+use booking_core::{Action, AppointmentId, Command, Date, DayKey, DoctorId, PersonalText, Rejection, UtcMillis};
 
+use crate::actors::admission::{Admission, Lane};
+use crate::actors::directory::Directory;
+use crate::actors::entry::{DayEntry, Published};
+use crate::actors::request::CommandReply;
 use crate::clock::Clock;
 use crate::error::EngineError;
 use crate::ids::Ids;
+use crate::journal::{Journal, ReadError};
+use crate::ledger::applier::Applier;
+use crate::ledger::reader::Reader;
 use crate::ledger::registry::Registry;
+use crate::telemetry::meters::EngineMeters;
 use crate::view::{
     AppointmentAction, AppointmentAddress, AppointmentQuery, AppointmentReply, BookRequest, Caller, DayReply, DayView,
     HistoryItem, PlacedAppointment, PublishRequest, Readiness,
 };
 
+mod submit;
+
 /// The engine as the gateway sees it. Cheap to clone.
 #[derive(Clone)]
 pub struct EngineHandle {
-    clock: Arc<dyn Clock>,
-    ids: Arc<dyn Ids>,
-    registry: Arc<dyn Registry>,
+    pub(crate) parts: Arc<Parts>,
+}
+
+/// What the door leads to.
+pub(crate) struct Parts {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) reader: Reader,
+    pub(crate) applier: Applier,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) meters: Arc<EngineMeters>,
+    pub(crate) ledger_lag_max: u64,
+    pub(crate) poisoned: AtomicBool,
+    pub(crate) stopping: AtomicBool,
 }
 
 impl EngineHandle {
     /// The engine's clock.
     pub fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
+        &self.parts.clock
     }
 
     /// The engine's source of ids.
     pub fn ids(&self) -> &Arc<dyn Ids> {
-        &self.ids
+        &self.parts.ids
     }
 
     /// Doctors and other ordinary rows.
     pub fn registry(&self) -> &Arc<dyn Registry> {
-        &self.registry
+        &self.parts.registry
     }
 
     /// Books or holds a place. The answer leaves after it is durable.
     pub async fn book(&self, request: BookRequest) -> Result<AppointmentReply, EngineError> {
-        let _ = request;
-        todo!()
+        let BookRequest { day, mut booking, caller } = request;
+        booking.appointment = AppointmentId::born_in(self.parts.ids.next(), &day);
+        let command = Command { envelope: caller.envelope, key: caller.key, action: Action::Book(booking) };
+        let result = self.submit(day, command, Lane::Sheddable).await;
+        let outcome = result.and_then(|reply| appointment_reply(day, reply));
+        self.parts.meters.count_booking(outcome.as_ref().map(|reply| reply.replayed));
+        outcome
     }
 
     /// Changes one appointment. Never shed.
@@ -51,60 +82,175 @@ impl EngineHandle {
         action: AppointmentAction,
         caller: Caller,
     ) -> Result<AppointmentReply, EngineError> {
-        let _ = (address, action, caller);
-        todo!()
+        let appointment = address.id;
+        let action = match action {
+            AppointmentAction::Confirm => Action::Confirm { appointment },
+            AppointmentAction::Cancel { reason } => Action::Cancel { appointment, reason },
+            AppointmentAction::NoShow => Action::NoShow { appointment },
+        };
+        let command = Command { envelope: caller.envelope, key: caller.key, action };
+        appointment_reply(address.day, self.submit(address.day, command, Lane::Protected).await?)
     }
 
     /// Creates or replaces a day.
     pub async fn publish_day(&self, request: PublishRequest) -> Result<DayReply, EngineError> {
-        let _ = request;
-        todo!()
+        let PublishRequest { day, definition, precondition, caller } = request;
+        let action = Action::Publish { definition, precondition };
+        let command = Command { envelope: caller.envelope, key: caller.key, action };
+        day_reply(day, self.submit(day, command, Lane::Protected).await?)
     }
 
     /// Closes a day.
     pub async fn close_day(
         &self,
         day: DayKey,
-        reason: Option<booking_core::PersonalText>,
+        reason: Option<PersonalText>,
         caller: Caller,
     ) -> Result<DayReply, EngineError> {
-        let _ = (day, reason, caller);
-        todo!()
+        let command = Command { envelope: caller.envelope, key: caller.key, action: Action::Close { reason } };
+        day_reply(day, self.submit(day, command, Lane::Protected).await?)
     }
 
     /// A published day; `UnknownDay` if there is none. Holds that are due have been recorded as expired before.
     pub async fn day(&self, day: DayKey) -> Result<DayView, EngineError> {
-        let _ = day;
-        todo!()
+        let now = self.parts.clock.now();
+        let entry = self.parts.directory.entry(day, now);
+        if let Some(view) = picture(&entry, now) {
+            return view;
+        }
+        // Still loading, or a hold is due: the day itself must speak first.
+        self.expire(day).await?;
+        let now = self.parts.clock.now();
+        let entry = self.parts.directory.entry(day, now);
+        match &**entry.published_guard() {
+            Published::Present { snapshot, .. } => Ok(DayView { day, snapshot: Arc::clone(snapshot), now }),
+            Published::Absent => Err(Rejection::UnknownDay.into()),
+            Published::Loading => Err(EngineError::Unavailable("the day is being read".to_owned())),
+        }
     }
 
     /// The published days of a doctor with `from <= date <= to`, by date.
     pub async fn days(&self, doctor: DoctorId, from: Date, to: Date) -> Result<Vec<DayView>, EngineError> {
-        let _ = (doctor, from, to);
-        todo!()
+        let keys = self.parts.journal.days_of(doctor, from, to).await.map_err(unreadable)?;
+        let mut views = Vec::with_capacity(keys.len());
+        for key in keys {
+            match self.day(key).await {
+                Ok(view) => views.push(view),
+                Err(EngineError::Rejected(Rejection::UnknownDay)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(views)
     }
 
     /// One appointment, own writes included; `UnknownAppointment` if there is none. A hold that is due has been
     /// recorded as expired before.
     pub async fn appointment(&self, id: AppointmentId) -> Result<PlacedAppointment, EngineError> {
-        let _ = id;
-        todo!()
+        let placed = self.placed(id).await?;
+        if !placed.appointment.is_due(self.parts.clock.now()) {
+            return Ok(placed);
+        }
+        self.expire(placed.day).await?;
+        self.placed(id).await
+    }
+
+    async fn placed(&self, id: AppointmentId) -> Result<PlacedAppointment, EngineError> {
+        let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
+        found.ok_or_else(|| Rejection::UnknownAppointment.into())
     }
 
     /// The life of one appointment, oldest step first, own writes included; `UnknownAppointment` if there is none.
     pub async fn history(&self, id: AppointmentId) -> Result<Vec<HistoryItem>, EngineError> {
-        let _ = id;
-        todo!()
+        self.appointment(id).await?;
+        self.parts.reader.history(id).await.map_err(unreadable)
     }
 
     /// A page of appointments by (start, id), own writes included, due holds expired.
     pub async fn appointments(&self, query: AppointmentQuery) -> Result<Vec<PlacedAppointment>, EngineError> {
-        let _ = query;
-        todo!()
+        let now = self.parts.clock.now();
+        // Due holds must not be told as held, whichever statuses are asked for: they are looked for without that filter.
+        let unfiltered = AppointmentQuery { statuses: vec![booking_core::Status::Held], after: None, ..query.clone() };
+        let held = self.parts.reader.appointments(&unfiltered).await.map_err(unreadable)?;
+        let due: BTreeSet<DayKey> =
+            held.iter().filter(|placed| placed.appointment.is_due(now)).map(|placed| placed.day).collect();
+        for day in due {
+            self.expire(day).await?;
+        }
+        self.parts.reader.appointments(&query).await.map_err(unreadable)
+    }
+
+    /// Has `day` record the holds that are due, and waits until that is durable and published.
+    async fn expire(&self, day: DayKey) -> Result<(), EngineError> {
+        self.submit(day, Command::expire(), Lane::Protected).await.map(|_| ())
+    }
+
+    /// Number of days in memory with an actor.
+    pub fn days_awake(&self) -> usize {
+        self.parts.directory.awake()
+    }
+
+    /// Asks days to sleep that were idle for `idle_millis` at `now`, and the longest idle ones beyond `awake_max`.
+    pub fn sweep(&self, now: UtcMillis, idle_millis: i64, awake_max: usize) {
+        self.parts.directory.sweep(now, idle_millis, awake_max);
     }
 
     /// Whether bookings can be taken.
     pub fn readiness(&self) -> Readiness {
-        todo!()
+        let parts = &self.parts;
+        let not_ready = |part, detail: String| Readiness::NotReady { part, detail };
+        if parts.stopping.load(Ordering::Acquire) {
+            return not_ready("stopping", "the process is shutting down".to_owned());
+        }
+        if parts.poisoned.load(Ordering::Acquire) {
+            return not_ready("journal", "the journal failed; the process is about to end".to_owned());
+        }
+        if !parts.clock.is_steady() {
+            return not_ready("clock", "the wall clock was stepped by more than a second".to_owned());
+        }
+        let lag = parts.applier.lag_records();
+        if lag > parts.ledger_lag_max {
+            return not_ready("ledger_lag", format!("the ledger is {lag} records behind"));
+        }
+        Readiness::Ready
+    }
+}
+
+/// The published picture, if it may be told at `now`.
+fn picture(entry: &DayEntry, now: UtcMillis) -> Option<Result<DayView, EngineError>> {
+    entry.touch(now);
+    match &**entry.published_guard() {
+        Published::Present { snapshot, .. } if !snapshot.has_due_hold(now) => {
+            Some(Ok(DayView { day: entry.day(), snapshot: Arc::clone(snapshot), now }))
+        }
+        Published::Absent => Some(Err(Rejection::UnknownDay.into())),
+        Published::Present { .. } | Published::Loading => None,
+    }
+}
+
+fn appointment_reply(day: DayKey, reply: CommandReply) -> Result<AppointmentReply, EngineError> {
+    match reply {
+        CommandReply::Appointment { appointment, time_zone, replayed, at } => {
+            Ok(AppointmentReply { placed: PlacedAppointment { day, time_zone, appointment }, replayed, now: at })
+        }
+        other => Err(EngineError::Internal(format!("an appointment's command was answered with {other:?}"))),
+    }
+}
+
+fn day_reply(day: DayKey, reply: CommandReply) -> Result<DayReply, EngineError> {
+    match reply {
+        CommandReply::Day { snapshot, version, created, replayed, at } => {
+            Ok(DayReply { view: DayView { day, snapshot, now: at }, version, created, replayed })
+        }
+        other => Err(EngineError::Internal(format!("a day's command was answered with {other:?}"))),
+    }
+}
+
+fn unreadable(error: ReadError) -> EngineError {
+    match error {
+        ReadError::Unavailable(what) => EngineError::Unavailable(what),
+        ReadError::Damaged(what) => {
+            tracing::error!(error = %what, "a store is damaged");
+            EngineError::Internal(what)
+        }
     }
 }

@@ -3,52 +3,25 @@
 //!
 //! Must not know: HTTP, the JSON of the API, tokens.
 
+pub mod actors;
+pub mod assembly;
 pub mod clock;
 pub mod committer;
 pub mod config;
+mod engine;
 pub mod error;
 pub mod handle;
 pub mod ids;
 pub mod journal;
 pub mod ledger;
+pub mod limits;
+pub mod spawn;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod view;
 
 pub use config::{EngineConfig, StartError};
+pub use engine::Engine;
 pub use error::EngineError;
 pub use handle::EngineHandle;
-
-/// The running engine: the door, and the way to stop it.
-pub struct Engine {
-    handle: EngineHandle,
-}
-
-impl Engine {
-    /// Opens the stores below `config.data_dir`, applies what the ledger lacks, and starts. When this returns, requests
-    /// can be answered. Must be called on a tokio runtime that outlives the engine.
-    pub async fn start(config: EngineConfig) -> Result<Self, StartError> {
-        let _ = config;
-        todo!()
-    }
-
-    /// The door.
-    pub fn handle(&self) -> EngineHandle {
-        self.handle.clone()
-    }
-
-    /// Becomes ready when the journal is poisoned: the process must end with a failure, saying the returned reason.
-    pub async fn poisoned(&self) -> String {
-        todo!()
-    }
-
-    /// Takes no new requests, settles what is in flight, brings the ledger up to the journal, closes the stores.
-    pub async fn stop(self) {
-        todo!()
-    }
-
-    /// Brings the schema of the stores below `config.data_dir` up to date; says in words what was done.
-    pub async fn migrate(config: &EngineConfig) -> Result<String, StartError> {
-        let _ = config;
-        todo!()
-    }
-}

@@ -1,13 +1,95 @@
 //! How an event changes a day: total, no failure, no clock.
 //! Must not know: why the event was decided.
 
-use crate::day::{DayVersion, DoctorDay};
-use crate::event::Event;
+use std::sync::Arc;
+
+use crate::appointment::{Appointment, Status};
+use crate::command::Answer;
+use crate::day::{Closure, DayVersion, DoctorDay, RememberedKey};
+use crate::definition::DayDefinition;
+use crate::event::{Event, Fact};
+use crate::layout::Layout;
+use crate::places::{Places, Taking};
 
 impl DoctorDay {
-    /// Adopts `event` as the record `version`. Total for every event that `decide` made on this state.
+    /// Adopts `event` as the record `version`. Total for every event that `decide` made on this state; never panics.
+    ///
+    /// A remembered [`Answer::Closed`] is kept with the `version` given here, whatever the event says: the answer names
+    /// the record that it stands in, and only who writes the record knows its epoch for certain.
     pub fn apply(&mut self, version: DayVersion, event: &Event) {
-        let _ = (version, event);
-        todo!("core helper")
+        for change in &event.changes {
+            self.adopt_row(&change.row);
+        }
+        match &event.fact {
+            Fact::Published(definition) => self.adopt_definition(definition),
+            Fact::Closed { reason } => self.closure = Some(Closure { at: event.at, reason: reason.clone() }),
+            Fact::Taken | Fact::Confirmed | Fact::Cancelled | Fact::NoShow | Fact::Expired | Fact::Remembered => {}
+        }
+        if let Some((request, answer)) = &event.remembered {
+            let answer = match answer {
+                Answer::Closed { at, .. } => Answer::Closed { version, at: *at },
+                Answer::Appointment(_) => answer.clone(),
+            };
+            let remembered = RememberedKey { key: request.key.clone(), fingerprint: request.fingerprint, answer };
+            // Most subjects use one key a day: no room for more in advance.
+            self.remembered.entry(request.subject).or_insert_with(|| Vec::with_capacity(1)).push(remembered);
+        }
+        self.version = version;
+    }
+
+    fn adopt_definition(&mut self, definition: &Arc<DayDefinition>) {
+        let layout = Layout::new(definition);
+        self.places = match &self.definition {
+            Some(old) => self.places.carried_over(old, definition, &layout),
+            None => Places::new(&layout, definition.slots.len()),
+        };
+        self.layout = Arc::new(layout);
+        self.definition = Some(Arc::clone(definition));
+    }
+
+    /// From the row as it was, if it was there, to `row`: the same steps for every kind of change.
+    pub(crate) fn adopt_row(&mut self, row: &Appointment) {
+        if let Some(before) = self.appointments.insert(row.clone()) {
+            self.leave(&before);
+        }
+        self.enter(row);
+    }
+
+    fn leave(&mut self, row: &Appointment) {
+        if let (Some(slot), Some(taking)) = (self.slot_of(row), taking(row.status)) {
+            self.places.free(slot, row.place, taking);
+        }
+        if let (Status::Held, Some(expiry)) = (row.status, row.hold_expires_at) {
+            self.holds.remove(&(expiry, row.id));
+        }
+        if row.status.is_live() {
+            self.patients.remove(row.patient, row.id);
+        }
+    }
+
+    fn enter(&mut self, row: &Appointment) {
+        if let (Some(slot), Some(taking)) = (self.slot_of(row), taking(row.status)) {
+            self.places.take(slot, row.place, taking);
+        }
+        if let (Status::Held, Some(expiry)) = (row.status, row.hold_expires_at) {
+            self.holds.insert((expiry, row.id));
+        }
+        if row.status.is_live() {
+            self.patients.insert(row.patient, row.id);
+        }
+    }
+
+    /// Position of the slot of an appointment, if it is still offered.
+    pub(crate) fn slot_of(&self, row: &Appointment) -> Option<usize> {
+        self.definition.as_ref()?.slot_at(row.start)
+    }
+}
+
+/// What the place of an appointment in this status counts as; `None` if it takes none.
+pub(crate) fn taking(status: Status) -> Option<Taking> {
+    match status {
+        Status::Held => Some(Taking::Held),
+        Status::Booked | Status::NoShow | Status::Completed => Some(Taking::Booked),
+        Status::Cancelled | Status::Expired => None,
     }
 }

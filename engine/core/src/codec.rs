@@ -1,8 +1,14 @@
 //! How events and whole days are written as bytes: versioned, compact, checked on the way in.
 //! Must not know: checksums and framing of the journal, what an event means.
 
-use crate::day::DoctorDay;
-use crate::event::Event;
+mod bytes;
+mod days;
+mod events;
+mod keys;
+mod rows;
+
+use bytes::Reader;
+pub use events::{decode_event, encode_event};
 
 /// Bytes that are no event or no day.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -37,28 +43,9 @@ pub enum DecodeError {
     },
 }
 
-/// `event` as bytes, version byte first.
-pub fn encode_event(event: &Event) -> Vec<u8> {
-    let _ = event;
-    todo!("core helper")
-}
-
-/// The inverse of [`encode_event`]. Never panics, never allocates more than a small multiple of `bytes.len()`.
-pub fn decode_event(bytes: &[u8]) -> Result<Event, DecodeError> {
-    let _ = bytes;
-    todo!("core helper")
-}
-
-impl DoctorDay {
-    /// This state as bytes: the form of a sleeping day and of a journal snapshot. Deterministic: equal states give
-    /// equal bytes.
-    pub fn pack(&self) -> Vec<u8> {
-        todo!("core helper")
-    }
-
-    /// The inverse of [`DoctorDay::pack`]. Never panics on any input.
-    pub fn unpack(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let _ = bytes;
-        todo!("core helper")
+fn read_version(reader: &mut Reader<'_>, known: u8) -> Result<(), DecodeError> {
+    match reader.byte("version")? {
+        found if found == known => Ok(()),
+        found => Err(DecodeError::UnknownVersion { found }),
     }
 }

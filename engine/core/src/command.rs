@@ -74,6 +74,15 @@ pub struct Command {
     pub action: Action,
 }
 
+impl Command {
+    /// The engine's own: record every hold whose time has come.
+    pub fn expire() -> Self {
+        let nil = uuid::Uuid::nil();
+        let envelope = Envelope { subject: SubjectId(nil), role: Role::System, request: RequestId(nil) };
+        Self { envelope, key: None, action: Action::Expire }
+    }
+}
+
 /// What is asked of a doctor-day.
 #[derive(Clone, Debug)]
 pub enum Action {

@@ -1,13 +1,18 @@
 //! The state of one doctor-day: what is offered, who has which place, which keys are remembered.
 //! Must not know: async, IO, the clock, randomness, other days.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::appointment::{Appointment, PersonalText};
 use crate::command::{Answer, Fingerprint};
 use crate::definition::DayDefinition;
-use crate::id::{AppointmentId, PatientId, SubjectId};
+use crate::hash::IdMap;
+use crate::id::{AppointmentId, SubjectId};
+use crate::layout::Layout;
+use crate::patients::PatientIndex;
+use crate::places::Places;
+use crate::register::Register;
 use crate::time::UtcMillis;
 
 /// Most remembered successes of one subject on one day (contract section 3).
@@ -47,21 +52,41 @@ pub struct Closure {
 #[derive(Clone, Default, Debug)]
 pub struct DoctorDay {
     pub(crate) version: DayVersion,
+    /// The epoch under which the next record will be written, if higher than that of the last one. Not state:
+    /// neither packed nor recorded.
+    pub(crate) epoch: u32,
     pub(crate) definition: Option<Arc<DayDefinition>>,
+    /// Follows from the definition.
+    pub(crate) layout: Arc<Layout>,
     pub(crate) closure: Option<Closure>,
-    pub(crate) appointments: HashMap<AppointmentId, Appointment>,
-    /// The appointment of a patient that last took a place and still has it.
-    pub(crate) by_patient: HashMap<PatientId, AppointmentId>,
+    pub(crate) appointments: Register,
+    /// What the appointments take. Follows from them, as do the next two.
+    pub(crate) places: Places,
+    /// The appointments of a patient whose stored status is live.
+    pub(crate) patients: PatientIndex,
     /// Holds in the order in which they expire.
     pub(crate) holds: BTreeSet<(UtcMillis, AppointmentId)>,
-    /// At most [`KEYS_PER_SUBJECT_MAX`] each.
-    pub(crate) remembered: HashMap<SubjectId, Vec<RememberedKey>>,
+    /// At most [`KEYS_PER_SUBJECT_MAX`] each, in the order in which they were used.
+    pub(crate) remembered: IdMap<SubjectId, Vec<RememberedKey>>,
 }
 
 impl DoctorDay {
     /// The record after which this state stands.
     pub fn version(&self) -> DayVersion {
         self.version
+    }
+
+    /// The version that the next record will have: the next sequence number, under the epoch last adopted.
+    /// [`DoctorDay::decide`] names it in [`Success::Day`](crate::Success::Day), and whoever records the decision hands
+    /// it to [`DoctorDay::apply`].
+    pub fn next_version(&self) -> DayVersion {
+        DayVersion { epoch: self.epoch.max(self.version.epoch), sequence: self.version.sequence.saturating_add(1) }
+    }
+
+    /// From now on records are written under `epoch`. To be called by an owner after loading the day; a lower epoch than
+    /// that of the last record changes nothing.
+    pub fn adopt_epoch(&mut self, epoch: u32) {
+        self.epoch = epoch;
     }
 
     /// What is offered; `None` if the day was never published.
@@ -76,17 +101,22 @@ impl DoctorDay {
 
     /// The appointment with this id, in whatever status.
     pub fn appointment(&self, id: AppointmentId) -> Option<&Appointment> {
-        self.appointments.get(&id)
+        self.appointments.get(id)
     }
 
     /// All appointments, in no particular order.
     pub fn appointments(&self) -> impl Iterator<Item = &Appointment> {
-        self.appointments.values()
+        self.appointments.rows().iter()
     }
 
     /// All remembered keys with their subjects, in no particular order.
     pub fn remembered(&self) -> impl Iterator<Item = (SubjectId, &RememberedKey)> {
         self.remembered.iter().flat_map(|(subject, keys)| keys.iter().map(|key| (*subject, key)))
+    }
+
+    /// The remembered success of a key, if its request has won.
+    pub fn remembered_key(&self, subject: SubjectId, key: &str) -> Option<&RememberedKey> {
+        self.remembered.get(&subject)?.iter().find(|remembered| *remembered.key == *key)
     }
 
     /// When the earliest hold ends.

@@ -7,6 +7,8 @@ use crate::time::UtcMillis;
 pub const SLOTS_MAX: usize = 500;
 /// Largest capacity of one slot (contract section 1).
 pub const CAPACITY_MAX: u32 = 100_000;
+/// Most releases of one day. The cost of a picture of the day is proportional to slots times releases.
+pub const RELEASES_MAX: usize = 100;
 /// Longest span from the first start to the last end of a day: 36 h, in milliseconds (contract section 3).
 pub const SPAN_MILLIS_MAX: i64 = 36 * 3_600_000;
 
@@ -49,7 +51,7 @@ pub struct DayDefinition {
     pub time_zone_database: Box<str>,
     /// Sorted by start, disjoint, 1 to [`SLOTS_MAX`].
     pub slots: Vec<SlotDefinition>,
-    /// Sorted by instant (stable), at least one.
+    /// Sorted by instant (stable), 1 to [`RELEASES_MAX`].
     pub releases: Vec<Release>,
 }
 
@@ -89,6 +91,9 @@ pub enum DefinitionError {
     /// From first start to last end over [`SPAN_MILLIS_MAX`].
     #[error("a day spans at most 36 hours")]
     Span,
+    /// More than [`RELEASES_MAX`].
+    #[error("a day has at most {RELEASES_MAX} releases")]
+    TooManyReleases,
     /// A release later than the last slot's start.
     #[error("a release must not lie after the last slot's start")]
     ReleaseAfterLastStart {
@@ -113,18 +118,6 @@ pub enum DefinitionError {
 }
 
 impl DayDefinition {
-    /// Sorts slots and releases, and checks everything that needs no time zone. Errors name positions in the lists as
-    /// given; all errors are reported, in the order of the lists.
-    pub fn validate(
-        time_zone: Box<str>,
-        time_zone_database: Box<str>,
-        slots: Vec<SlotDefinition>,
-        releases: Vec<Release>,
-    ) -> Result<Self, Vec<DefinitionError>> {
-        let _ = (time_zone, time_zone_database, slots, releases);
-        todo!("core helper")
-    }
-
     /// Position of the slot that starts at `start`.
     pub fn slot_at(&self, start: UtcMillis) -> Option<usize> {
         self.slots.binary_search_by_key(&start, |slot| slot.start).ok()

@@ -6,6 +6,7 @@
 //!
 //! Must not know: async, IO, the clock, randomness, HTTP, SQL, time-zone rules.
 
+mod admission;
 mod apply;
 pub mod appointment;
 pub mod codec;
@@ -14,10 +15,17 @@ pub mod day;
 pub mod decide;
 pub mod definition;
 pub mod event;
+mod hash;
 pub mod id;
+pub mod invariant;
+mod layout;
+mod patients;
+mod places;
+mod register;
 pub mod rejection;
 pub mod snapshot;
 pub mod time;
+mod validate;
 
 pub use appointment::{Appointment, PersonalText, Status};
 pub use codec::{DecodeError, decode_event, encode_event};

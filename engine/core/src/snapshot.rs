@@ -4,8 +4,10 @@
 
 use std::sync::Arc;
 
+use crate::admission::{Admission, Stock};
 use crate::day::{DayVersion, DoctorDay};
 use crate::definition::DayDefinition;
+use crate::layout::{ClassSet, Layout};
 use crate::rejection::Rejection;
 use crate::time::UtcMillis;
 
@@ -25,9 +27,10 @@ pub enum DayState {
 /// Where the places of one slot are at one instant; the five always add up to the capacity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SlotCounts {
-    /// Released to everyone and untaken.
+    /// Untaken, and everyone can book it at this instant.
     pub free: u32,
-    /// Untaken but not open to everyone at this instant.
+    /// Untaken, but not everyone can book it: not released, reserved for an audience, or the slot has begun or the day
+    /// is closed.
     pub withheld: u32,
     /// Kept by holds.
     pub held: u32,
@@ -44,12 +47,43 @@ pub struct DaySnapshot {
     pub(crate) definition: Arc<DayDefinition>,
     pub(crate) closed: bool,
     pub(crate) next_hold_expiry: Option<UtcMillis>,
+    layout: Arc<Layout>,
+    /// By slot: places kept by holds, and by bookings.
+    taken: Box<[(u32, u32)]>,
+    /// By slot, then class.
+    untaken: Box<[u32]>,
+    /// By class: the earliest slot with an untaken place.
+    earliest: Box<[usize]>,
+}
+
+impl Stock for DaySnapshot {
+    fn untaken(&self, slot: usize, class: usize) -> u32 {
+        self.untaken[slot * self.layout.classes() + class]
+    }
+
+    fn earliest(&self, class: usize) -> usize {
+        self.earliest[class]
+    }
 }
 
 impl DoctorDay {
-    /// The picture of this state; `None` if the day was never published. Costs O(slots).
+    /// The picture of this state; `None` if the day was never published. Costs O(slots × releases); appointments and
+    /// keys are neither read nor copied.
     pub fn snapshot(&self) -> Option<DaySnapshot> {
-        todo!("core helper")
+        let definition = Arc::clone(self.definition.as_ref()?);
+        let slots = 0..definition.slots.len();
+        let classes = self.layout.classes();
+        let untaken = slots.clone().flat_map(|slot| (0..classes).map(move |class| (slot, class)));
+        Some(DaySnapshot {
+            version: self.version,
+            closed: self.closure.is_some(),
+            next_hold_expiry: self.next_hold_expiry(),
+            layout: Arc::clone(&self.layout),
+            taken: slots.map(|slot| self.places.held_and_booked(slot)).collect(),
+            untaken: untaken.map(|(slot, class)| self.places.untaken(slot, class)).collect(),
+            earliest: self.places.earliest_by_class().into(),
+            definition,
+        })
     }
 }
 
@@ -64,6 +98,11 @@ impl DaySnapshot {
         &self.definition
     }
 
+    /// Whether the day was closed by hand.
+    pub fn is_closed_by_hand(&self) -> bool {
+        self.closed
+    }
+
     /// When the earliest hold ends. From that instant on the picture may be out of date (`protocols.md` rule 3):
     /// who meets it then has the day record the expiry first.
     pub fn next_hold_expiry(&self) -> Option<UtcMillis> {
@@ -75,48 +114,92 @@ impl DaySnapshot {
         self.next_hold_expiry.is_some_and(|due| now >= due)
     }
 
-    /// The contract's `state` at `now`.
+    /// The contract's `state` at `now`. `Closed` goes before `Scheduled`; `Open` if anything that is released to
+    /// anyone, to whatever audience, is free in a slot to come.
     pub fn state_at(&self, now: UtcMillis) -> DayState {
-        let _ = now;
-        todo!("core helper")
+        let admission = self.admission(now);
+        if admission.is_closed() {
+            return DayState::Closed;
+        }
+        if self.definition.releases.first().is_some_and(|release| release.at > now) {
+            return DayState::Scheduled;
+        }
+        let released = admission.open_to(|_| true);
+        if admission.earliest_slot(released, self).is_some() { DayState::Open } else { DayState::SoldOut }
     }
 
-    /// What everyone can book now in slot number `slot`: 0 if the day is closed or the slot has begun.
+    /// What everyone can book now in slot number `slot`: 0 if the day is closed or the slot has begun, or if there is
+    /// no such slot.
     pub fn remaining_at(&self, slot: usize, now: UtcMillis) -> u32 {
-        let _ = (slot, now);
-        todo!("core helper")
+        self.counts_at(slot, now).free
     }
 
-    /// Conservation counts of slot number `slot` at `now`.
+    /// [`DaySnapshot::remaining_at`] of all slots together.
+    pub fn remaining_in_all_at(&self, now: UtcMillis) -> u64 {
+        let open = self.bookable_by_everyone(now);
+        let slots = self.admission(now).first_to_come()..self.definition.slots.len();
+        slots.map(|slot| u64::from(self.untaken_in(slot, open))).sum()
+    }
+
+    /// Conservation counts of slot number `slot` at `now`; all 0 if there is no such slot. `free` is what
+    /// [`DaySnapshot::remaining_at`] says.
     pub fn counts_at(&self, slot: usize, now: UtcMillis) -> SlotCounts {
-        let _ = (slot, now);
-        todo!("core helper")
+        let Some((definition, (held, booked))) = self.definition.slots.get(slot).zip(self.taken.get(slot).copied())
+        else {
+            return SlotCounts::default();
+        };
+        let has_begun = definition.start <= now;
+        let free = if has_begun { 0 } else { self.untaken_in(slot, self.bookable_by_everyone(now)) };
+        SlotCounts {
+            free,
+            withheld: definition.capacity.saturating_sub(held + booked + free),
+            held,
+            offered: 0,
+            booked,
+        }
     }
 
     /// The next release after `now`, if one is to come.
     pub fn next_release_after(&self, now: UtcMillis) -> Option<UtcMillis> {
-        let _ = now;
-        todo!("core helper")
+        let releases = &self.definition.releases;
+        releases.get(releases.partition_point(|release| release.at <= now)).map(|release| release.at)
     }
 
     /// How many instants at which this picture changes by time alone (releases, slot starts) have passed at `now`:
     /// with the version, this names what a reader sees.
     pub fn phase_at(&self, now: UtcMillis) -> u32 {
-        let _ = now;
-        todo!("core helper")
+        let releases = self.definition.releases.partition_point(|release| release.at <= now);
+        (releases + self.admission(now).first_to_come()) as u32
     }
 
     /// The next instant after `now` at which this picture changes by time alone.
     pub fn next_change_after(&self, now: UtcMillis) -> Option<UtcMillis> {
-        let _ = now;
-        todo!("core helper")
+        let next_start = self.definition.slots.get(self.admission(now).first_to_come()).map(|slot| slot.start);
+        self.next_release_after(now).into_iter().chain(next_start).min()
     }
 
     /// A refusal of a booking that is certain from this picture alone: `Closed`, `NotReleased`, `UnknownSlot`,
     /// `SlotTaken` or `SoldOut`; `None` if the day itself must decide. Always `None` for the place-dependent ones
     /// while a hold is due. Terminal only for a picture of *durable* state.
     pub fn refusal_at(&self, start: Option<UtcMillis>, audiences: &[Box<str>], now: UtcMillis) -> Option<Rejection> {
-        let _ = (start, audiences, now);
-        todo!("core helper")
+        let admission = self.admission(now);
+        match admission.admit(start, audiences) {
+            Err(refusal) => Some(refusal),
+            Ok(_) if self.has_due_hold(now) => None,
+            Ok(wish) => admission.find(&wish, self).err(),
+        }
+    }
+
+    fn admission(&self, at: UtcMillis) -> Admission<'_> {
+        Admission { definition: &self.definition, layout: &self.layout, closed: self.closed, at }
+    }
+
+    fn bookable_by_everyone(&self, now: UtcMillis) -> ClassSet {
+        let admission = self.admission(now);
+        if admission.is_closed() { ClassSet::default() } else { admission.open_to_everyone() }
+    }
+
+    fn untaken_in(&self, slot: usize, classes: ClassSet) -> u32 {
+        classes.iter().map(|class| self.untaken(slot, class)).sum()
     }
 }

@@ -5,6 +5,13 @@
 //! one. Records of one day form a chain: each record's hash covers its predecessor's hash, its version and its body.
 
 pub mod chain;
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
+pub mod lock;
+#[cfg(any(test, feature = "testing"))]
+pub mod memory;
+pub mod poison;
+pub mod sqlite;
 
 use std::sync::Arc;
 
@@ -56,7 +63,8 @@ pub struct DayAppend {
 pub enum DayOutcome {
     /// Durable.
     Appended {
-        /// Position of its last record. Positions rise within a shard, in the order in which records became durable.
+        /// Position of its last record. Positions rise within a shard, in the order in which records became durable; the
+        /// records of one [`DayAppend`] have consecutive positions.
         position: u64,
     },
     /// Nothing was written: the log does not end where the owner believed.

@@ -1,15 +1,73 @@
 //! The write-behind applier: follows the journal in order and applies it to the ledger in bulk, at least once.
 //! Must not know: who waits for what; SQL.
 
-use std::sync::Arc;
+mod faults;
+mod parked;
+mod turn;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot, watch};
+
+pub use self::turn::{ApplyLoop, TurnOutcome};
 use super::{Ledger, overlay::Overlay};
 use crate::clock::Clock;
 use crate::journal::{Journal, ReadError};
 
+/// How long the applier lets records gather before it begins a transaction. Each costs a sync of the disk that the
+/// journal waits for too, and nobody waits for the ledger: the overlay answers meanwhile.
+const GATHER_MILLIS: u64 = 20;
+
+/// Failed attempts in a row after which a start gives up: about 15 s.
+const START_FAILURES_MAX: u32 = 20;
+
+/// Failed attempts in a row after which a stop leaves the rest to the next start: about 1 s. The journal has it all.
+const STOP_FAILURES_MAX: u32 = 7;
+
+/// How long between two lines in the log while a start catches up, in microseconds.
+const PROGRESS_MICROS: u64 = 1_000_000;
+
+/// How far the journal reaches and how far the ledger is, shared between the applier's task and everybody else.
+#[derive(Default)]
+pub struct Progress {
+    head: AtomicU64,
+    applied: AtomicU64,
+    stopping: AtomicBool,
+    /// Wakes the task; remembers one wake-up, so none is lost.
+    wake: Notify,
+}
+
+impl Progress {
+    /// The journal reaches at least to `position`.
+    pub fn advanced(&self, position: u64) {
+        self.head.fetch_max(position, Ordering::AcqRel);
+        self.wake.notify_one();
+    }
+
+    /// How far the journal reaches, as far as told.
+    pub fn head(&self) -> u64 {
+        self.head.load(Ordering::Acquire)
+    }
+
+    /// How far the ledger is.
+    pub fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    /// The difference.
+    pub fn lag_records(&self) -> u64 {
+        self.head().saturating_sub(self.applied())
+    }
+}
+
 /// The running applier. Cheap to clone.
 #[derive(Clone)]
-pub struct Applier {}
+pub struct Applier {
+    progress: Arc<Progress>,
+    finished: watch::Receiver<bool>,
+}
 
 impl Applier {
     /// Applies everything that the journal has and the ledger has not, then starts to follow. When this returns, the
@@ -20,23 +78,96 @@ impl Applier {
         overlay: Arc<Overlay>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ReadError> {
-        let _ = (journal, ledger, overlay, clock);
-        todo!("ledger helper")
+        let progress = Arc::new(Progress::default());
+        let (finish, finished) = watch::channel(false);
+        let (ready, started) = oneshot::channel();
+        let task = {
+            let progress = Arc::clone(&progress);
+            async move {
+                let opened = open(journal, ledger, overlay, clock, progress).await;
+                let (apply_loop, outcome) = opened.map_or_else(|error| (None, Err(error)), |it| (Some(it), Ok(())));
+                // Nobody waits for a start that was given up: then there is nothing to follow for.
+                if let (Ok(()), Some(apply_loop)) = (ready.send(outcome), apply_loop) {
+                    follow(apply_loop).await;
+                }
+                finish.send_replace(true);
+            }
+        };
+        // A task of its own from the first transaction on: no caller can cancel one half-way.
+        tokio::spawn(task);
+        match started.await {
+            Ok(outcome) => outcome.map(|()| Self { progress, finished }),
+            Err(_) => Err(ReadError::Unavailable("the applier ended while it started".into())),
+        }
     }
 
     /// Tells that the journal reaches to `position`. Never blocks.
     pub fn advanced(&self, position: u64) {
-        let _ = position;
-        todo!("ledger helper")
+        self.progress.advanced(position);
     }
 
     /// Records that are durable and not yet applied.
     pub fn lag_records(&self) -> u64 {
-        todo!("ledger helper")
+        self.progress.lag_records()
     }
 
-    /// Applies everything told by [`Applier::advanced`], then ends the task.
+    /// Applies everything told by [`Applier::advanced`], then ends the task. If the ledger is away, what is missing is
+    /// left to the next start.
     pub async fn stop(&self) {
-        todo!("ledger helper")
+        self.progress.stopping.store(true, Ordering::Release);
+        self.progress.wake.notify_one();
+        // An error means that the task is gone, which is what we wait for.
+        let _ = self.finished.clone().wait_for(|finished| *finished).await;
+    }
+}
+
+/// Opens the loop and brings the ledger up to the journal's head.
+async fn open(
+    journal: Arc<dyn Journal>,
+    ledger: Arc<dyn Ledger>,
+    overlay: Arc<Overlay>,
+    clock: Arc<dyn Clock>,
+    progress: Arc<Progress>,
+) -> Result<ApplyLoop, ReadError> {
+    let mut apply_loop = ApplyLoop::open(journal, ledger, overlay, Arc::clone(&clock), Arc::clone(&progress)).await?;
+    let mut told_at = clock.monotonic_micros();
+    loop {
+        match apply_loop.turn().await {
+            TurnOutcome::Idle => return Ok(apply_loop),
+            TurnOutcome::Retry { failures, reason, .. } if failures >= START_FAILURES_MAX => {
+                return Err(ReadError::Unavailable(reason));
+            }
+            TurnOutcome::Retry { after_millis, .. } => tokio::time::sleep(Duration::from_millis(after_millis)).await,
+            TurnOutcome::Applied { .. } => {}
+        }
+        if clock.monotonic_micros().saturating_sub(told_at) >= PROGRESS_MICROS {
+            told_at = clock.monotonic_micros();
+            tracing::info!(applied = progress.applied(), head = progress.head(), "bringing the ledger up to date");
+        }
+    }
+}
+
+/// Turns until it is told to stop.
+async fn follow(mut apply_loop: ApplyLoop) {
+    let progress = Arc::clone(apply_loop.progress());
+    loop {
+        let outcome = apply_loop.turn().await;
+        let stopping = progress.stopping.load(Ordering::Acquire);
+        match outcome {
+            TurnOutcome::Applied { .. } => {}
+            TurnOutcome::Idle if stopping => return,
+            TurnOutcome::Idle => {
+                progress.wake.notified().await;
+                if !progress.stopping.load(Ordering::Acquire) {
+                    tokio::time::sleep(Duration::from_millis(GATHER_MILLIS)).await;
+                }
+            }
+            TurnOutcome::Retry { failures, reason, .. } if stopping && failures >= STOP_FAILURES_MAX => {
+                let missing = progress.lag_records();
+                tracing::warn!(missing, reason, "the ledger is left behind: the next start brings it up to date");
+                return;
+            }
+            TurnOutcome::Retry { after_millis, .. } => tokio::time::sleep(Duration::from_millis(after_millis)).await,
+        }
     }
 }

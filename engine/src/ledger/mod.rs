@@ -3,14 +3,18 @@
 
 pub mod applier;
 pub mod overlay;
+pub mod reader;
 pub mod registry;
+pub mod sqlite;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use booking_core::{
-    Appointment, AppointmentId, DayKey, DayVersion, Event, PatientId, PersonalText, Role, Status, SubjectId, UtcMillis,
+    Appointment, AppointmentId, Change, DayKey, DayVersion, Event, PatientId, PersonalText, Role, Status, SubjectId,
+    UtcMillis,
 };
+use uuid::Uuid;
 
 use crate::journal::ReadError;
 
@@ -44,6 +48,20 @@ pub struct HistoryItem {
     pub version: u32,
 }
 
+impl HistoryItem {
+    /// The step that `change` is, as a part of `event`. An expiry is the engine's own doing, whoever's command met it:
+    /// nobody learns from a history who else asked for a place.
+    pub fn of(event: &Event, change: &Change) -> Self {
+        let row = &change.row;
+        let (actor, role) = match row.status {
+            Status::Expired => (SubjectId(Uuid::nil()), Role::System),
+            _ => (event.envelope.subject, event.envelope.role),
+        };
+        let reason = if row.status == Status::Cancelled { row.cancellation_reason.clone() } else { None };
+        Self { at: event.at, actor, role, from: change.from, to: row.status, reason, version: row.version }
+    }
+}
+
 /// One durable record, decoded, on its way into the ledger.
 #[derive(Clone, Debug)]
 pub struct AppliedRecord {
@@ -55,6 +73,19 @@ pub struct AppliedRecord {
     pub position: u64,
     /// What happened.
     pub event: Event,
+}
+
+/// A day with a record that the ledger could not apply.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ParkedDay {
+    /// Which day.
+    pub day: DayKey,
+    /// The first record that is missing in the ledger.
+    pub version: DayVersion,
+    /// Every missing record has a journal position after this.
+    pub position: u64,
+    /// Why.
+    pub reason: String,
 }
 
 /// Why a batch was not applied.
@@ -87,6 +118,22 @@ pub struct AppointmentQuery {
     pub now: UtcMillis,
 }
 
+impl AppointmentQuery {
+    /// Whether `placed` belongs to the answer, the limit aside.
+    pub fn admits(&self, placed: &PlacedAppointment) -> bool {
+        let row = &placed.appointment;
+        let in_scope = match self.scope {
+            AppointmentScope::Patient(patient) => row.patient == patient,
+            AppointmentScope::Day(day) => placed.day == day,
+        };
+        in_scope
+            && (self.statuses.is_empty() || self.statuses.contains(&row.status_at(self.now)))
+            && self.from.is_none_or(|from| row.start >= from)
+            && self.to.is_none_or(|to| row.start < to)
+            && self.after.is_none_or(|after| (row.start, row.id) > after)
+    }
+}
+
 /// Whose appointments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AppointmentScope {
@@ -101,13 +148,21 @@ pub enum AppointmentScope {
 pub trait Ledger: Send + Sync + 'static {
     /// Applies `records` (in the order of positions) and moves the cursor to `position`, all in one transaction. Idempotent by
     /// (day, sequence): a record at or below the day's applied sequence changes nothing. Days that are parked are skipped.
+    /// Refuses a gap or a fork in a day's sequences, and a place taken twice; then nothing of the batch is applied.
     async fn apply(&self, records: &[AppliedRecord], position: u64) -> Result<(), ApplyError>;
 
     /// Marks `day` as parked from record `version` on, with the reason, in one transaction with nothing else.
     async fn park(&self, day: DayKey, version: DayVersion, reason: &str) -> Result<(), ApplyError>;
 
     /// The parked days.
-    async fn parked(&self) -> Result<Vec<DayKey>, ReadError>;
+    async fn parked(&self) -> Result<Vec<ParkedDay>, ReadError>;
+
+    /// Applies `records`, all of the parked `day`, and takes its mark away, in one transaction; the cursor stays. If this
+    /// fails, the day stays parked and nothing is applied.
+    async fn unpark(&self, day: DayKey, records: &[AppliedRecord]) -> Result<(), ApplyError>;
+
+    /// The zone of a day's definition, as far as the ledger knows the day.
+    async fn time_zone(&self, day: DayKey) -> Result<Option<Arc<str>>, ReadError>;
 
     /// The sequence up to which `day` is applied; 0 if nothing is.
     async fn applied_sequence(&self, day: DayKey) -> Result<u64, ReadError>;

@@ -68,7 +68,8 @@ const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "other"];
 const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "5xx"];
 const LIMIT_KINDS: &[&str] = &["subject", "address"];
 const JOURNAL_FAILURES: &[&str] = &["failed", "unknown", "poisoned", "conflict", "stale_epoch"];
-const SHED_REASONS: &[&str] = &["day_queue", "engine_queue", "ledger_lag", "stopping"];
+/// Why commands are turned away before they are decided.
+pub const SHED_REASONS: &[&str] = &["day_queue", "engine_queue", "ledger_lag", "stopping"];
 
 catalogue! {
     HTTP_REQUESTS = "hotslot_http_requests_total" Counter ["method": METHODS, "status_class": STATUS_CLASSES] &[], "HTTP requests answered, by method and class of status.";

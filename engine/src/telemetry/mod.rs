@@ -2,3 +2,4 @@
 //! Must not know: how numbers are exported.
 
 pub mod catalogue;
+pub mod meters;

@@ -2,11 +2,20 @@
 //! as the last has returned.
 //! Must not know: what a record means, who is answered when it is durable.
 
+mod batch;
+mod commit_loop;
+mod queue;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use booking_core::{DayKey, DayVersion};
 
-use crate::journal::{DayAppend, Head};
+use crate::clock::Clock;
+use crate::journal::{DayAppend, Head, Journal};
+
+pub use commit_loop::{CommitLoop, Turn};
 
 /// Why a submission was not made durable (as far as is known).
 #[derive(Clone, Debug)]
@@ -26,8 +35,8 @@ pub enum CommitFailure {
     StaleEpoch,
 }
 
-/// Told what became of a submission, in the order of submissions of its day. Called on the committer's task: must only
-/// note the fact and wake somebody.
+/// Told what became of a submission, in the order of submissions of its day. Called on the committer's task, without any
+/// lock of the committer's: must only note the fact and wake somebody.
 pub trait CommitListener: Send + Sync + 'static {
     /// Everything up to and including `last` is durable; `position` is its last record's.
     fn committed(&self, generation: u64, last: DayVersion, position: u64);
@@ -38,7 +47,7 @@ pub trait CommitListener: Send + Sync + 'static {
 
 /// Records of one day on their way to the journal.
 pub struct Submission {
-    /// The incarnation of the day's state that decided them. After a failure the day continues under another.
+    /// The incarnation of the day's state that decided them. After a failure the day continues under another, greater one.
     pub generation: u64,
     /// What to append.
     pub append: DayAppend,
@@ -48,24 +57,43 @@ pub struct Submission {
 
 /// The way to the committer. Cheap to clone.
 #[derive(Clone)]
-pub struct Committer {}
+pub struct Committer {
+    queue: Arc<queue::Queue>,
+}
 
 impl Committer {
-    /// Queues `submission`. Never blocks. The queue is bounded by admission: see `limits::ADMITTED_MAX`.
+    /// Starts the committer's task on the present tokio runtime. It is never cancelled: it ends by [`Committer::stop`].
+    pub fn start(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Self {
+        let (committer, commit_loop) = Self::with_loop(journal, clock);
+        tokio::spawn(commit_loop.run());
+        committer
+    }
+
+    /// As [`Committer::start`], but the caller drives the loop, turn by turn: for simulation.
+    pub fn with_loop(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> (Self, CommitLoop) {
+        let queue = Arc::new(queue::Queue::new());
+        let commit_loop = CommitLoop::new(Arc::clone(&queue), journal, clock);
+        (Self { queue }, commit_loop)
+    }
+
+    /// Queues `submission`. Never blocks. The queue is bounded by admission: see `limits::ADMITTED_MAX`. After
+    /// [`Committer::stop`] the submission fails on the spot, on the caller's thread.
     pub fn submit(&self, submission: Submission) {
-        let _ = submission;
-        todo!("storage helper")
+        if let Err(refused) = self.queue.push(submission) {
+            refused.listener.failed(refused.generation, CommitFailure::Failed("the committer has stopped".into()));
+        }
     }
 
     /// Removes what is queued for (`day`, any generation up to `generation`) and waits for what is in flight. After this
     /// no submission of that generation can become durable any more, and a load sees all that did.
     pub async fn fence(&self, day: DayKey, generation: u64) {
-        let _ = (day, generation);
-        todo!("storage helper")
+        self.queue.close_generation(day, generation);
+        self.queue.wait_until(|state| !state.is_in_flight(day, generation)).await;
     }
 
     /// Waits until everything submitted before is settled, then ends the task.
     pub async fn stop(&self) {
-        todo!("storage helper")
+        self.queue.stop();
+        self.queue.wait_until(|state| state.has_ended()).await;
     }
 }

@@ -1,0 +1,120 @@
+//! Whether a day is in order: everything that is kept beside the appointments follows from them, and no place is lost
+//! or sold twice.
+//! Must not know: how the state came about.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::admission::Stock;
+use crate::apply::taking;
+use crate::appointment::{Appointment, Status};
+use crate::day::{DoctorDay, KEYS_PER_SUBJECT_MAX};
+use crate::definition::DayDefinition;
+use crate::places::Taking;
+use crate::time::UtcMillis;
+
+/// Checks conservation and every index of `day` against its appointments, and its picture at `now`. For tests,
+/// simulations and sampling in production: costs O(appointments + slots × releases).
+///
+/// # Errors
+/// The first thing that is wrong, in words.
+pub fn check(day: &DoctorDay, now: UtcMillis) -> Result<(), String> {
+    rows(day)?;
+    holds(day)?;
+    patients(day)?;
+    keys(day)?;
+    match &day.definition {
+        Some(definition) => {
+            stock(day, definition)?;
+            conservation(day, definition, now)
+        }
+        None => ensure(day.appointments.rows().is_empty(), || "an unpublished day has appointments".into()),
+    }
+}
+
+fn ensure(holds: bool, words: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(words()) }
+}
+
+/// Every appointment is sound in itself, and no two have one place.
+fn rows(day: &DoctorDay) -> Result<(), String> {
+    let mut places = HashSet::new();
+    for row in day.appointments.rows() {
+        let id = row.id;
+        ensure(day.appointments.get(id) == Some(row), || format!("appointment {id} is kept twice or not found"))?;
+        ensure(row.status != Status::Completed, || format!("{id} is stored as completed"))?;
+        let ends = row.hold_expires_at.is_some();
+        ensure(ends == matches!(row.status, Status::Held | Status::Expired), || format!("{id}: hold end of {row:?}"))?;
+        ensure(row.hold_expires_at.is_none_or(|end| end <= row.start), || format!("{id} is held past its start"))?;
+        if taking(row.status).is_some() {
+            ensure(places.insert((row.start, row.place)), || format!("{id}: place {} is taken twice", row.place))?;
+        }
+    }
+    Ok(())
+}
+
+fn holds(day: &DoctorDay) -> Result<(), String> {
+    let held = day.appointments.rows().iter().filter(|row| row.status == Status::Held);
+    let expected: BTreeSet<_> = held.filter_map(|row| Some((row.hold_expires_at?, row.id))).collect();
+    ensure(expected == day.holds, || format!("holds are {:?}, should be {expected:?}", day.holds))
+}
+
+fn patients(day: &DoctorDay) -> Result<(), String> {
+    let live: Vec<&Appointment> = day.appointments.rows().iter().filter(|row| row.status.is_live()).collect();
+    ensure(live.len() == day.patients.len(), || "the patients' index has another size".into())?;
+    let found = |row: &&&Appointment| day.patients.of(row.patient).any(|id| id == row.id);
+    ensure(live.iter().all(|row| found(&row)), || "the patients' index misses an appointment".into())
+}
+
+fn keys(day: &DoctorDay) -> Result<(), String> {
+    for (subject, keys) in &day.remembered {
+        let names: HashSet<_> = keys.iter().map(|remembered| &remembered.key).collect();
+        ensure(names.len() == keys.len(), || format!("{subject} has a key twice"))?;
+        ensure(keys.len() <= KEYS_PER_SUBJECT_MAX, || format!("{subject} has {} keys", keys.len()))?;
+    }
+    Ok(())
+}
+
+/// The counts by slot and class are those of the rows, and the hints are exact.
+fn stock(day: &DoctorDay, definition: &DayDefinition) -> Result<(), String> {
+    let mut taken: HashMap<usize, Vec<(u32, Taking)>> = HashMap::new();
+    for row in day.appointments.rows().iter() {
+        let Some(taking) = taking(row.status) else { continue };
+        let slot = definition.slot_at(row.start).ok_or_else(|| format!("{} lies in no slot", row.id))?;
+        ensure(definition.slots[slot].end == row.end, || format!("{} ends with no slot", row.id))?;
+        taken.entry(slot).or_default().push((row.place, taking));
+    }
+    let classes = day.layout.classes();
+    let mut earliest = vec![definition.slots.len(); classes];
+    for slot in 0..definition.slots.len() {
+        let places = taken.remove(&slot).unwrap_or_default();
+        let count = |wanted| places.iter().filter(|(_, taking)| *taking == wanted).count() as u32;
+        let counted = (count(Taking::Held), count(Taking::Booked));
+        let kept = day.places.held_and_booked(slot);
+        ensure(kept == counted, || format!("slot {slot} counts {kept:?}, should be {counted:?}"))?;
+        let highest = places.iter().map(|(place, _)| *place).max();
+        ensure(day.places.highest_taken(slot) == highest, || format!("slot {slot}: highest place"))?;
+        for (class, first) in earliest.iter_mut().enumerate() {
+            let range = day.layout.range(slot, class);
+            let in_class = places.iter().filter(|(place, _)| range.contains(place)).count();
+            let untaken = range.len() - in_class;
+            let kept = day.places.untaken(slot, class) as usize;
+            ensure(kept == untaken, || format!("slot {slot}, class {class}: {kept} free, should be {untaken}"))?;
+            if untaken > 0 {
+                *first = slot.min(*first);
+            }
+        }
+    }
+    let kept = day.places.earliest_by_class();
+    ensure(kept == earliest, || format!("earliest slots are {kept:?}, should be {earliest:?}"))
+}
+
+/// `free + withheld + held + offered + booked = capacity` for every slot, as the picture shows it.
+fn conservation(day: &DoctorDay, definition: &DayDefinition, now: UtcMillis) -> Result<(), String> {
+    let snapshot = day.snapshot().ok_or("a published day has no picture")?;
+    for (slot, offered) in definition.slots.iter().enumerate() {
+        let counts = snapshot.counts_at(slot, now);
+        let sum = counts.free + counts.withheld + counts.held + counts.offered + counts.booked;
+        ensure(sum == offered.capacity, || format!("slot {slot}: {counts:?} of {}", offered.capacity))?;
+    }
+    Ok(())
+}

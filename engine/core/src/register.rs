@@ -1,0 +1,41 @@
+//! Where the appointments of a day are kept: one list in the order in which they came, and where each id stands in it.
+//! Must not know: what an appointment means.
+
+use std::collections::hash_map::Entry;
+
+use crate::appointment::Appointment;
+use crate::hash::IdMap;
+use crate::id::AppointmentId;
+
+/// All appointments of a day, in whatever status. None ever leaves.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Register {
+    rows: Vec<Appointment>,
+    /// Apart from the rows, so that a growing table moves twenty bytes an appointment and not a whole row.
+    positions: IdMap<AppointmentId, u32>,
+}
+
+impl Register {
+    pub(crate) fn get(&self, id: AppointmentId) -> Option<&Appointment> {
+        self.rows.get(*self.positions.get(&id)? as usize)
+    }
+
+    /// Puts `row` in the place of the one with the same id, which is returned, or at the end.
+    pub(crate) fn insert(&mut self, row: Appointment) -> Option<Appointment> {
+        match self.positions.entry(row.id) {
+            Entry::Occupied(position) => {
+                let present = self.rows.get_mut(*position.get() as usize)?;
+                Some(std::mem::replace(present, row))
+            }
+            Entry::Vacant(vacant) => {
+                vacant.insert(self.rows.len() as u32);
+                self.rows.push(row);
+                None
+            }
+        }
+    }
+
+    pub(crate) fn rows(&self) -> &[Appointment] {
+        &self.rows
+    }
+}

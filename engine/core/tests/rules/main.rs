@@ -1,0 +1,12 @@
+//! Whether the rules hold: scenarios in words, a table of statuses, random sequences, an independent model, and bytes
+//! that nobody vouches for. Must not know: the inside of the crate.
+
+mod decoder;
+mod driver;
+mod language;
+mod model;
+mod properties;
+mod random;
+mod scale;
+mod scenarios;
+mod statuses;

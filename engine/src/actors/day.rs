@@ -1,0 +1,383 @@
+//! The actor of one doctor-day: takes what waits, decides on the tip, submits, and lets answers go when they are durable.
+//! Must not know: actix, stores, HTTP. A plain struct: whoever calls `turn` is its thread.
+
+use std::sync::Arc;
+
+use booking_core::{Command, DayKey, DayVersion, Decision, DoctorDay, Event, Rejection, Success, UtcMillis};
+
+use super::deadlines::Deadlines;
+use super::directory::Retire;
+use super::entry::{DayEntry, Published};
+use super::gate::{Gate, UndurableRecord};
+use super::intake::Control;
+use super::publication;
+use super::recovery;
+use super::request::{CommandReply, CommandResult, Request};
+use super::snapshots::SnapshotQueue;
+use crate::clock::Clock;
+use crate::committer::{CommitFailure, CommitListener, Committer, Submission};
+use crate::error::EngineError;
+use crate::journal::{DayAppend, Head, Journal, NewRecord, StoredSnapshot, chain};
+use crate::ledger::overlay::Overlay;
+use crate::limits::{SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX, UNDURABLE_RECORDS_MAX};
+use crate::spawn::Spawn;
+use crate::telemetry::meters::EngineMeters;
+
+/// Everything a day's actor may use of the outside.
+pub struct DayPorts {
+    /// The engine's time.
+    pub clock: Arc<dyn Clock>,
+    /// For loads and snapshots; appends go through the committer.
+    pub journal: Arc<dyn Journal>,
+    /// The way to durability.
+    pub committer: Committer,
+    /// Own writes.
+    pub overlay: Arc<Overlay>,
+    /// Told the position of records that are durable and published: the ledger may follow. Never blocks.
+    pub on_durable: Box<dyn Fn(u64) + Send + Sync>,
+    /// Background work.
+    pub spawn: Arc<dyn Spawn>,
+    /// Timers of holds.
+    pub deadlines: Arc<Deadlines>,
+    /// Snapshots on their way to the journal.
+    pub snapshots: Arc<SnapshotQueue>,
+    /// Numbers.
+    pub metrics: Arc<EngineMeters>,
+    /// Where a day is handed back when it sleeps or is parked.
+    pub retire: Arc<dyn Retire>,
+    /// Test-only faults.
+    #[cfg(feature = "testing")]
+    pub faults: Arc<crate::testing::Faults>,
+}
+
+/// Where a day's state comes from when its actor starts.
+pub enum Origin {
+    /// The journal.
+    Journal,
+    /// Packed bytes of a day that slept here.
+    Asleep(super::directory::AsleepDay),
+}
+
+/// What is to happen after a turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TurnEnd {
+    /// Nothing until somebody wakes the day.
+    Rest,
+    /// Another turn, after the neighbours had theirs.
+    Again,
+    /// The actor ends: the day sleeps.
+    Stop,
+}
+
+/// The state of a day that is ready.
+pub(super) struct Awake {
+    /// Every decided event applied: decisions are made here.
+    pub(super) tip: DoctorDay,
+    /// Only what the journal has: everything that leaves is made from here.
+    pub(super) durable: DoctorDay,
+    /// The end of the chain after the last decided record.
+    pub(super) tip_head: Head,
+    /// The end of the chain after the last durable record.
+    pub(super) durable_head: Head,
+    /// Sequence of the last snapshot in the journal.
+    pub(super) snapshot_sequence: u64,
+}
+
+impl Awake {
+    /// Hands the durable state to the snapshot queue. Losing it costs time only.
+    pub(super) fn queue_snapshot(&mut self, ports: &DayPorts, day: DayKey) -> Arc<[u8]> {
+        let bytes: Arc<[u8]> = self.durable.pack().into();
+        self.snapshot_sequence = self.durable_head.version.sequence;
+        ports.snapshots.push(StoredSnapshot { day, head: self.durable_head, bytes: Arc::clone(&bytes) });
+        bytes
+    }
+}
+
+pub(super) enum Phase {
+    /// Waiting for a load.
+    Loading,
+    /// The last load failed; the next command asks again.
+    Unloaded,
+    Awake(Box<Awake>),
+    /// Refuses everything until the process restarts.
+    Parked(Arc<str>),
+}
+
+/// See the module.
+pub struct DayActor {
+    pub(super) entry: Arc<DayEntry>,
+    pub(super) ports: Arc<DayPorts>,
+    pub(super) phase: Phase,
+    /// The incarnation of the state: raised whenever the tip is dropped.
+    pub(super) generation: u64,
+    pub(super) gate: Gate,
+    pub(super) origin: Option<Origin>,
+    pub(super) panics: Vec<UtcMillis>,
+    pub(super) load_started_micros: u64,
+    /// Before this instant a due hold is not tried again: an append has just failed.
+    not_before: UtcMillis,
+}
+
+/// How long a due hold waits after a failed append before it is tried again.
+const FAILURE_PAUSE_MILLIS: i64 = 1_000;
+
+impl DayActor {
+    /// An actor that reads its state at its first turn.
+    pub fn new(entry: Arc<DayEntry>, ports: Arc<DayPorts>, origin: Origin) -> Self {
+        let load_started_micros = ports.clock.monotonic_micros();
+        Self {
+            entry,
+            ports,
+            phase: Phase::Unloaded,
+            generation: 0,
+            gate: Gate::default(),
+            origin: Some(origin),
+            panics: Vec::new(),
+            load_started_micros,
+            not_before: UtcMillis(i64::MIN),
+        }
+    }
+
+    /// Remembers that an append failed or a turn panicked just now.
+    pub(super) fn note_failure(&mut self) {
+        self.not_before = self.ports.clock.now().plus_millis(FAILURE_PAUSE_MILLIS);
+    }
+
+    /// See [`DayActor::note_failure`].
+    pub(super) fn not_before(&self) -> UtcMillis {
+        self.not_before
+    }
+
+    /// One turn: everything the engine has said, then as many commands as fit.
+    pub fn turn(&mut self) -> TurnEnd {
+        if let Some(origin) = self.origin.take() {
+            recovery::start(self, origin);
+        }
+        let limit = if self.accepts_commands() { TURN_COMMANDS_MAX } else { 0 };
+        let (controls, requests) = self.entry.intake().take(limit);
+        let mut sleepy = false;
+        for control in controls {
+            sleepy |= self.control(control);
+        }
+        if !requests.is_empty() {
+            self.commands(requests.into());
+        }
+        if sleepy && self.try_sleep() {
+            return TurnEnd::Stop;
+        }
+        if self.entry.intake().finish_turn(self.accepts_commands()) { TurnEnd::Again } else { TurnEnd::Rest }
+    }
+
+    /// Whether waiting commands can be taken now. Not while loading (they wait), and not with too much undecided by the journal.
+    fn accepts_commands(&self) -> bool {
+        match &self.phase {
+            Phase::Loading => false,
+            Phase::Unloaded | Phase::Parked(_) => true,
+            Phase::Awake(_) => self.gate.undurable() < UNDURABLE_RECORDS_MAX,
+        }
+    }
+
+    /// Handles word from the engine; true if the day is asked to sleep.
+    fn control(&mut self, control: Control) -> bool {
+        match control {
+            Control::Loaded { generation, result } if generation == self.generation => recovery::loaded(self, result),
+            Control::Committed { generation, last, position } if generation == self.generation => {
+                self.committed(last, position);
+            }
+            Control::Failed { generation, failure } if generation == self.generation => {
+                recovery::append_failed(self, &failure);
+            }
+            // Word to an incarnation that was dropped: its load has found, or will find, what became of it.
+            Control::Loaded { .. } | Control::Committed { .. } | Control::Failed { .. } => {}
+            Control::HoldDue => self.expire_due(),
+            Control::Sleep => return true,
+        }
+        false
+    }
+
+    fn commands(&mut self, requests: Vec<Request>) {
+        match &self.phase {
+            Phase::Awake(_) => self.decide_all(requests),
+            Phase::Parked(reason) => {
+                let refusal = EngineError::Unavailable(reason.to_string());
+                for request in requests {
+                    request.settle(Err(refusal.clone()));
+                }
+            }
+            // Only `Unloaded` gets here: ask again, and let these callers know at once.
+            Phase::Unloaded | Phase::Loading => {
+                recovery::reload(self);
+                drop(requests);
+            }
+        }
+    }
+
+    fn decide_all(&mut self, requests: Vec<Request>) {
+        let now = self.ports.clock.now();
+        let micros = self.ports.clock.monotonic_micros();
+        self.ports.metrics.turn_commands.record(requests.len() as f64);
+        self.entry.touch(now);
+        let Phase::Awake(awake) = &mut self.phase else { return };
+        let expected = awake.tip_head;
+        let mut records = Vec::new();
+        for request in requests {
+            self.ports.metrics.record_queue_micros(micros.saturating_sub(request.queued_micros));
+            #[cfg(feature = "testing")]
+            self.ports.faults.before_decide(&request.command);
+            let decision = awake.tip.decide(&request.command, now);
+            let result = prepare_answer(&decision, now);
+            if let Some(event) = decision.event {
+                records.push(adopt(awake, &mut self.gate, &self.entry, event));
+            }
+            self.gate.hold(awake.tip.version(), request, result);
+        }
+        self.submit(expected, records);
+        self.release();
+    }
+
+    /// A timer, or nobody in particular, says that a hold may be due.
+    fn expire_due(&mut self) {
+        let Phase::Awake(awake) = &mut self.phase else { return };
+        let now = self.ports.clock.now();
+        match awake.tip.next_hold_expiry() {
+            Some(due) if now >= due => {
+                let expected = awake.tip_head;
+                let decision = awake.tip.decide(&Command::expire(), now);
+                let record = decision.event.map(|event| adopt(awake, &mut self.gate, &self.entry, event));
+                self.submit(expected, record.into_iter().collect());
+            }
+            Some(due) => self.ports.deadlines.arm(self.entry.day(), due),
+            None => {}
+        }
+    }
+
+    fn submit(&mut self, expected: Head, records: Vec<NewRecord>) {
+        let Phase::Awake(awake) = &mut self.phase else { return };
+        let Some(last) = records.last() else { return };
+        let append = DayAppend {
+            day: self.entry.day(),
+            epoch: last.version.epoch,
+            expected,
+            next_work_at: awake.tip.next_hold_expiry(),
+            records,
+        };
+        let listener = Arc::clone(&self.entry) as Arc<dyn CommitListener>;
+        self.ports.committer.submit(Submission { generation: self.generation, append, listener });
+    }
+
+    fn committed(&mut self, last: DayVersion, position: u64) {
+        let records = self.gate.take_records(last);
+        self.adopt_durable(&records, position);
+        self.release();
+        self.snapshot_if_due();
+    }
+
+    /// Applies records that are durable and publishes them; answers may leave after this.
+    fn adopt_durable(&mut self, records: &[UndurableRecord], position: u64) {
+        let Phase::Awake(awake) = &mut self.phase else { return };
+        let mut events: Vec<(Arc<Event>, u64)> = Vec::with_capacity(records.len());
+        for record in records {
+            awake.durable.apply(record.version, &record.event);
+            awake.durable_head = Head { version: record.version, hash: record.hash };
+            events.push((Arc::clone(&record.event), position));
+        }
+        publication::publish(&self.ports, &self.entry, &awake.durable, &events);
+    }
+
+    /// Lets every answer go that waits for nothing undurable.
+    fn release(&mut self) {
+        let Phase::Awake(awake) = &self.phase else { return };
+        self.release_up_to(awake.durable.version());
+    }
+
+    /// Lets every answer go that waits for nothing later than `version`, which is durable and published.
+    pub(super) fn release_up_to(&mut self, version: DayVersion) {
+        let micros = self.ports.clock.monotonic_micros();
+        for (request, result) in self.gate.take_answers(version) {
+            self.ports.metrics.record_total_micros(micros.saturating_sub(request.queued_micros));
+            let result = complete_answer(&self.entry, result);
+            request.settle(result);
+        }
+    }
+
+    fn snapshot_if_due(&mut self) {
+        let Phase::Awake(awake) = &mut self.phase else { return };
+        let written = awake.durable_head.version.sequence.saturating_sub(awake.snapshot_sequence);
+        if written >= SNAPSHOT_RECORDS_MIN.max(awake.durable.appointments().count() as u64) {
+            awake.queue_snapshot(&self.ports, self.entry.day());
+        }
+    }
+
+    /// Goes to sleep if nothing waits, nothing is in flight and nobody is at the door.
+    fn try_sleep(&mut self) -> bool {
+        if !self.gate.is_empty() {
+            return false;
+        }
+        match &mut self.phase {
+            Phase::Awake(awake) => recovery::sleep(&self.ports, &self.entry, awake),
+            Phase::Unloaded => self.ports.retire.retire(&self.entry, None),
+            Phase::Loading | Phase::Parked(_) => false,
+        }
+    }
+}
+
+/// Adopts a decided event on the tip and frames it as the next record.
+fn adopt(awake: &mut Awake, gate: &mut Gate, entry: &DayEntry, event: Event) -> NewRecord {
+    let version = awake.tip.next_version();
+    awake.tip.apply(version, &event);
+    let body: Arc<[u8]> = booking_core::encode_event(&event).into();
+    let hash = chain::link(awake.tip_head.hash, entry.day(), version, &body);
+    awake.tip_head = Head { version, hash };
+    gate.push_record(UndurableRecord { version, hash, event: Arc::new(event) });
+    NewRecord { version, hash, body }
+}
+
+/// The answer as far as it is known when the command is decided.
+fn prepare_answer(decision: &Decision, now: UtcMillis) -> CommandResult {
+    match &decision.outcome {
+        Err(rejection) => Err(EngineError::Rejected(rejection.clone())),
+        Ok(Success::Appointment { appointment, replayed }) => Ok(CommandReply::Appointment {
+            appointment: appointment.clone(),
+            time_zone: Arc::from(""),
+            replayed: *replayed,
+            at: now,
+        }),
+        Ok(Success::Day { version, created, replayed_at }) => Ok(CommandReply::Decided {
+            version: *version,
+            created: *created,
+            replayed: replayed_at.is_some(),
+            at: replayed_at.unwrap_or(now),
+        }),
+        Ok(Success::Expired { .. }) => Ok(CommandReply::Expired),
+    }
+}
+
+/// Fills in what an answer takes from the published picture.
+fn complete_answer(entry: &DayEntry, result: CommandResult) -> CommandResult {
+    let published = entry.published_guard();
+    let Published::Present { snapshot, time_zone: zone } = &**published else {
+        return result.and_then(|reply| match reply {
+            CommandReply::Expired => Ok(reply),
+            _ => Err(EngineError::Rejected(Rejection::UnknownDay)),
+        });
+    };
+    match result {
+        Ok(CommandReply::Appointment { appointment, replayed, at, .. }) => {
+            Ok(CommandReply::Appointment { appointment, time_zone: Arc::clone(zone), replayed, at })
+        }
+        Ok(CommandReply::Decided { version, created, replayed, at }) => {
+            Ok(CommandReply::Day { snapshot: Arc::clone(snapshot), version, created, replayed, at })
+        }
+        other => other,
+    }
+}
+
+impl CommitListener for DayEntry {
+    fn committed(&self, generation: u64, last: DayVersion, position: u64) {
+        self.intake().control(Control::Committed { generation, last, position });
+    }
+
+    fn failed(&self, generation: u64, failure: CommitFailure) {
+        self.intake().control(Control::Failed { generation, failure });
+    }
+}

@@ -1,0 +1,74 @@
+//! The output gate of one day: answers wait here until every event they depend on is durable.
+//! Must not know: the rules, the journal.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use booking_core::{DayVersion, Event};
+
+use super::request::{CommandResult, Request};
+use crate::journal::ChainHash;
+
+/// A decided event that is not known to be durable.
+pub struct UndurableRecord {
+    /// Its place in the day's log.
+    pub version: DayVersion,
+    /// Its link of the chain: tells after an unknown outcome whether exactly this record landed.
+    pub hash: ChainHash,
+    /// What happened.
+    pub event: Arc<Event>,
+}
+
+/// An answer and the record it waits for.
+struct Waiting {
+    version: DayVersion,
+    request: Request,
+    result: CommandResult,
+}
+
+/// See the module. Versions never fall from one entry to the next, so both queues are popped from the front.
+#[derive(Default)]
+pub struct Gate {
+    records: VecDeque<UndurableRecord>,
+    waiting: VecDeque<Waiting>,
+}
+
+impl Gate {
+    /// Adds a decided event.
+    pub fn push_record(&mut self, record: UndurableRecord) {
+        self.records.push_back(record);
+    }
+
+    /// Holds `result` back until the record `version` is durable.
+    pub fn hold(&mut self, version: DayVersion, request: Request, result: CommandResult) {
+        debug_assert!(self.waiting.back().is_none_or(|last| last.version <= version));
+        self.waiting.push_back(Waiting { version, request, result });
+    }
+
+    /// Takes the events up to `version`, oldest first.
+    pub fn take_records(&mut self, version: DayVersion) -> Vec<UndurableRecord> {
+        let count = self.records.iter().take_while(|record| record.version <= version).count();
+        self.records.drain(..count).collect()
+    }
+
+    /// Takes the answers that wait for nothing later than `version`, oldest first.
+    pub fn take_answers(&mut self, version: DayVersion) -> Vec<(Request, CommandResult)> {
+        let count = self.waiting.iter().take_while(|waiting| waiting.version <= version).count();
+        self.waiting.drain(..count).map(|waiting| (waiting.request, waiting.result)).collect()
+    }
+
+    /// The last event whose chain link is one of `links`: after a re-read, everything up to it has landed.
+    pub fn last_landed(&self, landed: impl Fn(&UndurableRecord) -> bool) -> Option<DayVersion> {
+        self.records.iter().rev().find(|record| landed(record)).map(|record| record.version)
+    }
+
+    /// Number of events that are not known to be durable.
+    pub fn undurable(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.waiting.is_empty()
+    }
+}

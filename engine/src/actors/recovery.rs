@@ -1,0 +1,205 @@
+//! How a day gets its state: from packed bytes, from the journal, and again from the journal after a failed append or a panic.
+//! Must not know: the rules; what a load costs.
+//!
+//! A dropped state is replaced behind a generation: the old one's queued records are removed and those in flight awaited, then
+//! the journal is read. An answer that waited in the gate leaves only if exactly its record is found there (by chain link); every other
+//! caller is told 503.
+
+use std::sync::Arc;
+
+use booking_core::{DayVersion, DoctorDay, decode_event, invariant};
+
+use super::day::{Awake, DayActor, DayPorts, Origin, Phase};
+use super::directory::AsleepDay;
+use super::entry::DayEntry;
+use super::gate::Gate;
+use super::intake::Control;
+use super::publication;
+use crate::committer::CommitFailure;
+use crate::journal::{Head, LoadedDay, ReadError, StoredRecord};
+use crate::ledger::overlay::OverlayEntry;
+use crate::limits::{PANIC_WINDOW_MILLIS, PANICS_MAX, SLEEP_SNAPSHOT_RECORDS_MIN};
+
+/// First state of an actor.
+pub(super) fn start(actor: &mut DayActor, origin: Origin) {
+    actor.ports.metrics.activations.increment(1);
+    let asleep = match origin {
+        Origin::Asleep(asleep) => asleep,
+        Origin::Journal => return reload(actor),
+    };
+    match DoctorDay::unpack(&asleep.bytes) {
+        Ok(state) => wake_up(actor, state, asleep.head, asleep.snapshot_sequence),
+        Err(error) => {
+            tracing::error!(%error, "a sleeping day cannot be unpacked; reading it from the journal");
+            reload(actor);
+        }
+    }
+}
+
+/// Drops the state and reads it again. What waits in the gate stays there until the load tells what became of it.
+pub(super) fn reload(actor: &mut DayActor) {
+    let dropped = actor.generation;
+    actor.generation += 1;
+    actor.phase = Phase::Loading;
+    actor.load_started_micros = actor.ports.clock.monotonic_micros();
+    let (entry, ports, generation) = (Arc::clone(&actor.entry), Arc::clone(&actor.ports), actor.generation);
+    let work = async move {
+        if dropped > 0 {
+            ports.committer.fence(entry.day(), dropped).await;
+        }
+        let result = ports.journal.load(entry.day()).await;
+        entry.intake().control(Control::Loaded { generation, result });
+    };
+    actor.ports.spawn.spawn(Box::pin(work));
+}
+
+/// Takes what was read.
+pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, ReadError>) {
+    let loaded = match result {
+        Ok(loaded) => loaded,
+        Err(error) => return unreadable(actor, &error),
+    };
+    let Some(loaded) = loaded else {
+        actor.gate = Gate::default();
+        return wake_up(actor, DoctorDay::default(), Head::default(), 0);
+    };
+    let (state, overlay) = match rebuild(&actor.entry, &loaded) {
+        Ok(rebuilt) => rebuilt,
+        Err(what) => return unreadable(actor, &ReadError::Damaged(what)),
+    };
+    // What is durable and not in the ledger yet must be readable before anybody is told of it; the overlay drops the rest.
+    actor.ports.overlay.publish(overlay);
+    let snapshot_sequence = loaded.snapshot.as_ref().map_or(0, |snapshot| snapshot.head.version.sequence);
+    wake_up(actor, state, loaded.head, snapshot_sequence);
+    settle_gate(actor, &loaded.tail);
+    if let Some(last) = loaded.tail.last() {
+        (actor.ports.on_durable)(last.position);
+    }
+}
+
+/// The state, and the overlay's entries of the tail.
+fn rebuild(entry: &DayEntry, loaded: &LoadedDay) -> Result<(DoctorDay, Vec<OverlayEntry>), String> {
+    let mut state = match &loaded.snapshot {
+        Some(snapshot) => DoctorDay::unpack(&snapshot.bytes).map_err(|error| {
+            format!("snapshot of day {} after record {}: {error}", entry.day(), snapshot.head.version.sequence)
+        })?,
+        None => DoctorDay::default(),
+    };
+    let mut overlay = Vec::new();
+    for record in &loaded.tail {
+        let event = decode_event(&record.body)
+            .map_err(|error| format!("record {} of day {}: {error}", record.version.sequence, entry.day()))?;
+        state.apply(record.version, &event);
+        let zone = state.definition().map_or_else(|| Arc::from(""), |definition| Arc::from(&*definition.time_zone));
+        overlay.extend(OverlayEntry::of_event(entry.day(), &zone, &event, record.position));
+    }
+    Ok((state, overlay))
+}
+
+/// Lets the answers go whose records have landed; the others are told 503.
+fn settle_gate(actor: &mut DayActor, tail: &[StoredRecord]) {
+    let landed = actor.gate.last_landed(|record| {
+        tail.iter().rev().any(|stored| stored.version == record.version && stored.hash == record.hash)
+    });
+    if let Some(version) = landed {
+        let count = actor.gate.take_records(version).len();
+        tracing::warn!(records = count, "records of an unknown append are durable after all");
+        actor.release_up_to(version);
+    }
+    actor.gate = Gate::default();
+}
+
+fn wake_up(actor: &mut DayActor, mut state: DoctorDay, head: Head, snapshot_sequence: u64) {
+    state.adopt_epoch(actor.ports.journal.epoch());
+    publication::publish_loaded(&actor.ports, &actor.entry, &state, actor.not_before());
+    actor.phase = Phase::Awake(Box::new(Awake {
+        tip: state.clone(),
+        durable: state,
+        tip_head: head,
+        durable_head: head,
+        snapshot_sequence,
+    }));
+    let took = actor.ports.clock.monotonic_micros().saturating_sub(actor.load_started_micros);
+    actor.ports.metrics.record_activation_micros(took);
+}
+
+fn unreadable(actor: &mut DayActor, error: &ReadError) {
+    match error {
+        ReadError::Unavailable(what) => {
+            tracing::warn!(error = %what, "a day could not be read; its callers are refused until it can");
+            actor.phase = Phase::Unloaded;
+        }
+        ReadError::Damaged(what) => {
+            tracing::error!(error = %what, "a day is damaged in the journal; it is parked");
+            park(actor, "this day's records are damaged");
+        }
+    }
+    // Whoever waits is told 503: nothing was booked, or the same key tells what happened.
+    actor.gate = Gate::default();
+}
+
+/// An append was not acknowledged.
+pub(super) fn append_failed(actor: &mut DayActor, failure: &CommitFailure) {
+    tracing::error!(?failure, "an append failed; the day drops its state and reads it again");
+    actor.ports.metrics.replays.increment(1);
+    actor.note_failure();
+    if matches!(failure, CommitFailure::Poisoned(_)) {
+        park(actor, "the journal failed; the process is about to end");
+        actor.gate = Gate::default();
+        return;
+    }
+    reload(actor);
+}
+
+impl DayActor {
+    /// A turn panicked: whatever it had in hand is gone, and the state cannot be trusted.
+    pub fn panicked(&mut self) {
+        let now = self.ports.clock.now();
+        self.ports.metrics.panics.increment(1);
+        self.panics.retain(|at| now.millis_since(*at) < PANIC_WINDOW_MILLIS);
+        self.panics.push(now);
+        self.note_failure();
+        if self.panics.len() >= PANICS_MAX {
+            tracing::error!(panics = self.panics.len(), "a day panics again and again; it is parked");
+            park(self, "this day is out of service after repeated defects");
+            self.gate = Gate::default();
+        } else {
+            tracing::error!("a day panicked; it drops its state and reads it again");
+            self.ports.metrics.replays.increment(1);
+            reload(self);
+        }
+    }
+}
+
+fn park(actor: &mut DayActor, reason: &str) {
+    if !matches!(actor.phase, Phase::Parked(_)) {
+        actor.ports.metrics.days_parked.increment(1.0);
+    }
+    actor.generation += 1;
+    actor.phase = Phase::Parked(Arc::from(reason));
+}
+
+/// Packs the day and hands it back to the directory; false if somebody is at the door.
+pub(super) fn sleep(ports: &DayPorts, entry: &Arc<DayEntry>, awake: &mut Awake) -> bool {
+    if awake.durable_head.version == DayVersion::default() {
+        return ports.retire.retire(entry, None);
+    }
+    check_conservation(ports, awake);
+    let written = awake.durable_head.version.sequence.saturating_sub(awake.snapshot_sequence);
+    let bytes = if written >= SLEEP_SNAPSHOT_RECORDS_MIN {
+        awake.queue_snapshot(ports, entry.day())
+    } else {
+        awake.durable.pack().into()
+    };
+    let asleep = AsleepDay { head: awake.durable_head, snapshot_sequence: awake.snapshot_sequence, bytes };
+    ports.retire.retire(entry, Some(asleep))
+}
+
+fn check_conservation(ports: &DayPorts, awake: &Awake) {
+    let slots = awake.durable.definition().map_or(0, |definition| definition.slots.len());
+    ports.metrics.conservation_samples.increment(slots as u64);
+    if let Err(what) = invariant::check(&awake.durable, ports.clock.now()) {
+        ports.metrics.conservation_violations.increment(1);
+        tracing::error!(violation = %what, "a day's counts do not add up");
+    }
+}

@@ -1,0 +1,91 @@
+//! How the engine's parts are wired to each other, whatever they are made of: the product and the tests share it.
+//! Must not know: which stores, which runtime.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::actors::admission::Admission;
+use crate::actors::day::DayPorts;
+use crate::actors::deadlines::Deadlines;
+use crate::actors::directory::{Directory, StartActor};
+use crate::actors::snapshots::SnapshotQueue;
+use crate::clock::Clock;
+use crate::committer::Committer;
+use crate::config::EngineConfig;
+use crate::handle::{EngineHandle, Parts};
+use crate::ids::Ids;
+use crate::journal::Journal;
+use crate::ledger::Ledger;
+use crate::ledger::applier::Applier;
+use crate::ledger::overlay::Overlay;
+use crate::ledger::reader::Reader;
+use crate::ledger::registry::Registry;
+use crate::spawn::Spawn;
+use crate::telemetry::meters::EngineMeters;
+
+/// The parts. The committer and the applier follow the same journal; the applier feeds the same overlay and ledger.
+pub struct Assembly {
+    /// The engine's time.
+    pub clock: Arc<dyn Clock>,
+    /// New identifiers.
+    pub ids: Arc<dyn Ids>,
+    /// What is durable.
+    pub journal: Arc<dyn Journal>,
+    /// The record behind it.
+    pub ledger: Arc<dyn Ledger>,
+    /// Doctors.
+    pub registry: Arc<dyn Registry>,
+    /// Own writes.
+    pub overlay: Arc<Overlay>,
+    /// The ledger's follower.
+    pub applier: Applier,
+    /// Group commit.
+    pub committer: Committer,
+    /// Runs actors.
+    pub starter: Arc<dyn StartActor>,
+    /// Runs background work.
+    pub spawn: Arc<dyn Spawn>,
+    /// Numbers.
+    pub meters: Arc<EngineMeters>,
+    /// Planted faults.
+    #[cfg(feature = "testing")]
+    pub faults: crate::testing::Faults,
+}
+
+impl Assembly {
+    /// The door, and what the days use.
+    pub fn assemble(self, config: &EngineConfig) -> (EngineHandle, Arc<DayPorts>) {
+        let directory = Arc::new(Directory::new(self.starter, config.sleeping_bytes_max, Arc::clone(&self.meters)));
+        let follower = self.applier.clone();
+        let ports = Arc::new(DayPorts {
+            clock: Arc::clone(&self.clock),
+            journal: Arc::clone(&self.journal),
+            committer: self.committer,
+            overlay: Arc::clone(&self.overlay),
+            on_durable: Box::new(move |position| follower.advanced(position)),
+            spawn: self.spawn,
+            deadlines: Arc::new(Deadlines::default()),
+            snapshots: Arc::new(SnapshotQueue::default()),
+            metrics: Arc::clone(&self.meters),
+            retire: Arc::clone(&directory) as _,
+            #[cfg(feature = "testing")]
+            faults: Arc::new(self.faults),
+        });
+        directory.connect(Arc::clone(&ports));
+        let parts = Parts {
+            clock: self.clock,
+            ids: self.ids,
+            registry: self.registry,
+            journal: self.journal,
+            reader: Reader::new(self.ledger, self.overlay),
+            applier: self.applier,
+            directory,
+            admission: Arc::new(Admission::default()),
+            meters: self.meters,
+            ledger_lag_max: config.ledger_lag_max,
+            poisoned: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+        };
+        (EngineHandle { parts: Arc::new(parts) }, ports)
+    }
+}

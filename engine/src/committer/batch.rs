@@ -1,0 +1,135 @@
+//! Which submissions go into one append, and what each of them is told.
+//! Must not know: the journal, time, tasks.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use booking_core::{DayKey, DayVersion};
+
+use super::{CommitFailure, CommitListener, Submission};
+use crate::journal::{DayAppend, DayOutcome, Head};
+
+/// Most records of one append. The gain of a larger batch ends where a sync is a small part of its cost; beyond it only
+/// the wait of the first in the batch grows (about 5 ms for as many days).
+pub(super) const BATCH_RECORDS_MAX: usize = 1_024;
+
+/// Who is told about which part of an entry.
+pub(super) struct Waiter {
+    listener: Arc<dyn CommitListener>,
+    last: DayVersion,
+    /// Records of the entry after `last`.
+    records_after: u64,
+}
+
+/// The submissions of one day that go together, as one entry of the append.
+pub(super) struct Group {
+    pub(super) day: DayKey,
+    pub(super) generation: u64,
+    waiters: Vec<Waiter>,
+}
+
+/// One append: `appends` and `groups` have the same order.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) appends: Vec<DayAppend>,
+    pub(super) groups: Vec<Group>,
+    pub(super) record_count: usize,
+}
+
+impl Batch {
+    /// Takes from the front of `waiting` what fits. A day comes at most once: later submissions of it are joined if they
+    /// continue the ones before, and else stay, with all that follow them, for the next batch. Order within a day is kept.
+    pub(super) fn take_from(waiting: &mut VecDeque<Submission>) -> Self {
+        let mut batch = Self::default();
+        let mut places: HashMap<DayKey, usize> = HashMap::new();
+        let mut passed_over: VecDeque<Submission> = VecDeque::new();
+        let mut closed: HashSet<DayKey> = HashSet::new();
+        while let Some(submission) = waiting.pop_front() {
+            let records = submission.append.records.len();
+            if batch.record_count > 0 && batch.record_count + records > BATCH_RECORDS_MAX {
+                waiting.push_front(submission);
+                break;
+            }
+            let day = submission.append.day;
+            match places.get(&day) {
+                _ if closed.contains(&day) => passed_over.push_back(submission),
+                None => {
+                    places.insert(day, batch.groups.len());
+                    batch.open_group(submission);
+                }
+                Some(&place) if batch.continues(place, &submission) => batch.join(place, submission),
+                Some(_) => {
+                    closed.insert(day);
+                    passed_over.push_back(submission);
+                }
+            }
+        }
+        while let Some(submission) = passed_over.pop_back() {
+            waiting.push_front(submission);
+        }
+        batch
+    }
+
+    fn open_group(&mut self, submission: Submission) {
+        let Submission { generation, append, listener } = submission;
+        let last = last_of(&append).version;
+        self.record_count += append.records.len();
+        self.groups.push(Group {
+            day: append.day,
+            generation,
+            waiters: vec![Waiter { listener, last, records_after: 0 }],
+        });
+        self.appends.push(append);
+    }
+
+    fn continues(&self, place: usize, submission: &Submission) -> bool {
+        self.groups[place].generation == submission.generation
+            && self.appends[place].epoch == submission.append.epoch
+            && last_of(&self.appends[place]) == submission.append.expected
+    }
+
+    fn join(&mut self, place: usize, submission: Submission) {
+        let Submission { append: later, listener, .. } = submission;
+        let (append, group) = (&mut self.appends[place], &mut self.groups[place]);
+        let added = later.records.len();
+        for waiter in &mut group.waiters {
+            waiter.records_after += added as u64;
+        }
+        let last = last_of(&later).version;
+        group.waiters.push(Waiter { listener, last, records_after: 0 });
+        append.records.extend(later.records);
+        append.next_work_at = later.next_work_at;
+        self.record_count += added;
+    }
+}
+
+impl Group {
+    /// Tells everybody that everything is durable, in the order of submission.
+    pub(super) fn committed(&self, last_position: u64) {
+        for waiter in &self.waiters {
+            let position = last_position.saturating_sub(waiter.records_after);
+            waiter.listener.committed(self.generation, waiter.last, position);
+        }
+    }
+
+    /// Tells everybody that nothing is durable, in the order of submission.
+    pub(super) fn failed(&self, failure: &CommitFailure) {
+        for waiter in &self.waiters {
+            waiter.listener.failed(self.generation, failure.clone());
+        }
+    }
+}
+
+/// Where the day's log ends after `append`.
+fn last_of(append: &DayAppend) -> Head {
+    append.records.last().map_or(append.expected, |record| Head { version: record.version, hash: record.hash })
+}
+
+/// The failure in an outcome, or the position of what was appended.
+pub(super) fn verdict(outcome: DayOutcome) -> Result<u64, CommitFailure> {
+    match outcome {
+        DayOutcome::Appended { position } => Ok(position),
+        DayOutcome::Conflict { actual } => Err(CommitFailure::Conflict { actual }),
+        DayOutcome::StaleEpoch { .. } => Err(CommitFailure::StaleEpoch),
+    }
+}

@@ -1,0 +1,199 @@
+//! How the engine is put together, kept going and stopped: the composition root.
+//! Must not know: HTTP, settings files.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use booking_core::UtcMillis;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::actors::day::DayPorts;
+use crate::actors::runtime::ActorThreads;
+use crate::assembly::Assembly;
+use crate::clock::{Clock, SystemClock};
+use crate::committer::Committer;
+use crate::config::{EngineConfig, StartError};
+use crate::handle::EngineHandle;
+use crate::ids::SystemIds;
+use crate::journal::Journal;
+use crate::journal::sqlite::SqliteJournal;
+use crate::ledger::Ledger;
+use crate::ledger::applier::Applier;
+use crate::ledger::overlay::Overlay;
+use crate::ledger::sqlite::SqliteLedger;
+use crate::limits::{DRAIN_MILLIS, MAINTENANCE_INTERVAL_MILLIS, OPEN_WORK_BATCH_MAX, OPEN_WORK_HORIZON_MILLIS};
+use crate::spawn::TokioSpawn;
+use crate::telemetry::meters::EngineMeters;
+
+/// Days whose snapshots are saved in one write: bounds how long the journal's writer is kept from group commits.
+const SNAPSHOTS_PER_WRITE: usize = 64;
+
+/// The running engine: the door, and the way to stop it.
+pub struct Engine {
+    handle: EngineHandle,
+    journal: Arc<SqliteJournal>,
+    ledger: Arc<SqliteLedger>,
+    committer: Committer,
+    threads: Arc<ActorThreads>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Opens the stores below `config.data_dir`, applies what the ledger lacks, and starts. When this returns, requests
+    /// can be answered. Must be called on a tokio runtime that outlives the engine, after the metrics recorder is installed.
+    pub async fn start(config: EngineConfig) -> Result<Self, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        let meters = Arc::new(EngineMeters::new());
+        let journal = Arc::new(SqliteJournal::open(&config.data_dir).await?);
+        let ledger = Arc::new(SqliteLedger::open(&config.data_dir).await?);
+        let overlay = Arc::new(Overlay::default());
+        let applier = Applier::start(
+            Arc::clone(&journal) as Arc<dyn Journal>,
+            Arc::clone(&ledger) as Arc<dyn Ledger>,
+            Arc::clone(&overlay),
+            Arc::clone(&clock),
+        )
+        .await
+        .map_err(|error| StartError::Store(error.to_string()))?;
+        let committer = Committer::start(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&clock));
+        let threads = ActorThreads::start(config.actor_threads.max(1))
+            .map_err(|error| StartError::Store(format!("cannot start the actors' threads: {error}")))?;
+        let threads = Arc::new(threads);
+        let assembled = Assembly {
+            clock,
+            ids: Arc::new(SystemIds),
+            journal: Arc::clone(&journal) as _,
+            ledger: Arc::clone(&ledger) as _,
+            registry: Arc::clone(&ledger) as _,
+            overlay,
+            applier,
+            committer: committer.clone(),
+            starter: Arc::clone(&threads) as _,
+            spawn: Arc::new(TokioSpawn(tokio::runtime::Handle::current())),
+            meters,
+            #[cfg(feature = "testing")]
+            faults: crate::testing::Faults::from_environment(),
+        }
+        .assemble(&config);
+        let (handle, ports) = assembled;
+        let (stop, stopped) = watch::channel(false);
+        let tasks = vec![
+            tokio::spawn(run_deadlines(handle.clone(), Arc::clone(&ports), stopped.clone())),
+            tokio::spawn(run_maintenance(handle.clone(), ports, config, stopped)),
+            tokio::spawn(watch_journal(handle.clone(), Arc::clone(&journal))),
+        ];
+        Ok(Self { handle, journal, ledger, committer, threads, stop, tasks })
+    }
+
+    /// The door.
+    pub fn handle(&self) -> EngineHandle {
+        self.handle.clone()
+    }
+
+    /// Becomes ready when the journal is poisoned: the process must end with a failure, saying the returned reason.
+    pub async fn poisoned(&self) -> String {
+        self.journal.poisoned().await
+    }
+
+    /// Takes no new requests, settles what is in flight, brings the ledger up to the journal, closes the stores.
+    pub async fn stop(self) {
+        let parts = &self.handle.parts;
+        parts.stopping.store(true, Ordering::Release);
+        let deadline = parts.clock.monotonic_micros() + DRAIN_MILLIS * 1_000;
+        while parts.admission.admitted() > 0 && parts.clock.monotonic_micros() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        // Nobody listens any more when the engine ends without these tasks.
+        let _ = self.stop.send(true);
+        self.committer.stop().await;
+        for task in self.tasks {
+            task.abort();
+        }
+        self.threads.stop();
+        parts.applier.stop().await;
+        self.ledger.close().await;
+        self.journal.close().await;
+    }
+
+    /// Brings the schema of the stores below `config.data_dir` up to date; says in words what was done.
+    pub async fn migrate(config: &EngineConfig) -> Result<String, StartError> {
+        let journal = SqliteJournal::open(&config.data_dir).await?;
+        let done = SqliteLedger::migrate(&config.data_dir).await?;
+        journal.close().await;
+        Ok(done)
+    }
+}
+
+/// Wakes days whose holds end.
+async fn run_deadlines(handle: EngineHandle, ports: Arc<DayPorts>, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let now = handle.parts.clock.now();
+        for day in ports.deadlines.take_due(now) {
+            handle.parts.directory.hold_due(day, now);
+        }
+        let pause = ports.deadlines.next().map_or(Duration::from_secs(3_600), |next| until(now, next));
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = ports.deadlines.earlier() => {}
+            _ = stopped.changed() => return,
+        }
+    }
+}
+
+fn until(now: UtcMillis, next: UtcMillis) -> Duration {
+    Duration::from_millis(u64::try_from(next.millis_since(now)).unwrap_or(0))
+}
+
+/// Once a second: the clock, idle days, snapshots, the index of open work.
+async fn run_maintenance(
+    handle: EngineHandle,
+    ports: Arc<DayPorts>,
+    config: EngineConfig,
+    mut stopped: watch::Receiver<bool>,
+) {
+    loop {
+        let parts = &handle.parts;
+        parts.clock.discipline();
+        parts.meters.clock_steady.set(if parts.clock.is_steady() { 1.0 } else { 0.0 });
+        parts.meters.admitted.set(parts.admission.admitted() as f64);
+        let now = parts.clock.now();
+        handle.sweep(now, config.idle_millis, config.awake_days_max);
+        arm_open_work(&ports, now).await;
+        save_snapshots(&ports).await;
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(MAINTENANCE_INTERVAL_MILLIS)) => {}
+            _ = stopped.changed() => return,
+        }
+    }
+}
+
+/// Arms what the journal's index says is due soon: after a restart nobody else would (`protocols.md` rule 26).
+async fn arm_open_work(ports: &DayPorts, now: UtcMillis) {
+    let horizon = now.plus_millis(OPEN_WORK_HORIZON_MILLIS);
+    match ports.journal.open_work(horizon, OPEN_WORK_BATCH_MAX).await {
+        Ok(work) => work.into_iter().for_each(|(day, at)| ports.deadlines.arm(day, at)),
+        Err(error) => tracing::warn!(%error, "the index of open work could not be read; trying again"),
+    }
+}
+
+async fn save_snapshots(ports: &DayPorts) {
+    loop {
+        let batch = ports.snapshots.take(SNAPSHOTS_PER_WRITE);
+        if batch.is_empty() {
+            return;
+        }
+        if let Err(error) = ports.journal.save_snapshots(&batch).await {
+            tracing::warn!(%error, "snapshots were not saved; activation will take longer");
+            return;
+        }
+    }
+}
+
+async fn watch_journal(handle: EngineHandle, journal: Arc<SqliteJournal>) {
+    let reason = journal.poisoned().await;
+    handle.parts.poisoned.store(true, Ordering::Release);
+    tracing::error!(%reason, "the journal is poisoned; no booking is confirmed any more");
+}

@@ -1,0 +1,162 @@
+//! How a command reaches its day: keys in flight, won keys, refusals from the picture, admission, the day's queue. In this order
+//! (`protocols.md` C 2).
+//! Must not know: HTTP, what is done with the answer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use booking_core::{Action, Answer, Command, DayKey, Rejection, RememberedKey, UtcMillis};
+
+use super::EngineHandle;
+use crate::actors::admission::Lane;
+use crate::actors::entry::{DayEntry, KeyState, Published};
+use crate::actors::in_flight::Attached;
+use crate::actors::intake::Offered;
+use crate::actors::request::{CommandReply, CommandResult, Request};
+use crate::error::EngineError;
+use crate::limits::RETRY_AFTER_MILLIS;
+use crate::telemetry::meters::ShedReason;
+
+/// How often a command looks its day up again because the day went to sleep, or a twin was interrupted, just then. Each is rare; so
+/// many in a row mean that something is wrong.
+const LOOKUPS_MAX: usize = 64;
+
+/// What one attempt came to.
+enum Attempt {
+    Settled(CommandResult),
+    /// Look the day up again.
+    Again,
+}
+
+impl EngineHandle {
+    /// Brings `command` to `day` and waits for the answer.
+    pub(super) async fn submit(&self, day: DayKey, command: Command, lane: Lane) -> CommandResult {
+        for _ in 0..LOOKUPS_MAX {
+            let now = self.parts.clock.now();
+            let entry = self.parts.directory.entry(day, now);
+            match self.attempt(&entry, &command, lane, now).await {
+                Attempt::Settled(result) => return result,
+                Attempt::Again => {}
+            }
+        }
+        Err(EngineError::Unavailable("the day was interrupted again and again".to_owned()))
+    }
+
+    async fn attempt(&self, entry: &Arc<DayEntry>, command: &Command, lane: Lane, now: UtcMillis) -> Attempt {
+        if let Some(key) = &command.key {
+            // Keys in flight first, the picture second: a key that left in between has won keys behind it.
+            if let Some(attempt) = self.follow(entry.in_flight().look(key)).await {
+                return attempt;
+            }
+        }
+        if let Some(result) = self.answer_early(entry, command, now) {
+            return Attempt::Settled(result);
+        }
+        let permit = match self.admit(lane, command) {
+            Ok(permit) => permit,
+            Err(refusal) => return Attempt::Settled(Err(refusal)),
+        };
+        if let Some(key) = &command.key {
+            if let Some(attempt) = self.follow(entry.in_flight().enter(key)).await {
+                return attempt;
+            }
+        }
+        let micros = self.parts.clock.monotonic_micros();
+        let (request, answer) = Request::new(command.clone(), lane, micros, Arc::clone(entry), permit);
+        match entry.intake().offer(request) {
+            Offered::Taken => Attempt::Settled(answer.await.unwrap_or_else(|_| Err(interrupted()))),
+            Offered::Closed(request) => {
+                request.withdraw();
+                Attempt::Again
+            }
+            Offered::Full(request) => {
+                let refusal = self.shed(ShedReason::DayQueue, command);
+                request.settle(Err(refusal.clone()));
+                Attempt::Settled(Err(refusal))
+            }
+        }
+    }
+
+    /// Waits for a twin, if there is one; `None` if the key is free.
+    async fn follow(&self, attached: Attached) -> Option<Attempt> {
+        match attached {
+            Attached::Free => None,
+            Attached::Twin(answer) => Some(match answer.await {
+                Ok(Some(result)) => Attempt::Settled(result),
+                Ok(None) | Err(_) => Attempt::Again,
+            }),
+            Attached::Other(answer) => {
+                // Whatever it came to: if it has won, the key is remembered now; if not, this request is decided afresh.
+                let _ = answer.await;
+                Some(Attempt::Again)
+            }
+            Attached::Crowded => {
+                Some(Attempt::Settled(Err(EngineError::Overloaded { retry_after_millis: RETRY_AFTER_MILLIS })))
+            }
+        }
+    }
+
+    /// An answer that the published picture and the won keys give for certain.
+    fn answer_early(&self, entry: &DayEntry, command: &Command, now: UtcMillis) -> Option<CommandResult> {
+        let published = entry.published_guard();
+        let Published::Present { snapshot, .. } = &**published else { return None };
+        if let Some(key) = &command.key {
+            match entry.key_state(key) {
+                KeyState::Won(known) => return Some(Ok(replay(&known, &published))),
+                KeyState::Reused => return Some(Err(Rejection::KeyReused.into())),
+                KeyState::Unknown => {}
+            }
+        }
+        let Action::Book(booking) = &command.action else { return None };
+        let refusal = snapshot.refusal_at(booking.start, &booking.audiences, now)?;
+        self.parts.meters.early_refusals.increment(1);
+        entry.touch(now);
+        Some(Err(refusal.into()))
+    }
+
+    fn admit(&self, lane: Lane, command: &Command) -> Result<crate::actors::admission::Permit, EngineError> {
+        let parts = &self.parts;
+        if parts.stopping.load(Ordering::Acquire) {
+            return Err(self.shed(ShedReason::Stopping, command));
+        }
+        if parts.poisoned.load(Ordering::Acquire) {
+            return Err(EngineError::Unavailable("the journal failed".to_owned()));
+        }
+        if lane == Lane::Sheddable && parts.applier.lag_records() > parts.ledger_lag_max {
+            return Err(self.shed(ShedReason::LedgerLag, command));
+        }
+        parts.admission.admit(lane).ok_or_else(|| self.shed(ShedReason::EngineQueue, command))
+    }
+
+    /// Counts a refusal on purpose. The hint is spread over two seconds by the request's id, so that those who were turned away
+    /// together do not come back together.
+    fn shed(&self, reason: ShedReason, command: &Command) -> EngineError {
+        self.parts.meters.count_shed(reason);
+        let jitter = u64::from(command.envelope.request.as_bytes()[15]) * 2_000 / 256;
+        EngineError::Overloaded { retry_after_millis: RETRY_AFTER_MILLIS + jitter }
+    }
+}
+
+/// The first answer again.
+fn replay(known: &RememberedKey, published: &Published) -> CommandReply {
+    let Published::Present { snapshot, time_zone } = published else { return CommandReply::Expired };
+    match &known.answer {
+        Answer::Appointment(appointment) => CommandReply::Appointment {
+            appointment: appointment.clone(),
+            time_zone: Arc::clone(time_zone),
+            replayed: true,
+            at: appointment.updated_at,
+        },
+        Answer::Closed { version, at } => CommandReply::Day {
+            snapshot: Arc::clone(snapshot),
+            version: *version,
+            created: false,
+            replayed: true,
+            at: *at,
+        },
+    }
+}
+
+fn interrupted() -> EngineError {
+    EngineError::Unavailable("the day was interrupted".to_owned())
+}

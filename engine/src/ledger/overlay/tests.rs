@@ -1,0 +1,159 @@
+//! What the overlay promises: nothing that was published is missed before the ledger has it.
+//! Must not know: SQL.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use booking_core::{Appointment, AppointmentId, Date, DayKey, DoctorId, PatientId, Role, Status, SubjectId, UtcMillis};
+use uuid::Uuid;
+
+use super::{Overlay, OverlayEntry};
+use crate::ledger::{AppointmentScope, HistoryItem, PlacedAppointment};
+
+fn day(number: u128) -> DayKey {
+    DayKey { doctor: DoctorId(Uuid::from_u128(number)), date: Date::from_civil(2026, 3, 2).expect("a date") }
+}
+
+fn id(number: u128) -> AppointmentId {
+    AppointmentId(Uuid::from_u128(number))
+}
+
+fn entry(day: DayKey, appointment: u128, version: u32, position: u64) -> OverlayEntry {
+    let row = Appointment {
+        id: id(appointment),
+        patient: PatientId(Uuid::from_u128(appointment)),
+        start: UtcMillis(0),
+        end: UtcMillis(1_000),
+        place: 0,
+        status: Status::Booked,
+        hold_expires_at: None,
+        cancellation_reason: None,
+        created_at: UtcMillis(0),
+        updated_at: UtcMillis(i64::from(version)),
+        version,
+    };
+    let step = HistoryItem {
+        at: UtcMillis(i64::from(version)),
+        actor: SubjectId(Uuid::nil()),
+        role: Role::System,
+        from: None,
+        to: Status::Booked,
+        reason: None,
+        version,
+    };
+    OverlayEntry { placed: PlacedAppointment { day, time_zone: Arc::from("UTC"), appointment: row }, step, position }
+}
+
+fn version(overlay: &Overlay, appointment: u128) -> Option<u32> {
+    overlay.appointment(id(appointment)).map(|placed| placed.appointment.version)
+}
+
+#[test]
+fn keeps_the_newest_version_and_every_step() {
+    let overlay = Overlay::default();
+    overlay.publish(vec![entry(day(1), 7, 1, 10), entry(day(1), 7, 2, 11), entry(day(1), 7, 2, 11)]);
+    overlay.publish(vec![entry(day(1), 7, 1, 10)]);
+    assert_eq!(version(&overlay, 7), Some(2));
+    assert_eq!(overlay.history(id(7)).iter().map(|step| step.version).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(overlay.len(), 2);
+    assert_eq!(overlay.appointments(AppointmentScope::Day(day(1))).len(), 1);
+    assert_eq!(overlay.appointments(AppointmentScope::Patient(PatientId(Uuid::from_u128(7)))).len(), 1);
+    assert!(overlay.appointments(AppointmentScope::Day(day(2))).is_empty());
+}
+
+#[test]
+fn evicts_by_position_whatever_the_order_of_publishing() {
+    let overlay = Overlay::default();
+    overlay.publish(vec![entry(day(1), 1, 1, 30)]);
+    overlay.publish(vec![entry(day(2), 2, 1, 10), entry(day(2), 3, 1, 20), entry(day(2), 2, 2, 40)]);
+    overlay.evict(20);
+    assert_eq!(overlay.len(), 2, "positions 30 and 40 stay");
+    assert_eq!(version(&overlay, 1), Some(1));
+    assert_eq!(version(&overlay, 3), None);
+    assert_eq!(version(&overlay, 2), Some(2), "its newest version waits still");
+    assert_eq!(overlay.history(id(2)).len(), 1, "its first step is in the ledger");
+    overlay.evict(40);
+    assert!(overlay.is_empty());
+    assert!(overlay.appointments(AppointmentScope::Day(day(2))).is_empty(), "the indexes are empty too");
+    assert!(overlay.by_patient.get(&PatientId(Uuid::from_u128(2))).is_empty());
+}
+
+#[test]
+fn takes_nothing_that_the_ledger_has_and_keeps_nothing_older() {
+    let overlay = Overlay::default();
+    overlay.publish(vec![entry(day(1), 1, 1, 5)]);
+    // The ledger took positions 5 and 6 before position 6 was published; the sweep has not come to this shard yet.
+    overlay.evicted.store(6, Ordering::Release);
+    overlay.publish(vec![entry(day(1), 1, 2, 6)]);
+    assert_eq!(version(&overlay, 1), None, "version 1 would hide version 2 of the ledger");
+    assert!(overlay.is_empty());
+}
+
+#[test]
+fn keeps_pinned_days() {
+    let overlay = Overlay::default();
+    overlay.publish(vec![entry(day(1), 1, 1, 1), entry(day(2), 2, 1, 2)]);
+    overlay.pin_day(day(1));
+    overlay.evict(9);
+    assert_eq!(version(&overlay, 1), Some(1));
+    assert_eq!(version(&overlay, 2), None);
+    overlay.publish(vec![entry(day(1), 1, 2, 3)]);
+    overlay.evict(12);
+    assert_eq!(version(&overlay, 1), Some(2), "also what is published late");
+    assert_eq!(overlay.history(id(1)).len(), 2);
+}
+
+/// A publisher, an applier that has the ledger take the changes and evicts them, and a reader. The reader takes note of the
+/// newest version published before it asks, and must never be told of an older one.
+#[test]
+fn no_reader_misses_a_published_version_while_the_applier_evicts() {
+    const APPOINTMENTS: usize = 8;
+    const VERSIONS: u32 = 4_000;
+    let overlay = Overlay::default();
+    let published: Vec<AtomicU32> = (0..APPOINTMENTS).map(|_| AtomicU32::new(0)).collect();
+    let ledger: Vec<AtomicU32> = (0..APPOINTMENTS).map(|_| AtomicU32::new(0)).collect();
+    let done = AtomicBool::new(false);
+    let position = |version: u32, number: usize| u64::from(version) * APPOINTMENTS as u64 + number as u64;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for version in 1..=VERSIONS {
+                for (number, newest) in published.iter().enumerate() {
+                    overlay.publish(vec![entry(day(1), number as u128, version, position(version, number))]);
+                    newest.store(version, Ordering::SeqCst);
+                }
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+        scope.spawn(|| {
+            let mut applied = 0;
+            while applied < VERSIONS {
+                // Ahead of the publisher now and then: the journal has a record before the overlay does.
+                let next = (published[0].load(Ordering::SeqCst) + 1).min(VERSIONS);
+                for newest in &ledger {
+                    newest.store(next, Ordering::SeqCst);
+                }
+                overlay.evict(position(next, APPOINTMENTS - 1));
+                applied = next;
+            }
+        });
+        let mut reads = 0_u64;
+        while !done.load(Ordering::SeqCst) || reads == 0 {
+            for (number, newest) in published.iter().enumerate() {
+                let told = newest.load(Ordering::SeqCst);
+                let waiting = version(&overlay, number as u128).unwrap_or(0);
+                let applied = ledger[number].load(Ordering::SeqCst);
+                assert!(waiting.max(applied) >= told, "{waiting} and {applied} after {told} was published");
+                if waiting > 0 {
+                    let scope = AppointmentScope::Patient(PatientId(Uuid::from_u128(number as u128)));
+                    let listed = overlay.appointments(scope);
+                    let listed = listed.first().map_or(0, |placed| placed.appointment.version);
+                    let applied = ledger[number].load(Ordering::SeqCst);
+                    assert!(listed.max(applied) >= told, "listed {listed} and {applied} after {told} was published");
+                }
+                reads += 1;
+            }
+        }
+    });
+    overlay.evict(u64::MAX);
+    assert!(overlay.is_empty());
+}

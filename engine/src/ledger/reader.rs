@@ -1,0 +1,75 @@
+//! The one place where what is durable meets what the ledger has: own writes are always seen.
+//! Must not know: SQL, who may see what.
+//!
+//! Always the overlay first, the ledger second, then the highest version (`protocols.md` rule 11): what leaves the overlay
+//! in between is in the ledger by then.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use booking_core::AppointmentId;
+
+use super::overlay::Overlay;
+use super::{AppointmentQuery, HistoryItem, Ledger, PlacedAppointment};
+use crate::journal::ReadError;
+
+/// Reads appointments, own writes included. Cheap to clone.
+#[derive(Clone)]
+pub struct Reader {
+    ledger: Arc<dyn Ledger>,
+    overlay: Arc<Overlay>,
+}
+
+impl Reader {
+    /// Over a ledger and what is on its way there.
+    pub fn new(ledger: Arc<dyn Ledger>, overlay: Arc<Overlay>) -> Self {
+        Self { ledger, overlay }
+    }
+
+    /// The newest durable version of one appointment.
+    pub async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError> {
+        let waiting = self.overlay.appointment(id);
+        let applied = self.ledger.appointment(id).await?;
+        Ok(match (waiting, applied) {
+            (Some(waiting), Some(applied)) => Some(newer(waiting, applied)),
+            (waiting, applied) => waiting.or(applied),
+        })
+    }
+
+    /// The steps of one appointment, oldest first; empty if there is no such appointment.
+    pub async fn history(&self, id: AppointmentId) -> Result<Vec<HistoryItem>, ReadError> {
+        let waiting = self.overlay.history(id);
+        let applied = self.ledger.history(id).await?;
+        let steps: BTreeMap<u32, HistoryItem> =
+            waiting.into_iter().chain(applied).map(|step| (step.version, step)).collect();
+        Ok(steps.into_values().collect())
+    }
+
+    /// A page by (start, id). The filter is applied to the merged rows: a change that waits for the ledger can move an
+    /// appointment into it or out of it.
+    pub async fn appointments(&self, query: &AppointmentQuery) -> Result<Vec<PlacedAppointment>, ReadError> {
+        let waiting = self.overlay.appointments(query.scope);
+        // Every waiting row can push at most one row of the ledger's page out of the merged one.
+        let limit = query.limit.saturating_add(waiting.len());
+        let applied = self.ledger.appointments(&AppointmentQuery { limit, ..query.clone() }).await?;
+        let mut merged: HashMap<AppointmentId, PlacedAppointment> =
+            waiting.into_iter().map(|placed| (placed.appointment.id, placed)).collect();
+        for placed in applied {
+            let id = placed.appointment.id;
+            let newest = match merged.remove(&id) {
+                Some(waiting) => newer(waiting, placed),
+                None => placed,
+            };
+            merged.insert(id, newest);
+        }
+        let mut page: Vec<PlacedAppointment> = merged.into_values().filter(|placed| query.admits(placed)).collect();
+        page.sort_unstable_by_key(|placed| (placed.appointment.start, placed.appointment.id));
+        page.truncate(query.limit);
+        Ok(page)
+    }
+}
+
+/// The one with the higher version; of equals the waiting one.
+fn newer(waiting: PlacedAppointment, applied: PlacedAppointment) -> PlacedAppointment {
+    if applied.appointment.version > waiting.appointment.version { applied } else { waiting }
+}

@@ -1,0 +1,205 @@
+//! One batch of records, one transaction: what is new of it goes through every projection, then the cursors move.
+//! Must not know: what a projection writes, who retries.
+//!
+//! A transaction's future is never dropped half-way: its one caller is the applier's task. Bulk is done by statements of
+//! 128 rows of bound values. RATES
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use booking_core::{DayKey, DayVersion};
+use sqlx::SqlitePool;
+use sqlx::error::BoxDynError;
+use sqlx::sqlite::SqliteConnection;
+
+use super::bulk::{BulkStatement, Values};
+use super::projections::{Batch, PROJECTIONS};
+use super::words::{apply_error, day, number, signed};
+use crate::journal::ReadError;
+use crate::ledger::{AppliedRecord, ApplyError};
+
+static APPLIED: BulkStatement = BulkStatement::new(
+    "SELECT doctor, date, epoch, sequence FROM applied_day WHERE (doctor, date) IN (VALUES ",
+    2,
+    ")",
+);
+
+static ADVANCE_DAY: BulkStatement = BulkStatement::new(
+    "INSERT INTO applied_day (doctor, date, epoch, sequence) VALUES ",
+    4,
+    " ON CONFLICT (doctor, date) DO UPDATE SET epoch = excluded.epoch, sequence = excluded.sequence",
+);
+
+static ADVANCE_SHARD: BulkStatement = BulkStatement::new(
+    "INSERT INTO applied_shard (shard, position) VALUES ",
+    2,
+    " ON CONFLICT (shard) DO UPDATE SET position = max(excluded.position, applied_shard.position)",
+);
+
+const PARKED: &str = "SELECT doctor, date FROM parked_day";
+const UNPARK: &str = "DELETE FROM parked_day WHERE doctor = ?1 AND date = ?2";
+const PARK: &str = "INSERT INTO parked_day (doctor, date, epoch, sequence, position, reason) \
+                    SELECT ?1, ?2, ?3, ?4, coalesce(max(position), 0), ?5 FROM applied_shard WHERE true \
+                    ON CONFLICT (doctor, date) DO NOTHING";
+
+/// Applies `records` and moves the cursor to `position`.
+pub(super) async fn apply(writer: &SqlitePool, records: &[AppliedRecord], position: u64) -> Result<(), ApplyError> {
+    transact(writer, async |connection: &mut SqliteConnection| {
+        apply_new(records, connection).await?;
+        advance_shards(records, position, connection).await
+    })
+    .await
+}
+
+/// Applies `records` of the parked `day` and takes its mark away; the cursor stays.
+pub(super) async fn unpark(writer: &SqlitePool, day: DayKey, records: &[AppliedRecord]) -> Result<(), ApplyError> {
+    transact(writer, async |connection: &mut SqliteConnection| {
+        let query = sqlx::query(UNPARK).bind(day.doctor.as_bytes().to_vec()).bind(day.date.days());
+        query.execute(&mut *connection).await.map_err(|error| apply_error("unpark", &error))?;
+        apply_new(records, connection).await
+    })
+    .await
+}
+
+/// Marks `day` as parked; the first mark stays.
+pub(super) async fn park(
+    writer: &SqlitePool,
+    day: DayKey,
+    version: DayVersion,
+    reason: &str,
+) -> Result<(), ApplyError> {
+    transact(writer, async |connection: &mut SqliteConnection| {
+        let query = sqlx::query(PARK)
+            .bind(day.doctor.as_bytes().to_vec())
+            .bind(day.date.days())
+            .bind(version.epoch)
+            .bind(signed(version.sequence))
+            .bind(reason.to_owned());
+        query.execute(connection).await.map(drop).map_err(|error| apply_error("park", &error))
+    })
+    .await
+}
+
+/// All of `work` or nothing. `BEGIN IMMEDIATE`: a read that turns into a write would be told busy without waiting.
+async fn transact<W>(writer: &SqlitePool, work: W) -> Result<(), ApplyError>
+where
+    W: for<'connection> AsyncFnOnce(&'connection mut SqliteConnection) -> Result<(), ApplyError>,
+{
+    let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| apply_error("begin", &error))?;
+    match work(&mut transaction).await {
+        Ok(()) => transaction.commit().await.map_err(|error| apply_error("commit", &error)),
+        Err(failure) => {
+            // A connection that cannot even roll back is closed by the pool; what counts is the failure itself.
+            if let Err(error) = transaction.rollback().await {
+                tracing::warn!(%error, "the ledger did not roll back");
+            }
+            Err(failure)
+        }
+    }
+}
+
+async fn apply_new(records: &[AppliedRecord], connection: &mut SqliteConnection) -> Result<(), ApplyError> {
+    let parked = parked(connection).await?;
+    let mut applied = applied(records, connection).await?;
+    let fresh = fresh(records, &parked, &mut applied)?;
+    if fresh.is_empty() {
+        return Ok(());
+    }
+    let days: BTreeSet<DayKey> = fresh.iter().map(|record| record.day).collect();
+    let batch = Batch { records: fresh };
+    for projection in PROJECTIONS {
+        projection.apply(&batch, connection).await?;
+    }
+    let rows: Vec<(DayKey, DayVersion)> =
+        days.into_iter().filter_map(|day| applied.get(&day).map(|version| (day, *version))).collect();
+    let advanced = ADVANCE_DAY.execute(connection, &rows, |(day, version), values| {
+        bind_day(day, values)?;
+        values.push(version.epoch)?;
+        values.push(signed(version.sequence))
+    });
+    advanced.await.map(drop).map_err(|error| apply_error("applied days", &error))
+}
+
+/// The records that are new, which must follow their predecessors without a gap; moves `applied` on.
+fn fresh<'records>(
+    records: &'records [AppliedRecord],
+    parked: &HashSet<DayKey>,
+    applied: &mut HashMap<DayKey, DayVersion>,
+) -> Result<Vec<&'records AppliedRecord>, ApplyError> {
+    let mut fresh = Vec::with_capacity(records.len());
+    for record in records.iter().filter(|record| !parked.contains(&record.day)) {
+        let last = applied.entry(record.day).or_default();
+        let (sequence, epoch) = (record.version.sequence, record.version.epoch);
+        if sequence < last.sequence || record.version == *last {
+            continue;
+        }
+        if sequence == last.sequence || epoch < last.epoch {
+            return Err(ApplyError::Refused(format!(
+                "{}: record {sequence} of epoch {epoch} is a fork: record {} of epoch {} is applied",
+                record.day, last.sequence, last.epoch
+            )));
+        }
+        if sequence != last.sequence + 1 {
+            return Err(ApplyError::Refused(format!(
+                "{}: record {sequence} comes after record {}: records are missing",
+                record.day, last.sequence
+            )));
+        }
+        *last = record.version;
+        fresh.push(record);
+    }
+    Ok(fresh)
+}
+
+async fn parked(connection: &mut SqliteConnection) -> Result<HashSet<DayKey>, ApplyError> {
+    let rows = sqlx::query(PARKED).fetch_all(connection).await.map_err(|error| apply_error("parked days", &error))?;
+    rows.iter().map(|row| day(row).map_err(unavailable)).collect()
+}
+
+/// How far the days of `records` are applied.
+async fn applied(
+    records: &[AppliedRecord],
+    connection: &mut SqliteConnection,
+) -> Result<HashMap<DayKey, DayVersion>, ApplyError> {
+    let days: BTreeSet<DayKey> = records.iter().map(|record| record.day).collect();
+    let days: Vec<DayKey> = days.into_iter().collect();
+    let rows = APPLIED.fetch(connection, &days, bind_day).await.map_err(|error| apply_error("applied days", &error))?;
+    let mut applied = HashMap::with_capacity(days.len());
+    for row in &rows {
+        let version = DayVersion {
+            epoch: number(row, "epoch").map_err(unavailable)?,
+            sequence: number(row, "sequence").map_err(unavailable)?,
+        };
+        applied.insert(day(row).map_err(unavailable)?, version);
+    }
+    Ok(applied)
+}
+
+/// The cursor of each shard that the batch touches; the batch's own end is the last record's shard's.
+async fn advance_shards(
+    records: &[AppliedRecord],
+    position: u64,
+    connection: &mut SqliteConnection,
+) -> Result<(), ApplyError> {
+    let mut cursors: BTreeMap<u16, u64> = BTreeMap::new();
+    for record in records.iter().filter(|record| record.position <= position) {
+        let cursor = cursors.entry(record.day.shard()).or_default();
+        *cursor = record.position.max(*cursor);
+    }
+    cursors.insert(records.last().map_or(0, |record| record.day.shard()), position);
+    let cursors: Vec<(u16, u64)> = cursors.into_iter().collect();
+    let advanced = ADVANCE_SHARD.execute(connection, &cursors, |(shard, position), values| {
+        values.push(*shard)?;
+        values.push(signed(*position))
+    });
+    advanced.await.map(drop).map_err(|error| apply_error("cursor", &error))
+}
+
+fn bind_day(day: &DayKey, values: &mut Values) -> Result<(), BoxDynError> {
+    values.push_bytes(day.doctor.as_bytes())?;
+    values.push(day.date.days())
+}
+
+/// A damaged cursor is no record's fault: the whole ledger waits.
+fn unavailable(error: ReadError) -> ApplyError {
+    ApplyError::Unavailable(error.to_string())
+}

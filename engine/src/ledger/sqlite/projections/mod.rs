@@ -1,0 +1,37 @@
+//! What is written for a batch of records: a list of projections, all in the batch's one transaction.
+//! Must not know: which records were applied before, cursors, parked days.
+
+mod appointments;
+mod days;
+mod history;
+mod seats;
+
+use async_trait::async_trait;
+use booking_core::Change;
+use sqlx::sqlite::SqliteConnection;
+
+use crate::ledger::{AppliedRecord, ApplyError};
+
+/// Records that are new to the ledger, in the order of positions; those of one day follow each other without a gap.
+pub(super) struct Batch<'records> {
+    /// The records.
+    pub(super) records: Vec<&'records AppliedRecord>,
+}
+
+impl<'records> Batch<'records> {
+    /// Every change of every record, in order.
+    pub(super) fn changes(&self) -> impl Iterator<Item = (&'records AppliedRecord, &'records Change)> {
+        self.records.iter().flat_map(|record| record.event.changes.iter().map(move |change| (*record, change)))
+    }
+}
+
+/// One view of what has happened, kept as rows.
+#[async_trait]
+pub(super) trait Projection: Send + Sync {
+    /// Brings the rows up to the batch. Called once for every record, ever.
+    async fn apply(&self, batch: &Batch<'_>, connection: &mut SqliteConnection) -> Result<(), ApplyError>;
+}
+
+/// Every projection. A new one (reminders, say) is added here.
+pub(super) const PROJECTIONS: &[&dyn Projection] =
+    &[&days::Days, &appointments::Appointments, &history::History, &seats::Seats];

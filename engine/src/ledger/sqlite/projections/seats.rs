@@ -1,0 +1,157 @@
+//! Who sits where: the guard against selling a place twice that trusts nobody else's count.
+//! Must not know: why a place was given or taken back.
+//!
+//! Within one transaction: first vacate, then occupy with plain inserts. Several changes of one place within a batch are
+//! collapsed, but each is checked against the one before, so that collapsing hides no violation.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use async_trait::async_trait;
+use booking_core::{AppointmentId, Change, DayKey, Status, UtcMillis};
+use sqlx::error::BoxDynError;
+use sqlx::sqlite::SqliteConnection;
+
+use super::super::bulk::{BulkStatement, Values};
+use super::super::words::apply_error;
+use super::{Batch, Projection};
+use crate::ledger::ApplyError;
+
+static VACATE: BulkStatement =
+    BulkStatement::new("DELETE FROM seat WHERE (doctor, date, start_ms, place, appointment) IN (VALUES ", 5, ")");
+
+static OCCUPY: BulkStatement =
+    BulkStatement::new("INSERT INTO seat (doctor, date, start_ms, place, appointment) VALUES ", 5, "");
+
+/// Table `seat`.
+pub(super) struct Seats;
+
+/// One place of one slot.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+struct Seat {
+    day: DayKey,
+    start: UtcMillis,
+    place: u32,
+}
+
+/// What a batch does to one seat.
+struct Use {
+    /// Who must sit there when the batch begins; `None`: nobody may.
+    before: Option<AppointmentId>,
+    /// Who sits there when it ends.
+    after: Option<AppointmentId>,
+}
+
+/// A seat and who takes or leaves it.
+type Taken = (Seat, AppointmentId);
+
+#[async_trait]
+impl Projection for Seats {
+    async fn apply(&self, batch: &Batch<'_>, connection: &mut SqliteConnection) -> Result<(), ApplyError> {
+        let uses = uses(batch)?;
+        let (vacated, occupied, unchanged) = split(uses);
+        let gone = VACATE.execute(connection, &vacated, bind).await.map_err(|error| apply_error("seats", &error))?;
+        if gone != vacated.len() as u64 {
+            return Err(ApplyError::Refused(format!(
+                "seats: {} places were given back by appointments that do not have them",
+                (vacated.len() as u64).saturating_sub(gone)
+            )));
+        }
+        let occupy = |error| apply_error("seats: a place is taken twice", &error);
+        OCCUPY.execute(connection, &occupied, bind).await.map_err(occupy)?;
+        // A place that was taken and given back within the batch must have been free too: take it and give it back.
+        OCCUPY.execute(connection, &unchanged, bind).await.map_err(occupy)?;
+        VACATE.execute(connection, &unchanged, bind).await.map_err(|error| apply_error("seats", &error))?;
+        Ok(())
+    }
+}
+
+/// Follows every seat through the batch. Within one record, places are given back before others are taken.
+fn uses(batch: &Batch<'_>) -> Result<HashMap<Seat, Use>, ApplyError> {
+    let mut uses = HashMap::with_capacity(batch.records.len());
+    for record in &batch.records {
+        for change in record.event.changes.iter().filter(|change| !takes(Some(change.row.status))) {
+            if takes(change.from) {
+                leave(&mut uses, seat(record.day, change), change.row.id)?;
+            }
+        }
+        for change in record.event.changes.iter().filter(|change| takes(Some(change.row.status))) {
+            if !takes(change.from) {
+                sit(&mut uses, seat(record.day, change), change.row.id)?;
+            }
+        }
+    }
+    Ok(uses)
+}
+
+fn takes(status: Option<Status>) -> bool {
+    status.is_some_and(Status::takes_place)
+}
+
+fn seat(day: DayKey, change: &Change) -> Seat {
+    Seat { day, start: change.row.start, place: change.row.place }
+}
+
+fn leave(uses: &mut HashMap<Seat, Use>, seat: Seat, id: AppointmentId) -> Result<(), ApplyError> {
+    match uses.entry(seat) {
+        Entry::Vacant(entry) => {
+            entry.insert(Use { before: Some(id), after: None });
+            Ok(())
+        }
+        Entry::Occupied(mut entry) if entry.get().after == Some(id) => {
+            entry.get_mut().after = None;
+            Ok(())
+        }
+        Entry::Occupied(entry) => Err(violation("given back by one that does not have it", seat, id, entry.get())),
+    }
+}
+
+fn sit(uses: &mut HashMap<Seat, Use>, seat: Seat, id: AppointmentId) -> Result<(), ApplyError> {
+    match uses.entry(seat) {
+        Entry::Vacant(entry) => {
+            entry.insert(Use { before: None, after: Some(id) });
+            Ok(())
+        }
+        Entry::Occupied(mut entry) if entry.get().after.is_none() => {
+            entry.get_mut().after = Some(id);
+            Ok(())
+        }
+        Entry::Occupied(entry) => Err(violation("taken twice", seat, id, entry.get())),
+    }
+}
+
+fn violation(what: &str, seat: Seat, id: AppointmentId, usage: &Use) -> ApplyError {
+    let holder = usage.after.map_or_else(|| "nobody".to_owned(), |holder| holder.to_string());
+    ApplyError::Refused(format!(
+        "seats: a place is {what}: {}, slot {} ms, place {}: appointment {id}, held by {holder}",
+        seat.day, seat.start.0, seat.place
+    ))
+}
+
+/// Seats to vacate, seats to occupy, and seats that were free, were used in between, and are free again (with the seat's
+/// own key as a stand-in for who used it). In the order of their keys, as the tree is.
+fn split(uses: HashMap<Seat, Use>) -> (Vec<Taken>, Vec<Taken>, Vec<Taken>) {
+    let mut uses: Vec<(Seat, Use)> = uses.into_iter().collect();
+    uses.sort_unstable_by_key(|(seat, _)| *seat);
+    let (mut vacated, mut occupied, mut unchanged) = (Vec::new(), Vec::new(), Vec::new());
+    for (seat, usage) in uses {
+        let stand_in = AppointmentId::from_bytes(*seat.day.doctor.as_bytes());
+        match (usage.before, usage.after) {
+            (None, None) => unchanged.push((seat, stand_in)),
+            // Left and taken again by the same one: nothing to write, but it must have been there.
+            (before, after) => {
+                vacated.extend(before.map(|id| (seat, id)));
+                occupied.extend(after.map(|id| (seat, id)));
+            }
+        }
+    }
+    (vacated, occupied, unchanged)
+}
+
+fn bind((seat, id): &Taken, values: &mut Values) -> Result<(), BoxDynError> {
+    values.push_bytes(seat.day.doctor.as_bytes())?;
+    values.push(seat.day.date.days())?;
+    values.push(seat.start.0)?;
+    values.push(seat.place)?;
+    values.push_bytes(id.as_bytes())
+}

@@ -1,0 +1,59 @@
+//! Every bound and interval of the engine, each with its reason.
+//! Must not know: who is bounded by it.
+
+/// Most place-taking commands that wait for one day. The release of a popular day must be let in whole (ten thousand
+/// people in one second), and what is decided in memory at a million a second drains it within milliseconds; a request
+/// costs about half a KiB here, so this bounds a day's queue to 16 MiB.
+pub const DAY_COMMANDS_MAX: usize = 32_768;
+
+/// Most place-taking commands admitted over all days and not yet answered: twice the above, so that one hot day leaves as
+/// much room again for all the others.
+pub const ADMITTED_MAX: usize = 65_536;
+
+/// Most commands of any kind admitted over all days. Those that take no place (cancel, confirm, expire, close) are bounded by live
+/// appointments and open connections; this is the last line, and reaching it means a defect or an attack.
+pub const ADMITTED_HARD_MAX: usize = 4 * ADMITTED_MAX;
+
+/// Most commands that a day takes in one turn: about 2 ms of decisions, after which its neighbours on the thread get theirs.
+pub const TURN_COMMANDS_MAX: usize = 2_048;
+
+/// Most records of one day that are decided and not yet durable. Past it the day stops deciding and its queue fills instead: what a
+/// failed append throws away stays bounded, and so does the journal's queue.
+pub const UNDURABLE_RECORDS_MAX: usize = 8_192;
+
+/// Panics of one day within [`PANIC_WINDOW_MILLIS`] after which it is parked: a defect that comes back after two replays
+/// will come back again.
+pub const PANICS_MAX: usize = 3;
+
+/// See [`PANICS_MAX`].
+pub const PANIC_WINDOW_MILLIS: i64 = 60_000;
+
+/// A snapshot is saved once so many records were written since the last, and at least as many as the day has appointments, so that
+/// its cost stays a constant share of the writing.
+pub const SNAPSHOT_RECORDS_MIN: u64 = 256;
+
+/// When a day goes to sleep with at least so many records since its last snapshot, one is saved: it bounds what activation replays.
+pub const SLEEP_SNAPSHOT_RECORDS_MIN: u64 = 16;
+
+/// How often idle days are looked for, the clock is compared, and the journal's index of open work is read.
+pub const MAINTENANCE_INTERVAL_MILLIS: u64 = 1_000;
+
+/// Open work due within this time is armed from the journal's index at each sweep: ten times the interval, so that nine lost sweeps
+/// cost nothing.
+pub const OPEN_WORK_HORIZON_MILLIS: i64 = 10_000;
+
+/// Most days that one sweep of the open-work index arms; the next sweep, a second later, goes on.
+pub const OPEN_WORK_BATCH_MAX: usize = 10_000;
+
+/// Most timers at once: one a day, and no more days than can be awake or armed by a few sweeps. Past it a day's timer is left to the
+/// sweep of the open-work index, which costs seconds and not correctness.
+pub const DEADLINES_MAX: usize = 200_000;
+
+/// What a shed caller is told to wait, before jitter.
+pub const RETRY_AFTER_MILLIS: u64 = 1_000;
+
+/// How long a stop waits for commands in flight before it goes on without them (their callers get 503).
+pub const DRAIN_MILLIS: u64 = 5_000;
+
+const _: () = assert!(DAY_COMMANDS_MAX < ADMITTED_MAX);
+const _: () = assert!(TURN_COMMANDS_MAX < UNDURABLE_RECORDS_MAX);

@@ -1,0 +1,162 @@
+//! The engine's meters, resolved once: recording one costs no look-up.
+//! Must not know: who scrapes. Names come from the catalogue.
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+use super::catalogue as names;
+use crate::error::EngineError;
+
+/// Handles of the engine's meters. Made after the recorder is installed.
+pub struct EngineMeters {
+    /// [`names::TURN_COMMANDS`].
+    pub turn_commands: Histogram,
+    /// [`names::EXPIRIES`].
+    pub expiries: Counter,
+    /// [`names::ACTIVATIONS`].
+    pub activations: Counter,
+    /// [`names::REPLAYS`].
+    pub replays: Counter,
+    /// [`names::PANICS`].
+    pub panics: Counter,
+    /// [`names::DAYS_PARKED`].
+    pub days_parked: Gauge,
+    /// [`names::DAYS_AWAKE`].
+    pub days_awake: Gauge,
+    /// [`names::DAYS_ASLEEP`].
+    pub days_asleep: Gauge,
+    /// [`names::DAYS_ASLEEP_BYTES`].
+    pub days_asleep_bytes: Gauge,
+    /// [`names::ADMITTED`].
+    pub admitted: Gauge,
+    /// [`names::EARLY_REFUSALS`].
+    pub early_refusals: Counter,
+    /// [`names::CONSERVATION_SAMPLES`].
+    pub conservation_samples: Counter,
+    /// [`names::CONSERVATION_VIOLATIONS`].
+    pub conservation_violations: Counter,
+    /// [`names::CLOCK_STEADY`].
+    pub clock_steady: Gauge,
+    activation: Histogram,
+    queue: Histogram,
+    total: Histogram,
+    outcomes: Vec<Counter>,
+    shed: Vec<Counter>,
+}
+
+/// Why a command was turned away before it was decided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ShedReason {
+    /// The day's queue is full.
+    DayQueue,
+    /// The engine holds as many commands as it may.
+    EngineQueue,
+    /// The ledger is too far behind.
+    LedgerLag,
+    /// The engine is stopping.
+    Stopping,
+}
+
+impl EngineMeters {
+    /// Resolves all handles against the installed recorder.
+    pub fn new() -> Self {
+        Self {
+            turn_commands: histogram!(names::TURN_COMMANDS),
+            expiries: counter!(names::EXPIRIES),
+            activations: counter!(names::ACTIVATIONS),
+            replays: counter!(names::REPLAYS),
+            panics: counter!(names::PANICS),
+            days_parked: gauge!(names::DAYS_PARKED),
+            days_awake: gauge!(names::DAYS_AWAKE),
+            days_asleep: gauge!(names::DAYS_ASLEEP),
+            days_asleep_bytes: gauge!(names::DAYS_ASLEEP_BYTES),
+            admitted: gauge!(names::ADMITTED),
+            early_refusals: counter!(names::EARLY_REFUSALS),
+            conservation_samples: counter!(names::CONSERVATION_SAMPLES),
+            conservation_violations: counter!(names::CONSERVATION_VIOLATIONS),
+            clock_steady: gauge!(names::CLOCK_STEADY),
+            activation: histogram!(names::ACTIVATION_DURATION),
+            queue: histogram!(names::STAGE_DURATION, "stage" => "queue"),
+            total: histogram!(names::STAGE_DURATION, "stage" => "total"),
+            outcomes: names::BOOKING_OUTCOMES
+                .iter()
+                .map(|outcome| counter!(names::BOOKINGS, "outcome" => *outcome))
+                .collect(),
+            shed: names::SHED_REASONS.iter().map(|reason| counter!(names::SHED, "reason" => *reason)).collect(),
+        }
+    }
+
+    /// A command waited so long for its day.
+    pub fn record_queue_micros(&self, micros: u64) {
+        self.queue.record(micros as f64 / 1e6);
+    }
+
+    /// A command was answered so long after it was queued.
+    pub fn record_total_micros(&self, micros: u64) {
+        self.total.record(micros as f64 / 1e6);
+    }
+
+    /// A day was brought into memory in so long.
+    pub fn record_activation_micros(&self, micros: u64) {
+        self.activation.record(micros as f64 / 1e6);
+    }
+
+    /// A command was turned away.
+    pub fn count_shed(&self, reason: ShedReason) {
+        self.shed[reason as usize].increment(1);
+    }
+
+    /// A booking or hold was answered: `Ok(replayed)` or the error.
+    pub fn count_booking(&self, outcome: Result<bool, &EngineError>) {
+        self.outcomes[outcome_index(outcome)].increment(1);
+    }
+}
+
+impl Default for EngineMeters {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Position in [`names::BOOKING_OUTCOMES`].
+fn outcome_index(outcome: Result<bool, &EngineError>) -> usize {
+    use booking_core::Rejection as No;
+    match outcome {
+        Ok(false) => 0,
+        Ok(true) => 1,
+        Err(EngineError::Repeated(error)) => outcome_index(Err(error)),
+        Err(EngineError::Overloaded { .. }) => 10,
+        Err(EngineError::Unavailable(_)) => 11,
+        Err(EngineError::Internal(_)) => 12,
+        Err(EngineError::Rejected(rejection)) => match rejection {
+            No::UnknownDay | No::UnknownSlot | No::UnknownAppointment => 2,
+            No::NotReleased { .. } => 3,
+            No::Closed => 4,
+            No::SlotTaken => 5,
+            No::SoldOut => 6,
+            No::AlreadyBooked { .. } => 7,
+            No::KeyReused => 8,
+            No::TooManyKeys => 9,
+            No::PreconditionFailed | No::HoldExpired | No::NotChangeable | No::SlotHasBookings { .. } => 12,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use booking_core::Rejection;
+
+    use super::*;
+
+    #[test]
+    fn outcomes_are_counted_under_their_names() {
+        let name = |outcome| names::BOOKING_OUTCOMES[outcome_index(outcome)];
+        assert_eq!(name(Ok(false)), "won");
+        assert_eq!(name(Ok(true)), "replayed");
+        assert_eq!(name(Err(&EngineError::Rejected(Rejection::SoldOut))), "sold_out");
+        assert_eq!(name(Err(&EngineError::Rejected(Rejection::TooManyKeys))), "too_many_keys");
+        assert_eq!(name(Err(&EngineError::Rejected(Rejection::UnknownDay))), "not_found");
+        assert_eq!(name(Err(&EngineError::Overloaded { retry_after_millis: 1 })), "overloaded");
+        assert_eq!(name(Err(&EngineError::Unavailable(String::new()))), "unavailable");
+        assert_eq!(names::SHED_REASONS[ShedReason::Stopping as usize], "stopping");
+    }
+}

@@ -1,0 +1,27 @@
+//! Faults that tests plant in the engine.
+//! Must not know: who plants them; production code paths do not depend on anything here.
+
+use booking_core::{Action, Command};
+
+/// Faults that a test plants. The default plants none.
+#[derive(Default)]
+pub struct Faults {
+    /// A booking for this patient panics in its day's actor.
+    pub panic_on_patient: Option<booking_core::PatientId>,
+}
+
+impl Faults {
+    /// From `HOTSLOT_TEST_PANIC_ON_PATIENT` (a UUID), for black-box tests of the real program.
+    pub fn from_environment() -> Self {
+        let patient = std::env::var("HOTSLOT_TEST_PANIC_ON_PATIENT").ok();
+        let patient = patient.and_then(|text| text.parse().ok()).map(booking_core::PatientId);
+        Self { panic_on_patient: patient }
+    }
+
+    /// Called before each decision.
+    pub fn before_decide(&self, command: &Command) {
+        if let Action::Book(booking) = &command.action {
+            assert!(self.panic_on_patient != Some(booking.patient), "a planted panic");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What every ledger, registry, reader and applier must do, whatever the database: one suite, run on each backend.
+//! Must not know: SQL, files other than the backend's own.
+
+mod applier;
+mod faults;
+mod journal;
+mod ledger;
+mod properties;
+mod reader;
+mod registry;
+mod seats;
+mod story;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use engine::ledger::Ledger;
+use engine::ledger::registry::Registry;
+use engine::ledger::sqlite::SqliteLedger;
+
+/// Both stores of one database.
+pub(crate) struct Stores {
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) registry: Arc<dyn Registry>,
+}
+
+/// A database that is empty at first. Opening it again finds what was written before.
+#[async_trait]
+pub(crate) trait Backend: Send + Sync {
+    async fn open(&self) -> Stores;
+}
+
+/// SQLite in a directory of its own.
+struct Sqlite {
+    directory: tempfile::TempDir,
+}
+
+impl Sqlite {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a temporary directory") }
+    }
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    async fn open(&self) -> Stores {
+        let ledger = Arc::new(SqliteLedger::open(self.directory.path()).await.expect("the ledger opens"));
+        Stores { ledger: ledger.clone(), registry: ledger }
+    }
+}
+
+/// One test a name on one backend; a later database adds a line per suite.
+macro_rules! contract {
+    ($backend:ident in $module:ident: $($suite:ident :: { $($test:ident),* $(,)? }),* $(,)?) => {
+        mod $module {
+            $(mod $suite {
+                $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    crate::$suite::$test(&crate::$backend::new()).await;
+                })*
+            })*
+        }
+    };
+}
+
+contract!(Sqlite in sqlite:
+    ledger::{
+        rows_are_those_of_the_core,
+        applying_again_changes_nothing,
+        history_is_complete,
+        gaps_and_forks_are_refused,
+        cursor_moves_with_its_batch,
+        parked_days_are_skipped,
+        unparking_is_all_or_nothing,
+        pages_are_stable,
+        statuses_are_told_at_now,
+        a_restart_forgets_nothing,
+    },
+    seats::{
+        a_place_taken_twice_is_refused_without_trace,
+        collapsing_a_batch_hides_no_violation,
+        places_change_hands_within_a_batch,
+        only_the_holder_gives_a_place_back,
+    },
+    reader::{
+        own_writes_are_seen_before_the_ledger_has_them,
+        the_higher_version_wins,
+        filters_apply_to_the_merged_rows,
+        pages_are_full_however_much_waits,
+    },
+    registry::{
+        a_key_answers_once,
+        twins_in_flight_write_once,
+        updates_replace_the_profile,
+        filters_fold_case_and_combine,
+        pages_follow_name_and_id,
+    },
+    applier::{
+        brings_the_ledger_up_and_follows,
+        stop_applies_all_that_was_told,
+        waits_while_the_ledger_is_away,
+        does_not_start_behind_its_ledger,
+        own_writes_are_seen_while_it_runs,
+    },
+    faults::{
+        a_poison_row_parks_one_day_only,
+        an_undecodable_record_parks_its_day,
+        a_parked_day_is_tried_again_at_start,
+        a_parked_day_follows_its_journal,
+    },
+    properties::{ any_cut_of_the_journal_gives_the_same_rows },
+);
+
+#[tokio::test]
+async fn migrate_says_what_it_did() {
+    let backend = Sqlite::new();
+    let first = SqliteLedger::migrate(backend.directory.path()).await.expect("migrates");
+    let again = SqliteLedger::migrate(backend.directory.path()).await.expect("migrates again");
+    assert!(first.contains("migration run"), "{first}");
+    assert!(again.contains("nothing to do"), "{again}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_ledger_is_refused_in_words() {
+    let backend = Sqlite::new();
+    std::fs::write(backend.directory.path().join("ledger.db"), vec![7; 8_192]).expect("writes");
+    let error = SqliteLedger::open(backend.directory.path()).await.err().expect("no ledger");
+    assert!(error.to_string().contains("ledger.db"), "{error}");
+}

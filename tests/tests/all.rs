@@ -1,0 +1,25 @@
+//! All black-box tests, one module a concern, in one binary.
+//! Must not know: anything but the published contract.
+
+mod cancel;
+mod changes;
+mod clinics;
+mod crash;
+mod day_rules;
+mod days;
+mod disk;
+mod documents;
+mod expiry;
+mod holds;
+mod idempotency;
+mod input;
+mod key_rules;
+mod lists;
+mod metrics;
+mod program;
+mod refusals;
+mod releases;
+mod shutdown;
+mod storm;
+mod tidy;
+mod tokens;
