@@ -22,7 +22,6 @@ pub(crate) fn of_engine(error: EngineError, now: UtcMillis) -> Problem {
         }
         EngineError::Repeated(first) => of_engine(*first, now).replayed(),
         EngineError::Unavailable(cause) => Problem::unavailable(cause),
-        EngineError::Repeated(first) => of_engine(*first, now).replayed(),
         EngineError::Internal(cause) => Problem::internal(cause),
     }
 }
