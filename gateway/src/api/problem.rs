@@ -117,7 +117,7 @@ impl Problem {
         self
     }
 
-    /// Adds `Idempotency-Replayed`: a twin in flight was given this refusal first.
+    /// Says that this is the answer of a twin in flight, repeated.
     pub(crate) fn replayed(mut self) -> Self {
         self.extra().replayed = true;
         self
