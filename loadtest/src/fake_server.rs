@@ -35,6 +35,10 @@ pub(crate) struct Faults {
     pub(crate) lose: usize,
     /// The n-th booking is stored twice, the second time under another id.
     pub(crate) duplicate: usize,
+    /// Bookings are never answered.
+    pub(crate) stall: bool,
+    /// The time that is told runs this far ahead of the one that decides.
+    pub(crate) told_ahead_millis: i64,
     /// Sold out is told while this many places are left.
     pub(crate) keep_back: u64,
 }
@@ -120,7 +124,15 @@ type Reply = Option<(u16, &'static str, Value)>;
 async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
     let mut buffer = Vec::new();
     while let Some((head, body)) = read_request(&mut stream, &mut buffer).await {
-        let reply = state.lock().unwrap_or_else(PoisonError::into_inner).reply(&head, &body);
+        let (reply, stalls) = {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            (state.reply(&head, &body), state.day.faults.stall && head.starts_with("POST"))
+        };
+        if stalls {
+            // The client's patience ends this: it closes the connection.
+            let _ = stream.read_buf(&mut buffer).await;
+            return;
+        }
         let Some((status, extra, body)) = reply else { return };
         let body = body.to_string();
         let answer = format!("HTTP/1.1 {status} X\r\n{extra}content-length: {}\r\n\r\n{body}", body.len());
@@ -203,7 +215,7 @@ impl State {
         json!({
             "state": if released { "open" } else { "scheduled" },
             "release_at": release_at.map(|after| instant_text(START_MILLIS + after)),
-            "server_time": instant_text(self.now_millis()),
+            "server_time": instant_text(self.now_millis() + self.day.faults.told_ahead_millis),
             "slots": slots.collect::<Vec<_>>(),
         })
     }

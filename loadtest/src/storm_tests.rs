@@ -82,7 +82,7 @@ async fn the_press_comes_at_the_release_by_the_servers_clock() {
     assert_eq!((verdict.findings.as_slice(), verdict.sold, verdict.available), (&[][..], 5, 5));
     // Never early; how late depends on how busy the machine is, so only a gross miss fails.
     let late = server.first_press_after_release_millis().unwrap();
-    assert!((0..500).contains(&late), "pressed {late} ms after the release");
+    assert!((0..2_000).contains(&late), "pressed {late} ms after the release");
     assert_eq!(measure(&stormed.pressed.presses).trouble.early_presses, 0);
 }
 
@@ -138,4 +138,25 @@ async fn a_server_that_is_away_is_a_clear_error() {
     server.stop().await;
     let error = press(&gone, &mint()).await.err().unwrap();
     assert!(error.to_string().starts_with("GET /v1/doctors/"), "{error}");
+}
+
+#[tokio::test]
+async fn presses_that_came_too_early_are_repeated_until_the_release() {
+    let faults = Faults { told_ahead_millis: 60, ..Faults::default() };
+    let server = FakeServer::start(FakeDay { capacities: vec![5], release_after_millis: Some(2_000), faults }).await;
+    let early = StormPlan { release_wait: Some(Duration::from_secs(10)), retries: 1_000, ..plan(&server, 50) };
+    let (stormed, verdict) = storm(&early).await;
+    assert!(server.first_press_after_release_millis().unwrap() < 0);
+    assert!(measure(&stormed.pressed.presses).trouble.early_presses > 0);
+    assert_eq!((verdict.findings.as_slice(), verdict.sold), (&[][..], 5));
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_answer_ends_the_storm_at_its_deadline() {
+    let server = server(&[5], Faults { stall: true, ..Faults::default() }).await;
+    let (stormed, verdict) = storm(&StormPlan { deadline: Duration::from_secs(1), ..plan(&server, 50) }).await;
+    let ended = |wanted: &Outcome| stormed.pressed.presses.iter().filter(|press| press.outcome == *wanted).count();
+    assert_eq!((ended(&Outcome::NoAnswer), ended(&Outcome::NeverSent)), (8, 42));
+    assert_eq!(verdict.findings, [Finding::NeverSent { patients: 42 }]);
+    assert_eq!((verdict.unknown, verdict.unknown_with_place), (8, 5));
 }

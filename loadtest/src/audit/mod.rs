@@ -207,8 +207,7 @@ fn check_rows(
     twice.sort_unstable();
     findings.extend(twice.into_iter().map(|(patient, places)| Finding::DuplicatedPatient { patient, places }));
 
-    let told: HashSet<Uuid> =
-        evidence.presses.iter().filter_map(|press| won(press)).map(|won| won.appointment).collect();
+    let told: HashSet<Uuid> = evidence.presses.iter().filter_map(won).map(|won| won.appointment).collect();
     let phantoms = new_rows.iter().filter(|row| !told.contains(&row.id) && !unknown.contains(&row.patient));
     findings.extend(phantoms.map(|row| Finding::PhantomAppointment { appointment: row.id, patient: row.patient }));
 }

