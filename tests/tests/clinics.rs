@@ -84,7 +84,7 @@ async fn each_wrong_field_of_a_doctor_is_pointed_at() {
 }
 
 #[tokio::test]
-async fn doctors_are_found_by_specialty_city_name_and_place() {
+async fn doctors_are_found_by_specialty_and_city() {
     let server = Server::start().await;
     let admin = server.admin();
     for (name, specialty, city) in [
@@ -102,19 +102,13 @@ async fn doctors_are_found_by_specialty_city_name_and_place() {
         ("city=Ghent", vec!["Dr. Anna Arend", "Dr. Bert Blom"]),
         ("specialty=cardiology&city=Ghent", vec!["Dr. Anna Arend"]),
         ("specialty=astrology", vec![]),
-        ("q=blom", vec!["Dr. Bert Blom", "Dr. Cara Blom"]),
-        ("q=blom&specialty=cardiology", vec!["Dr. Cara Blom"]),
-        ("q=%25", vec![]),
-        ("q=%22%29%20OR%201", vec![]),
-        ("near=-33.8,151.2&radius_km=50", vec!["Dr. Dora Far"]),
     ] {
         let page = server.anyone().doctors(query).await.expect(200).json();
         let found: BTreeSet<&str> =
             page["items"].as_array().expect("items").iter().filter_map(|item| item["name"].as_str()).collect();
         assert_eq!(found, expected.into_iter().collect(), "{query}");
     }
-    for query in ["near=1", "near=91,0&radius_km=1", "near=a,b&radius_km=1", "near=1,1&radius_km=-1", "speciality=ent"]
-    {
+    for query in ["speciality=ent", "specialty=ent&specialty=ent", "limit=0", "limit=201", "limit=ten"] {
         server.anyone().doctors(query).await.problem(400, "invalid_request");
     }
 }

@@ -90,40 +90,6 @@ async fn the_same_request_in_other_words_is_the_same_request() {
 }
 
 #[tokio::test]
-async fn a_key_that_won_on_another_day_is_refused_in_place_of_a_success_only() {
-    let server = Server::start().await;
-    let day = server.publish(&Plan::quarters(2)).await;
-    let free = server.publish(&Plan::quarters(2).later(1)).await;
-    let full = server.publish(&Plan::quarters(1).later(2)).await;
-    server.patient().book(&Wish::any(&full)).await.expect(201);
-    let patient = server.patient();
-    patient.book(&Wish::any(&day)).key("K").await.expect(201);
-    patient.book(&Wish::any(&free)).key("K").await.problem(422, "idempotency_key_reused");
-    patient.book(&Wish::any(&full)).key("K").await.problem(409, "sold_out");
-    let seen = server.anyone().day(&free.doctor, &free.date).await.json();
-    assert!(seen["slots"].as_array().expect("slots").iter().all(|slot| slot["remaining"] == 1), "{seen}");
-    patient.book(&Wish::any(&free)).await.expect(201);
-}
-
-#[tokio::test]
-async fn one_key_sent_for_two_days_at_once_wins_once() {
-    let server = Server::start().await;
-    for _ in 0..20 {
-        let days = [server.publish(&Plan::quarters(2)).await, server.publish(&Plan::quarters(2).later(1)).await];
-        let patient = server.patient();
-        let replies =
-            blackbox::at_once(2, |number| patient.book(&Wish::any(&days[number])).key("K").into_future()).await;
-        let mut statuses = [replies[0].status, replies[1].status];
-        statuses.sort_unstable();
-        assert_eq!(statuses, [201, 422], "{} / {}", replies[0].text(), replies[1].text());
-        let lost = replies.iter().find(|reply| reply.status == 422).expect("one lost");
-        lost.problem(422, "idempotency_key_reused");
-        let items = patient.own_appointments("limit=10").await.json();
-        assert_eq!(items["items"].as_array().map(Vec::len), Some(1), "{items}");
-    }
-}
-
-#[tokio::test]
 async fn keys_on_confirm_cancel_and_close_repeat_the_first_answer() {
     let mut server = Server::start().await;
     let day = server.publish(&Plan::quarters(2)).await;

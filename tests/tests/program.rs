@@ -185,7 +185,7 @@ async fn a_flag_goes_before_the_environment_and_that_before_the_file() {
 /// Everything on the printed lines that looks like a token.
 fn tokens_in(lines: &[String]) -> Vec<String> {
     let words =
-        lines.iter().flat_map(|line| line.split(|letter: char| letter.is_whitespace() || "\"'`".contains(letter)));
+        lines.iter().flat_map(|line| line.split(|letter: char| letter.is_whitespace() || "\"'`=".contains(letter)));
     words.filter(|word| word.starts_with("eyJ") && word.split('.').count() == 3).map(str::to_owned).collect()
 }
 

@@ -1,6 +1,7 @@
 //! A published day on its way in: JSON to a definition, every mistake with its pointer.
 //! Must not know: who publishes, whether the day exists.
 
+use booking_core::definition::RELEASES_MAX;
 use booking_core::{Date, DayDefinition, DefinitionError, Release, SlotDefinition, UtcMillis};
 use serde::Deserialize;
 
@@ -13,8 +14,6 @@ use super::zone::Zone;
 /// identical PUT is identical.
 pub(crate) const ALWAYS: UtcMillis = UtcMillis(0);
 
-/// Most releases of one day: one an hour over the day's whole life is already more than anybody plans.
-const RELEASES_MAX: usize = 100;
 /// Longest name of an audience, in characters.
 const AUDIENCE_MAX: usize = 64;
 
@@ -87,7 +86,6 @@ impl DayBody {
         let Some(releases) = &self.releases else {
             return vec![everything(self.release_at.map_or(ALWAYS, |at| at.0))];
         };
-        checks.require(releases.len() <= RELEASES_MAX, "/releases", "must have at most 100 items");
         for (position, Object(release)) in releases.iter().enumerate().take(RELEASES_MAX) {
             if let Some(audience) = &release.audience {
                 checks.line(&format!("/releases/{position}/audience"), audience, AUDIENCE_MAX);
@@ -118,7 +116,7 @@ impl DayBody {
             DefinitionError::ReleaseOfNothing { release } | DefinitionError::ReleasesExceedCapacity { release } => {
                 release_pointer(release, "places")
             }
-            DefinitionError::NoReleases => "/releases".to_owned(),
+            DefinitionError::NoReleases | DefinitionError::TooManyReleases => "/releases".to_owned(),
         }
     }
 }

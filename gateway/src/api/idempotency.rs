@@ -123,7 +123,7 @@ mod tests {
             .id(Uuid::from_u128(2))
             .finish();
         let hex: String = digest.0.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "FINGERPRINT");
+        assert_eq!(hex, "b91f1fdf1d9a6f46440dddde7c32f21c");
     }
 
     #[test]

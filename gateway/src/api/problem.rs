@@ -13,6 +13,7 @@ use booking_core::{AppointmentId, UtcMillis};
 use serde::Serialize;
 
 use super::catalogue::{CATALOGUE, Code};
+use super::idempotency::IDEMPOTENCY_REPLAYED;
 use super::instant::InstantText;
 
 /// One wrong place of a body.
@@ -33,6 +34,7 @@ struct Extra {
     retry_after_seconds: Option<u64>,
     allow: Option<&'static str>,
     part: Option<&'static str>,
+    replayed: bool,
     cause: Option<String>,
 }
 
@@ -115,6 +117,12 @@ impl Problem {
         self
     }
 
+    /// Says that this is the answer of a twin in flight, repeated.
+    pub(crate) fn replayed(mut self) -> Self {
+        self.extra().replayed = true;
+        self
+    }
+
     /// The code.
     pub(crate) fn code(&self) -> Code {
         self.code
@@ -161,6 +169,9 @@ impl Problem {
         if let Some(extra) = &self.extra {
             if let Some(seconds) = extra.retry_after_seconds {
                 headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            if extra.replayed {
+                headers.insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
             }
             if let Some(methods) = extra.allow {
                 headers.insert(ALLOW, HeaderValue::from_static(methods));

@@ -20,6 +20,7 @@ pub(crate) fn of_engine(error: EngineError, now: UtcMillis) -> Problem {
         EngineError::Overloaded { retry_after_millis } => {
             Problem::of(Code::Overloaded).retry_after_seconds(retry_after_millis.div_ceil(1000).max(1))
         }
+        EngineError::Repeated(first) => of_engine(*first, now).replayed(),
         EngineError::Unavailable(cause) => Problem::unavailable(cause),
         EngineError::Internal(cause) => Problem::internal(cause),
     }
@@ -93,6 +94,14 @@ mod tests {
         assert_eq!(retry_after(EngineError::Unavailable(String::new())).as_deref(), Some("1"));
         assert_eq!(retry_after(Rejection::TooManyKeys.into()).as_deref(), Some("3600"));
         assert_eq!(retry_after(Rejection::SoldOut.into()), None);
+    }
+
+    #[test]
+    fn the_refusal_of_a_twin_says_that_it_is_repeated() {
+        let repeated = EngineError::Repeated(Box::new(Rejection::SoldOut.into()));
+        let response = of_engine(repeated, UtcMillis(0)).response("r");
+        assert_eq!(response.status(), 409);
+        assert_eq!(response.headers().get("idempotency-replayed").map(|value| value.as_bytes()), Some(&b"true"[..]));
     }
 
     #[test]

@@ -190,7 +190,7 @@ fn rates(reader: &mut Reader<'_>) -> RateSettings {
 fn log(reader: &mut Reader<'_>) -> LogSettings {
     LogSettings {
         format: reader.choice("log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
-        filter: reader.filter("log_filter", "info,actix_server=warn,actix_http=warn"),
+        filter: reader.filter("log_filter", "info,actix_server=warn,actix_http=off"),
     }
 }
 
