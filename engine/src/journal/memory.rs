@@ -286,7 +286,7 @@ impl Journal for MemoryJournal {
         self.require_clean()?;
         let mut store = self.store.lock();
         for snapshot in snapshots {
-            let day = store.days.entry(snapshot.day).or_default();
+            let Some(day) = store.days.get_mut(&snapshot.day) else { continue };
             if day.snapshot.as_ref().is_none_or(|stored| stored.head.version < snapshot.head.version) {
                 day.snapshot = Some(snapshot.clone());
             }

@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use sqlx::{Row, SqliteConnection};
 use tokio::sync::Mutex;
 
-use super::failure;
+use super::failure::{self, WriteFailure};
 use crate::journal::poison::Poison;
 
 /// Pages of the WAL after which a checkpoint starts: 32 MiB. Smaller means more writes of the same pages, larger a longer
 /// recovery; 32 MiB are recovered in well under a second.
-const START_PAGES: u64 = 8_192;
+pub(super) const START_PAGES: u64 = 8_192;
 /// Pages of the WAL beyond which the checkpoint waits for readers instead of leaving the WAL to grow: 256 MiB.
 const FORCE_PAGES: i64 = 65_536;
 
@@ -45,7 +45,10 @@ impl Checkpointer {
         if let (Some(connection), None) = (connection.as_mut(), poison.reason()) {
             match in_two_steps(connection, writer).await {
                 Ok(()) => {}
-                Err(error) if failure::is_busy(&error) => tracing::debug!(%error, "the checkpoint waits for its turn"),
+                // Somebody's lock, or a full disk: the WAL still has everything, and the next checkpoint starts over.
+                Err(error) if failure::of_write(&error) == WriteFailure::Definite => {
+                    tracing::warn!(%error, "the checkpoint is put off");
+                }
                 Err(error) => {
                     poison.set(format!("the checkpoint failed: {error}"));
                 }

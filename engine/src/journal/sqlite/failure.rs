@@ -15,6 +15,8 @@
 //! - So these are definite once the transaction is rolled back. SQLite may have done that itself; then `ROLLBACK` says
 //!   that no transaction is active, and a re-read of the last position must show what stood before. If it does not, SQLite
 //!   behaves unlike the argument, and the journal is poisoned.
+//! - A checkpoint that meets a full disk has lost nothing: what it copies stays in the WAL until all of it is synced in the
+//!   database file.
 //! - Every I/O error, every sign of corruption and everything unforeseen poisons: after a failed sync the page cache may
 //!   show what the disk does not have, so no re-read proves anything (`protocols.md` rule 7). The next process recovers
 //!   from the disk and checkpoints before its first answer.
@@ -83,11 +85,6 @@ pub(super) fn of_write(error: &Error) -> WriteFailure {
 pub(super) fn is_damage(error: &Error) -> bool {
     matches!(primary_code(error), Some(code::CORRUPT | code::NOTADB))
         || matches!(error, Error::ColumnDecode { .. } | Error::Decode(_))
-}
-
-/// Whether a checkpoint only met somebody else's lock.
-pub(super) fn is_busy(error: &Error) -> bool {
-    matches!(primary_code(error), Some(code::BUSY | code::LOCKED))
 }
 
 /// Whether `ROLLBACK` found that SQLite had rolled back already.

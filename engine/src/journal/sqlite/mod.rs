@@ -117,10 +117,11 @@ impl Journal for SqliteJournal {
         // Whoever held the writer before may have met the error.
         self.require_clean()?;
         let connection = still_open(&mut writer)?;
-        let outcomes = append::append(connection, &shared.poison, shared.epoch, batch, encoded).await?;
+        let appended = append::append(connection, &shared.poison, shared.epoch, batch, encoded).await;
         drop(writer);
-        self.after_write(pages);
-        Ok(outcomes)
+        // A full disk often has room in the WAL once its pages are in the database file.
+        self.after_write(if appended.is_ok() { pages } else { checkpoint::START_PAGES });
+        appended
     }
 
     /// There is one writer, whose transactions end before its mutex is given back: whoever holds it knows that no older

@@ -171,7 +171,10 @@ async fn empty_wal(connection: &mut SqliteConnection, path: &Path) -> Result<(),
     match checkpoint::whole(connection).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(store_error(path, "another program reads it; end that program and start again")),
-        Err(error) => Err(store_error(path, &format!("its WAL cannot be brought in: {error}"))),
+        Err(error) => {
+            let advice = format!("make room beside it for as much as the files {FILE_NAME}* take, and start again");
+            Err(store_error(path, &format!("its WAL cannot be brought in ({error}); {advice}")))
+        }
     }
 }
 
