@@ -43,11 +43,11 @@ pub(crate) fn serve(config: Config) -> Result<(), Failure> {
             StopSignals::listen().map_err(|error| Failure::running(format!("signals cannot be received: {error}")))?;
         let (stop, stopped) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
-            signals.next().await;
+            signals.stop().await;
             // The receiver is gone if the servers have failed already.
             let _ = stop.send(());
-            signals.next().await;
-            screen::complain("stopped at once by a second signal; what was answered is durable");
+            signals.force().await;
+            screen::complain("stopped at once by a second interrupt; what was answered is durable");
             std::process::exit(1);
         });
         let shutdown = async move {
