@@ -84,12 +84,14 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     let greeting = format!("{}\n{}", screen::listening(places.address), first_screen?);
     screen::say(greeting.trim_end()).map_err(|error| Failure::running(format!("standard output: {error}")))?;
 
+    tracing::info!(http.address = %places.address, version = env!("CARGO_PKG_VERSION"), "ready");
     let outcome = tokio::select! {
         () = shutdown => Ok(()),
         reason = engine.poisoned() => Err(Failure::running(reason)),
         ended = &mut servers => Err(Failure::running(format!("the HTTP server ended: {ended:?}"))),
     };
     shared.begin_stopping();
+    tracing::info!("stopping");
     let stop = async {
         futures_util::future::join_all(handles.iter().map(|handle| handle.stop(true))).await;
         upkeep.abort();
