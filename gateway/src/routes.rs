@@ -33,6 +33,7 @@ pub(crate) struct Entry {
     /// Path pattern.
     pub(crate) path: &'static str,
     /// Who may come in.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the handler's signature decides; the tests walk the table"))]
     pub(crate) access: Access,
     route: Box<dyn FnOnce(Rc<Worker>) -> Route>,
 }
@@ -181,7 +182,7 @@ mod tests {
     use super::*;
 
     /// What the contract calls open, and nothing else.
-    const PUBLIC: [(&str, &str); 12] = [
+    const PUBLIC: [(&str, &str); 11] = [
         ("GET", "/v1/doctors/{id}/days/{date}"),
         ("GET", "/v1/doctors/{id}/days"),
         ("GET", "/v1/doctors"),
@@ -193,8 +194,6 @@ mod tests {
         ("GET", "/docs/"),
         ("GET", "/docs/{file}"),
         ("GET", "/metrics"),
-        // Nothing that changes anything is ever open: see the test.
-        ("GET", "/healthz/live"),
     ];
 
     #[test]

@@ -85,7 +85,7 @@ pub(crate) fn demo(places: &Places, tokens: &DemoTokens, popular: Option<Popular
         text.push_str("The data directory is not empty: the demonstration's clinic was not loaded again.\n\n");
     }
     let DemoTokens { patient, doctor, admin } = tokens;
-    text.push_str(&format!("Tokens, for a day:\n\nPATIENT={patient}\nDOCTOR={doctor}\nADMIN={admin}\n"));
+    text.push_str(&format!("Tokens, for a day:\n\nPATIENT='{patient}'\nDOCTOR='{doctor}'\nADMIN='{admin}'\n"));
     if let Some(popular) = popular {
         text.push_str(&popular_text(places, &popular));
     }

@@ -15,11 +15,17 @@ impl StopSignals {
         Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    /// The next signal.
-    pub(crate) async fn next(&mut self) {
+    /// The request to end: SIGTERM or SIGINT.
+    pub(crate) async fn stop(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+
+    /// The request to end at once: another SIGINT, by somebody who waits at a terminal. Another SIGTERM asks for nothing new:
+    /// supervisors repeat it.
+    pub(crate) async fn force(&mut self) {
+        self.interrupt.recv().await;
     }
 }

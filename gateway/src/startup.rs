@@ -43,11 +43,11 @@ pub(crate) fn serve(config: Config) -> Result<(), Failure> {
             StopSignals::listen().map_err(|error| Failure::running(format!("signals cannot be received: {error}")))?;
         let (stop, stopped) = tokio::sync::oneshot::channel();
         tokio::spawn(async move {
-            signals.next().await;
+            signals.stop().await;
             // The receiver is gone if the servers have failed already.
             let _ = stop.send(());
-            signals.next().await;
-            screen::complain("stopped at once by a second signal; what was answered is durable");
+            signals.force().await;
+            screen::complain("stopped at once by a second interrupt; what was answered is durable");
             std::process::exit(1);
         });
         let shutdown = async move {
@@ -84,12 +84,14 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     let greeting = format!("{}\n{}", screen::listening(places.address), first_screen?);
     screen::say(greeting.trim_end()).map_err(|error| Failure::running(format!("standard output: {error}")))?;
 
+    tracing::info!(http.address = %places.address, version = env!("CARGO_PKG_VERSION"), "ready");
     let outcome = tokio::select! {
         () = shutdown => Ok(()),
         reason = engine.poisoned() => Err(Failure::running(reason)),
         ended = &mut servers => Err(Failure::running(format!("the HTTP server ended: {ended:?}"))),
     };
     shared.begin_stopping();
+    tracing::info!("stopping");
     let stop = async {
         futures_util::future::join_all(handles.iter().map(|handle| handle.stop(true))).await;
         upkeep.abort();

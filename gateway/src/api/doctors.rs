@@ -81,8 +81,7 @@ pub(crate) async fn list(call: Call) -> Answer {
         limit: limit + 1,
     };
     let rows = call.engine().registry().doctors(&wanted).await?;
-    let body =
-        page(&rows, limit, |doctor| cursor::of_doctor(&doctor.profile.name, doctor.id), |row| DoctorView::from(row));
+    let body = page(&rows, limit, |doctor| cursor::of_doctor(&doctor.profile.name, doctor.id), DoctorView::from);
     revalidated(json(StatusCode::OK, &body))
 }
 
