@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use booking_core::{Action, AppointmentId, Command, Date, DayKey, DoctorId, PersonalText, Rejection, UtcMillis};
+use booking_core::{
+    Action, AppointmentId, Command, Date, DayKey, DoctorId, PersonalText, Rejection, Status, UtcMillis,
+};
 
 use crate::actors::admission::{Admission, Lane};
 use crate::actors::directory::Directory;
@@ -20,8 +22,8 @@ use crate::ledger::reader::Reader;
 use crate::ledger::registry::Registry;
 use crate::telemetry::meters::EngineMeters;
 use crate::view::{
-    AppointmentAction, AppointmentAddress, AppointmentQuery, AppointmentReply, BookRequest, Caller, DayReply, DayView,
-    HistoryItem, PlacedAppointment, PublishRequest, Readiness,
+    AppointmentAction, AppointmentAddress, AppointmentQuery, AppointmentReply, AppointmentScope, BookRequest, Caller,
+    DayReply, DayView, HistoryItem, PlacedAppointment, PublishRequest, Readiness,
 };
 
 mod submit;
@@ -167,16 +169,24 @@ impl EngineHandle {
 
     /// A page of appointments by (start, id), own writes included, due holds expired.
     pub async fn appointments(&self, query: AppointmentQuery) -> Result<Vec<PlacedAppointment>, EngineError> {
-        let now = self.parts.clock.now();
-        // Due holds must not be told as held, whichever statuses are asked for: they are looked for without that filter.
-        let unfiltered = AppointmentQuery { statuses: vec![booking_core::Status::Held], after: None, ..query.clone() };
-        let held = self.parts.reader.appointments(&unfiltered).await.map_err(unreadable)?;
-        let due: BTreeSet<DayKey> =
-            held.iter().filter(|placed| placed.appointment.is_due(now)).map(|placed| placed.day).collect();
-        for day in due {
+        for day in self.days_with_due_holds(&query).await? {
             self.expire(day).await?;
         }
         self.parts.reader.appointments(&query).await.map_err(unreadable)
+    }
+
+    /// The days on which a hold in the query's scope is due: it must not be told as held, whichever statuses are asked for.
+    async fn days_with_due_holds(&self, query: &AppointmentQuery) -> Result<BTreeSet<DayKey>, EngineError> {
+        let now = self.parts.clock.now();
+        if let AppointmentScope::Day(day) = query.scope {
+            let entry = self.parts.directory.entry(day, now);
+            let told = picture(&entry, now).is_some();
+            return Ok(if told { BTreeSet::new() } else { BTreeSet::from([day]) });
+        }
+        // A patient holds few places at once.
+        let held = AppointmentQuery { statuses: vec![Status::Held], after: None, ..query.clone() };
+        let held = self.parts.reader.appointments(&held).await.map_err(unreadable)?;
+        Ok(held.iter().filter(|placed| placed.appointment.is_due(now)).map(|placed| placed.day).collect())
     }
 
     /// Has `day` record the holds that are due, and waits until that is durable and published.

@@ -43,11 +43,11 @@ impl EngineHandle {
     }
 
     async fn attempt(&self, entry: &Arc<DayEntry>, command: &Command, lane: Lane, now: UtcMillis) -> Attempt {
-        if let Some(key) = &command.key {
-            // Keys in flight first, the picture second: a key that left in between has won keys behind it.
-            if let Some(attempt) = self.follow(entry.in_flight().look(key)).await {
-                return attempt;
-            }
+        // Keys in flight first, the picture second: a key that left in between has won keys behind it.
+        if let Some(key) = &command.key
+            && let Some(attempt) = self.follow(entry.in_flight().look(key)).await
+        {
+            return attempt;
         }
         if let Some(result) = self.answer_early(entry, command, now) {
             return Attempt::Settled(result);
@@ -56,10 +56,10 @@ impl EngineHandle {
             Ok(permit) => permit,
             Err(refusal) => return Attempt::Settled(Err(refusal)),
         };
-        if let Some(key) = &command.key {
-            if let Some(attempt) = self.follow(entry.in_flight().enter(key)).await {
-                return attempt;
-            }
+        if let Some(key) = &command.key
+            && let Some(attempt) = self.follow(entry.in_flight().enter(key)).await
+        {
+            return attempt;
         }
         let micros = self.parts.clock.monotonic_micros();
         let (request, answer) = Request::new(command.clone(), lane, micros, Arc::clone(entry), permit);
