@@ -100,7 +100,8 @@ impl BulkStatement {
         chunks
     }
 
-    fn text(&self, rows: usize) -> String {
+    /// The statement for so many rows.
+    pub(super) fn text(&self, rows: usize) -> String {
         let row = format!("({})", vec!["?"; self.columns].join(","));
         format!("{}{}{}", self.head, vec![row.as_str(); rows].join(","), self.tail)
     }

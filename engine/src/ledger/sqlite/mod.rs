@@ -183,3 +183,6 @@ impl Ledger for SqliteLedger {
         self.writer.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests;
