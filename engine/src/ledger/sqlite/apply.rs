@@ -1,8 +1,9 @@
 //! One batch of records, one transaction: what is new of it goes through every projection, then the cursors move.
 //! Must not know: what a projection writes, who retries.
 //!
-//! A transaction's future is never dropped half-way: its one caller is the applier's task. Bulk is done by statements of
-//! 128 rows of bound values. RATES
+//! A transaction's future is never dropped half-way: its one caller is the applier's task. In batches of 4,096 bookings,
+//! one second of one core applies 76,000 records of one day, or 43,000 spread over 2,000 days: an appointment, a step of
+//! its history, a seat and the cursors each. In batches of 512 it is half of that, as each costs a sync of the disk.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
