@@ -9,6 +9,7 @@ use booking_core::{AppointmentId, Date, DayKey, DayVersion, DoctorId, UtcMillis,
 use engine::clock::Clock;
 use engine::journal::StoredSnapshot;
 use engine::journal::{AppendError, ChainHash, DayAppend, DayOutcome, Journal, LoadedDay, ReadError, StoredRecord};
+use engine::ledger::overlay::Overlay;
 use engine::ledger::{AppliedRecord, ApplyError, AppointmentQuery, HistoryItem, Ledger, ParkedDay, PlacedAppointment};
 use parking_lot::Mutex;
 
@@ -92,11 +93,28 @@ pub(crate) struct MoodyLedger {
     pub(crate) away: AtomicUsize,
     /// Records of this day from this sequence on are refused.
     pub(crate) dislikes: Mutex<Option<(DayKey, u64)>>,
+    /// What the applier does right after the next read has looked.
+    pub(crate) meanwhile: Mutex<Option<Meanwhile>>,
+}
+
+/// These records are applied, then evicted.
+pub(crate) struct Meanwhile {
+    pub(crate) records: Vec<AppliedRecord>,
+    pub(crate) overlay: Arc<Overlay>,
 }
 
 impl MoodyLedger {
     pub(crate) fn new(inner: Arc<dyn Ledger>) -> Arc<Self> {
-        Arc::new(Self { inner, away: AtomicUsize::new(0), dislikes: Mutex::new(None) })
+        Arc::new(Self { inner, away: AtomicUsize::new(0), dislikes: Mutex::new(None), meanwhile: Mutex::new(None) })
+    }
+
+    async fn meanwhile(&self) {
+        let meanwhile = self.meanwhile.lock().take();
+        if let Some(Meanwhile { records, overlay }) = meanwhile {
+            let position = records.last().expect("records").position;
+            self.inner.apply(&records, position).await.expect("applied");
+            overlay.evict(position);
+        }
     }
 
     fn mood(&self, records: &[AppliedRecord]) -> Result<(), ApplyError> {
@@ -149,15 +167,21 @@ impl Ledger for MoodyLedger {
     }
 
     async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError> {
-        self.inner.appointment(id).await
+        let answer = self.inner.appointment(id).await;
+        self.meanwhile().await;
+        answer
     }
 
     async fn history(&self, id: AppointmentId) -> Result<Vec<HistoryItem>, ReadError> {
-        self.inner.history(id).await
+        let answer = self.inner.history(id).await;
+        self.meanwhile().await;
+        answer
     }
 
     async fn appointments(&self, query: &AppointmentQuery) -> Result<Vec<PlacedAppointment>, ReadError> {
-        self.inner.appointments(query).await
+        let answer = self.inner.appointments(query).await;
+        self.meanwhile().await;
+        answer
     }
 
     async fn close(&self) {

@@ -199,7 +199,7 @@ pub(crate) async fn pages_are_stable(backend: &impl Backend) {
         loop {
             let after = paged.last().map(|placed| (placed.appointment.start, placed.appointment.id));
             let page = ledger.appointments(&AppointmentQuery { after, limit: 5, ..all(scope) }).await.expect("read");
-            assert!(page.len() <= 5);
+            assert!(page.len() <= 5 && paged.len() <= whole.len());
             if page.is_empty() {
                 break;
             }

@@ -85,6 +85,7 @@ contract!(Sqlite in sqlite:
     reader::{
         own_writes_are_seen_before_the_ledger_has_them,
         the_higher_version_wins,
+        nothing_slips_between_the_two_reads,
         filters_apply_to_the_merged_rows,
         pages_are_full_however_much_waits,
     },

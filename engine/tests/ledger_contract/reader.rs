@@ -9,6 +9,7 @@ use engine::ledger::reader::Reader;
 use engine::ledger::{AppliedRecord, AppointmentQuery, AppointmentScope, Ledger};
 
 use crate::Backend;
+use crate::journal::{Meanwhile, MoodyLedger};
 use crate::ledger::{all, apply_news};
 use crate::story::{Story, ZONE, day, patient, start};
 
@@ -67,6 +68,31 @@ pub(crate) async fn the_higher_version_wins(backend: &impl Backend) {
     assert_eq!(reader.appointment(booking_core::AppointmentId(uuid::Uuid::max())).await.expect("read"), None);
 }
 
+pub(crate) async fn nothing_slips_between_the_two_reads(backend: &impl Backend) {
+    let ledger = MoodyLedger::new(backend.open().await.ledger);
+    let overlay = Arc::new(Overlay::default());
+    let reader = Reader::new(ledger.clone(), overlay.clone());
+    let mut story = Story::of_day(day(1), 4, 1);
+    apply_news(&*ledger, &mut story).await;
+    for (slot, read) in ["appointment", "history", "appointments"].into_iter().enumerate() {
+        let id = story.book(day(1), slot as u128, slot);
+        let records = story.news();
+        publish(&overlay, &records);
+        // The applier takes the change from the one to the other while the reader is between the two.
+        *ledger.meanwhile.lock() = Some(Meanwhile { records, overlay: overlay.clone() });
+        let found = match read {
+            "appointment" => reader.appointment(id).await.expect("read").is_some(),
+            "history" => !reader.history(id).await.expect("read").is_empty(),
+            _ => {
+                let page = reader.appointments(&all(AppointmentScope::Day(day(1)))).await.expect("read");
+                page.iter().any(|placed| placed.appointment.id == id)
+            }
+        };
+        assert!(found, "{read}");
+        assert!(overlay.is_empty(), "the applier was there");
+    }
+}
+
 pub(crate) async fn filters_apply_to_the_merged_rows(backend: &impl Backend) {
     let (ledger, overlay, reader) = open(backend).await;
     let mut story = Story::of_day(day(1), 6, 1);
@@ -115,6 +141,7 @@ pub(crate) async fn pages_are_full_however_much_waits(backend: &impl Backend) {
             break;
         }
         assert!(page.len() == 4 || paged.len() + page.len() == 15, "a short page is the last one");
+        assert!(paged.len() < 40, "more pages than rows");
         paged.extend(page.iter().map(|placed| (placed.appointment.start, placed.appointment.id)));
     }
     assert_eq!(paged.iter().map(|(_, id)| *id).collect::<Vec<_>>(), ids[25..]);

@@ -137,7 +137,7 @@ pub(crate) async fn pages_follow_name_and_id(backend: &impl Backend) {
             if page.is_empty() {
                 break;
             }
-            assert!(page.len() <= 3);
+            assert!(page.len() <= 3 && seen.len() <= 10);
             seen.extend(page.into_iter().map(|doctor| (doctor.profile.name, doctor.id)));
         }
         assert_eq!(seen.len(), 10);

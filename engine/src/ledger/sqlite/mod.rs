@@ -90,13 +90,14 @@ fn options(directory: &Path) -> SqliteConnectOptions {
         .thread_name(|number| format!("ledger-{number}"))
 }
 
-/// Connections live as long as the process: a new one would have to warm its cache again.
+/// Connections live as long as the process: a new one would have to warm its cache again, and a file does not hang up.
 fn pool(connections_max: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections_max)
         .acquire_timeout(Duration::from_millis(ACQUIRE_MILLIS))
         .idle_timeout(None)
         .max_lifetime(None)
+        .test_before_acquire(false)
 }
 
 /// Asks the library that is really linked, not the one that was meant to be.
@@ -183,3 +184,6 @@ impl Ledger for SqliteLedger {
         self.writer.close().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

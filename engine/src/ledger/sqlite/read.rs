@@ -44,6 +44,10 @@ const APPLIED_SEQUENCE: &str = "SELECT sequence FROM applied_day WHERE doctor = 
 const APPLIED_POSITION: &str = "SELECT coalesce(max(position), 0) AS position FROM applied_shard";
 const TIME_ZONE: &str = "SELECT time_zone FROM doctor_day WHERE doctor = ?1 AND date = ?2";
 
+/// Those that look for rows, for the test of their plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 6] = [BY_ID, PAGE_OF_PATIENT, PAGE_OF_DAY, HISTORY, APPLIED_SEQUENCE, TIME_ZONE];
+
 /// One appointment.
 pub(super) async fn appointment(
     readers: &SqlitePool,

@@ -54,6 +54,11 @@ const KEY: &str = "SELECT fingerprint, response FROM request_key WHERE subject =
 const REMEMBER: &str = "INSERT INTO request_key (subject, key, fingerprint, response, created_ms) \
                         VALUES (?1, ?2, ?3, ?4, ?5)";
 
+/// Those that look for rows, for the test of their plans.
+#[cfg(test)]
+pub(super) const STATEMENTS: [&str; 7] =
+    [BY_ID, PAGE, PAGE_OF_CITY, PAGE_OF_SPECIALTY, PAGE_OF_BOTH, FORGET_SPECIALTIES, KEY];
+
 /// The first answer under a key, as it is kept.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct DoctorAnswer {

@@ -35,3 +35,7 @@ pub(super) trait Projection: Send + Sync {
 /// Every projection. A new one (reminders, say) is added here.
 pub(super) const PROJECTIONS: &[&dyn Projection] =
     &[&days::Days, &appointments::Appointments, &history::History, &seats::Seats];
+
+/// Those that look for rows, for the test of their plans.
+#[cfg(test)]
+pub(super) use seats::STATEMENTS;

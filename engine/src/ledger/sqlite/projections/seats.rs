@@ -17,11 +17,19 @@ use super::super::words::apply_error;
 use super::{Batch, Projection};
 use crate::ledger::ApplyError;
 
-static VACATE: BulkStatement =
-    BulkStatement::new("DELETE FROM seat WHERE (doctor, date, start_ms, place, appointment) IN (VALUES ", 5, ")");
+/// The list is wrapped in a query of its own: only so does SQLite look each row up by the key instead of reading all.
+static VACATE: BulkStatement = BulkStatement::new(
+    "DELETE FROM seat WHERE (doctor, date, start_ms, place, appointment) IN \
+     (SELECT column1, column2, column3, column4, column5 FROM (VALUES ",
+    5,
+    "))",
+);
 
 static OCCUPY: BulkStatement =
     BulkStatement::new("INSERT INTO seat (doctor, date, start_ms, place, appointment) VALUES ", 5, "");
+
+#[cfg(test)]
+pub(in super::super) static STATEMENTS: [&BulkStatement; 2] = [&VACATE, &OCCUPY];
 
 /// Table `seat`.
 pub(super) struct Seats;

@@ -1,0 +1,51 @@
+//! How SQLite goes about the statements: none may read a whole table.
+//! Must not know: what they mean.
+
+use sqlx::Row;
+
+use super::{SqliteLedger, apply, projections, read, registry};
+
+/// Tables that grow with use. A list of values, or the few parked days, may be read from end to end.
+const LARGE: [&str; 9] = [
+    "appointment",
+    "appointment_history",
+    "doctor_day",
+    "seat",
+    "applied_day",
+    "doctor",
+    "doctor_specialty",
+    "request_key",
+    "a",
+];
+
+async fn plan(ledger: &SqliteLedger, statement: &str) -> Vec<String> {
+    let explain: &'static str = format!("EXPLAIN QUERY PLAN {statement}").leak();
+    let rows = sqlx::query(explain).fetch_all(&ledger.writer).await.expect("a plan");
+    rows.iter().map(|row| row.get::<String, _>("detail")).collect()
+}
+
+#[tokio::test]
+async fn no_statement_reads_a_whole_table() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let ledger = SqliteLedger::open(directory.path()).await.expect("opens");
+    let bulk = apply::BULK_STATEMENTS.iter().chain(&projections::STATEMENTS).map(|statement| statement.text(128));
+    let single = apply::STATEMENTS.iter().chain(&read::STATEMENTS).chain(&registry::STATEMENTS);
+    let mut plans = 0;
+    for statement in bulk.chain(single.map(|text| (*text).to_owned())) {
+        for step in plan(&ledger, &statement).await {
+            let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next());
+            let is_large = scanned.is_some_and(|table| LARGE.contains(&table));
+            assert!(!is_large, "{step}\n{}", statement.split_at(statement.len().min(400)).0);
+            plans += 1;
+        }
+    }
+    assert!(plans > 20, "plans are shown at all");
+}
+
+#[tokio::test]
+async fn the_plan_of_a_whole_read_is_known_when_seen() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let ledger = SqliteLedger::open(directory.path()).await.expect("opens");
+    let steps = plan(&ledger, "SELECT * FROM seat WHERE place = 3").await;
+    assert_eq!(steps, ["SCAN seat"]);
+}
