@@ -68,8 +68,7 @@ impl EngineHandle {
 
     /// Books or holds a place. The answer leaves after it is durable.
     pub async fn book(&self, request: BookRequest) -> Result<AppointmentReply, EngineError> {
-        let BookRequest { day, mut booking, caller } = request;
-        booking.appointment = AppointmentId::born_in(self.parts.ids.next(), &day);
+        let BookRequest { day, booking, caller } = request;
         let command = Command { envelope: caller.envelope, key: caller.key, action: Action::Book(booking) };
         let result = self.submit(day, command, Lane::Sheddable).await;
         let outcome = result.and_then(|reply| appointment_reply(day, reply));

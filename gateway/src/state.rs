@@ -10,6 +10,7 @@ use crate::auth::token::Verifier;
 use crate::metrics::Exporter;
 use crate::middleware::measures::HttpMeasures;
 use crate::middleware::rate_limit::RateLimits;
+use crate::middleware::request_name::RequestIds;
 
 /// Of the whole process.
 pub(crate) struct Shared {
@@ -57,11 +58,13 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     /// This worker's handles.
     pub(crate) measures: HttpMeasures,
+    /// This worker's new request ids.
+    pub(crate) request_ids: RequestIds,
 }
 
 impl Worker {
     /// For a worker of this process.
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, measures: HttpMeasures::new() }
+        Self { shared, measures: HttpMeasures::new(), request_ids: RequestIds::default() }
     }
 }

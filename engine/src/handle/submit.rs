@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use booking_core::{Action, Answer, Command, DayKey, Rejection, RememberedKey, UtcMillis};
+use booking_core::{Action, Answer, AppointmentId, Command, DayKey, Rejection, RememberedKey, UtcMillis};
 
 use super::EngineHandle;
 use crate::actors::admission::Lane;
@@ -61,8 +61,13 @@ impl EngineHandle {
         {
             return attempt;
         }
+        let mut admitted = command.clone();
+        if let Action::Book(booking) = &mut admitted.action {
+            // Only now: an id costs a lock and a system call, and most bookings of a storm are refused before this line.
+            booking.appointment = AppointmentId::born_in(self.parts.ids.next(), &entry.day());
+        }
         let micros = self.parts.clock.monotonic_micros();
-        let (request, answer) = Request::new(command.clone(), lane, micros, Arc::clone(entry), permit);
+        let (request, answer) = Request::new(admitted, lane, micros, Arc::clone(entry), permit);
         match entry.intake().offer(request) {
             Offered::Taken => Attempt::Settled(answer.await.unwrap_or_else(|_| Err(interrupted()))),
             Offered::Closed(request) => {

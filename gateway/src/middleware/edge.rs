@@ -36,9 +36,11 @@ where
     H: FnOnce(Call) -> F,
     F: Future<Output = Answer>,
 {
-    let started_micros = worker.shared.engine.clock().monotonic_micros();
+    let engine = &worker.shared.engine;
+    let started_micros = engine.clock().monotonic_micros();
     let in_flight = worker.measures.begin();
-    let name = RequestName::of(request.headers(), worker.shared.engine.ids().as_ref());
+    let name =
+        RequestName::of(request.headers(), || worker.request_ids.next(engine.clock().now(), engine.ids().as_ref()));
     let outcome = match check_head(&worker, &request) {
         Err(problem) => Err(problem),
         Ok(()) => {
@@ -59,7 +61,7 @@ where
     if *request.method() == Method::GET && !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    let micros = worker.shared.engine.clock().monotonic_micros().saturating_sub(started_micros);
+    let micros = engine.clock().monotonic_micros().saturating_sub(started_micros);
     worker.measures.answered(request.method(), response.status(), micros);
     access_log::answered(&request, &name, response.status(), problem.as_ref(), micros);
     drop(in_flight);

@@ -1,10 +1,11 @@
 //! The name of a request: the caller's own, that of its trace, or a new one.
 //! Must not know: who calls, what for.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use booking_core::RequestId;
+use booking_core::{RequestId, UtcMillis};
 use engine::ids::Ids;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
@@ -15,6 +16,42 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Longest name that is taken from a caller.
 const NAME_LENGTH_MAX: usize = 128;
+
+/// New request ids of one worker: UUIDs of version 7, each with the present instant, whose random part counts up from one that
+/// the engine's port gave. A system call and a lock for each refusal of a storm so become one in [`IDS_PER_SEED`].
+pub(crate) struct RequestIds {
+    next: Cell<u64>,
+    seed: Cell<u128>,
+}
+
+/// So many ids are made from one seed. The 62 bits that count are random, so two workers never meet.
+const IDS_PER_SEED: u64 = 4_096;
+/// The bits below the variant of a UUID: those that count.
+const COUNTING_BITS: u128 = (1 << 62) - 1;
+/// The bits below the instant of a UUID of version 7.
+const BELOW_INSTANT: u128 = (1 << 80) - 1;
+
+impl Default for RequestIds {
+    fn default() -> Self {
+        Self { next: Cell::new(IDS_PER_SEED), seed: Cell::new(0) }
+    }
+}
+
+impl RequestIds {
+    /// A new id at `now`.
+    pub(crate) fn next(&self, now: UtcMillis, ids: &dyn Ids) -> Uuid {
+        if self.next.get() >= IDS_PER_SEED {
+            self.seed.set(ids.next().as_u128());
+            self.next.set(0);
+        }
+        let count = self.next.get();
+        self.next.set(count + 1);
+        let seed = self.seed.get();
+        let counted = (seed & BELOW_INSTANT & !COUNTING_BITS) | ((seed + u128::from(count)) & COUNTING_BITS);
+        let instant = u128::from(now.0.unsigned_abs()) << 80;
+        Uuid::from_u128(instant | counted)
+    }
+}
 
 /// The name under which a request is answered and logged.
 #[derive(Clone, Debug)]
@@ -27,12 +64,12 @@ pub(crate) struct RequestName {
 
 impl RequestName {
     /// From `X-Request-Id` (1 to 128 of letters, digits, `-`, `_`, `.`), else the trace id of `traceparent`, else new.
-    pub(crate) fn of(headers: &HeaderMap, ids: &dyn Ids) -> Self {
+    pub(crate) fn of(headers: &HeaderMap, new: impl FnOnce() -> Uuid) -> Self {
         if let Some(name) = headers.get(&REQUEST_ID).and_then(given_name) {
             return name;
         }
         let trace = headers.get(&TRACEPARENT).and_then(trace_id);
-        Self { id: RequestId(trace.unwrap_or_else(|| ids.next())), given: None }
+        Self { id: RequestId(trace.unwrap_or_else(new)), given: None }
     }
 
     /// Calls `with` with the name as text.
@@ -99,7 +136,7 @@ mod tests {
     fn name(header: HeaderName, value: &str) -> String {
         let mut headers = HeaderMap::new();
         headers.insert(header, HeaderValue::from_str(value).expect("a header value"));
-        RequestName::of(&headers, &Fixed).to_string()
+        RequestName::of(&headers, || Fixed.next()).to_string()
     }
 
     #[test]
@@ -110,6 +147,18 @@ mod tests {
         }
         for strange in ["", "a b", "a\"b", "<x>", &"x".repeat(129)] {
             assert_eq!(name(REQUEST_ID, strange), new);
+        }
+    }
+
+    #[test]
+    fn new_ids_never_repeat_and_carry_their_instant() {
+        let ids = RequestIds::default();
+        let seeds = engine::ids::SystemIds;
+        let made: std::collections::HashSet<Uuid> = (0..10_000).map(|_| ids.next(UtcMillis(1_234), &seeds)).collect();
+        assert_eq!(made.len(), 10_000);
+        for id in made {
+            assert_eq!((id.get_version_num(), id.get_variant()), (7, uuid::Variant::RFC4122));
+            assert_eq!(id.as_u128() >> 80, 1_234);
         }
     }
 
