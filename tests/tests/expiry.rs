@@ -207,3 +207,28 @@ async fn a_confirm_that_races_the_expiry_is_booked_for_ever_or_expired_for_ever(
     eprintln!("confirmed {confirmed}, expired {expired}");
     assert!(confirmed > 0 && expired > 0, "the race was one: confirmed {confirmed}, expired {expired}");
 }
+
+/// How many days sleep, as the metrics say.
+async fn days_asleep(server: &Server) -> u64 {
+    let text = server.anyone().get("/metrics").await.expect(200).text();
+    let value = text.lines().find_map(|line| line.strip_prefix("hotslot_days_asleep ")).expect("the gauge is exported");
+    value.parse().expect("a number")
+}
+
+#[tokio::test]
+async fn a_hold_ends_on_a_day_that_has_gone_to_sleep() {
+    let server = Server::start_with(&["--idle-seconds", "1"]).await;
+    let day = server.publish(&Plan::quarters(1)).await;
+    let patient = server.patient();
+    let held = patient.hold(&Wish::any(&day).ttl(6)).key("the-hold").await.expect(201);
+    let (id, due) = (held.text_of("id"), instant_of(&held.field("hold_expires_at")));
+    eventually("the day sleeps", PATIENCE, async || (days_asleep(&server).await == 1).then_some(())).await;
+    let again = patient.hold(&Wish::any(&day).ttl(6)).key("the-hold").await.expect(201);
+    assert_eq!((again.replayed(), again.json()), (true, held.json()), "what slept is whole");
+    eventually("it sleeps again", PATIENCE, async || (days_asleep(&server).await == 1).then_some(())).await;
+    wall_clock_reaches(due).await;
+    let witness = server.publish(&Plan::quarters(1)).await;
+    server_clock_reaches(&server, &witness, due).await;
+    server.patient().book(&Wish::any(&day)).await.expect(201);
+    assert_expired(&server, &patient.subject, &id).await;
+}
