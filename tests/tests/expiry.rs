@@ -209,23 +209,23 @@ async fn a_confirm_that_races_the_expiry_is_booked_for_ever_or_expired_for_ever(
 }
 
 /// How many days sleep, as the metrics say.
-async fn days_asleep(server: &Server) -> u64 {
+async fn sleeping_days(server: &Server) -> u64 {
     let text = server.anyone().get("/metrics").await.expect(200).text();
     let value = text.lines().find_map(|line| line.strip_prefix("hotslot_days_asleep ")).expect("the gauge is exported");
     value.parse().expect("a number")
 }
 
 #[tokio::test]
-async fn a_hold_ends_on_a_day_that_has_gone_to_sleep() {
+async fn a_hold_ends_on_a_sleeping_day() {
     let server = Server::start_with(&["--idle-seconds", "1"]).await;
     let day = server.publish(&Plan::quarters(1)).await;
     let patient = server.patient();
     let held = patient.hold(&Wish::any(&day).ttl(6)).key("the-hold").await.expect(201);
     let (id, due) = (held.text_of("id"), instant_of(&held.field("hold_expires_at")));
-    eventually("the day sleeps", PATIENCE, async || (days_asleep(&server).await == 1).then_some(())).await;
+    eventually("the day sleeps", PATIENCE, async || (sleeping_days(&server).await == 1).then_some(())).await;
     let again = patient.hold(&Wish::any(&day).ttl(6)).key("the-hold").await.expect(201);
     assert_eq!((again.replayed(), again.json()), (true, held.json()), "what slept is whole");
-    eventually("it sleeps again", PATIENCE, async || (days_asleep(&server).await == 1).then_some(())).await;
+    eventually("it sleeps again", PATIENCE, async || (sleeping_days(&server).await == 1).then_some(())).await;
     wall_clock_reaches(due).await;
     let witness = server.publish(&Plan::quarters(1)).await;
     server_clock_reaches(&server, &witness, due).await;
