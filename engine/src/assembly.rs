@@ -12,6 +12,7 @@ use crate::actors::snapshots::SnapshotQueue;
 use crate::clock::Clock;
 use crate::committer::Committer;
 use crate::config::EngineConfig;
+use crate::handle::publish::PublishLanes;
 use crate::handle::{EngineHandle, Parts};
 use crate::ids::Ids;
 use crate::journal::Journal;
@@ -72,7 +73,8 @@ impl Assembly {
             faults: Arc::new(self.faults),
         });
         directory.connect(Arc::clone(&ports));
-        let parts = Parts {
+        let (publish_lanes, idle_lanes) = PublishLanes::new();
+        let parts = Arc::new(Parts {
             clock: self.clock,
             ids: self.ids,
             registry: self.registry,
@@ -82,10 +84,12 @@ impl Assembly {
             directory,
             admission: Arc::new(Admission::default()),
             meters: self.meters,
+            publish_lanes,
             ledger_lag_max: config.ledger_lag_max,
             poisoned: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
-        };
-        (EngineHandle { parts: Arc::new(parts) }, ports)
+        });
+        idle_lanes.start(&Arc::downgrade(&parts), &*ports.spawn);
+        (EngineHandle { parts }, ports)
     }
 }

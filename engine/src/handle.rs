@@ -26,6 +26,7 @@ use crate::view::{
     DayReply, DayView, HistoryItem, PlacedAppointment, PublishRequest, Readiness,
 };
 
+pub(crate) mod publish;
 mod submit;
 
 /// The engine as the gateway sees it. Cheap to clone.
@@ -45,6 +46,7 @@ pub(crate) struct Parts {
     pub(crate) directory: Arc<Directory>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) meters: Arc<EngineMeters>,
+    pub(crate) publish_lanes: publish::PublishLanes,
     pub(crate) ledger_lag_max: u64,
     pub(crate) poisoned: AtomicBool,
     pub(crate) stopping: AtomicBool,
@@ -93,8 +95,12 @@ impl EngineHandle {
         appointment_reply(address.day, self.submit(address.day, command, Lane::Protected).await?)
     }
 
-    /// Creates or replaces a day.
+    /// Creates or replaces a day; `OverlapsOtherDay` if its slots overlap those of another day of the doctor.
     pub async fn publish_day(&self, request: PublishRequest) -> Result<DayReply, EngineError> {
+        self.parts.publish_lanes.publish(request).await
+    }
+
+    async fn publish_alone(&self, request: PublishRequest) -> Result<DayReply, EngineError> {
         let PublishRequest { day, definition, precondition, caller } = request;
         let action = Action::Publish { definition, precondition };
         let command = Command { envelope: caller.envelope, key: caller.key, action };

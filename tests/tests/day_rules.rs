@@ -160,6 +160,15 @@ async fn a_shift_may_run_past_midnight_and_stays_one_day() {
     assert_eq!(after_midnight["date"], json!(date), "the slot belongs to the day on which the shift starts");
     assert_eq!(instant_of(&after_midnight["start"]), instant(days_ahead(4), "01:00"));
     desk.server.anyone().day(&desk.doctor, &days_ahead(4).to_string()).await.problem(404, "not_found");
+
+    let morning = Plan::grid(instant(days_ahead(4), "01:30"), 2, SignedDuration::from_mins(30), 1);
+    desk.put(&days_ahead(4).to_string(), &morning.body()).await.problem(409, "overlaps_other_day");
+    let later = Plan::grid(instant(days_ahead(4), "02:00"), 2, SignedDuration::from_mins(30), 1);
+    desk.put(&days_ahead(4).to_string(), &later.body()).await.expect(201);
+    let longer = Plan::grid(instant(days_ahead(3), "22:00"), 9, SignedDuration::from_mins(30), 1);
+    desk.put(&date, &longer.body()).await.problem(409, "overlaps_other_day");
+    let colleague = desk.server.new_doctor().await;
+    desk.server.publish_for(&colleague, &morning).await;
 }
 
 #[tokio::test]

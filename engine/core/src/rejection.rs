@@ -2,7 +2,7 @@
 //! Must not know: status codes, JSON, who reads it.
 
 use crate::id::AppointmentId;
-use crate::time::UtcMillis;
+use crate::time::{Date, UtcMillis};
 
 /// A refusal. The order of the variants is the order in which they are tested (contract section 3).
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -51,6 +51,12 @@ pub enum Rejection {
     AlreadyBooked {
         /// Which.
         appointment: AppointmentId,
+    },
+    /// Slots overlap those of another day of the doctor. Found by the engine, which sees more than one day.
+    #[error("slots overlap another day of the doctor")]
+    OverlapsOtherDay {
+        /// The other day's date.
+        date: Date,
     },
     /// Removing, moving or shortening a slot with places taken, or a capacity below them.
     #[error("a slot with places taken cannot be removed, moved or made smaller")]

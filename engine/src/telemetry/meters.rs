@@ -136,7 +136,11 @@ fn outcome_index(outcome: Result<bool, &EngineError>) -> usize {
             No::AlreadyBooked { .. } => 7,
             No::KeyReused => 8,
             No::TooManyKeys => 9,
-            No::PreconditionFailed | No::HoldExpired | No::NotChangeable | No::SlotHasBookings { .. } => 12,
+            No::PreconditionFailed
+            | No::HoldExpired
+            | No::NotChangeable
+            | No::SlotHasBookings { .. }
+            | No::OverlapsOtherDay { .. } => 12,
         },
     }
 }

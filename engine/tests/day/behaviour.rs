@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::support::{World, caller, day};
-use booking_core::{Rejection, Role, Status};
+use booking_core::{DayKey, Rejection, Role, Status};
 use engine::EngineError;
 use engine::journal::Journal;
 use engine::journal::memory::{Fault, MemoryJournal};
@@ -257,4 +257,19 @@ async fn a_full_queue_sheds_bookings_and_never_a_cancel() {
     let won = answers.iter().filter(|answer| answer.is_ok()).count();
     assert_eq!(shed, 100);
     assert_eq!(won as u64 + world.remaining(day(0)).await, 2);
+}
+
+#[tokio::test]
+async fn of_two_overlapping_days_published_at_once_one_is_refused() {
+    let world = World::new().await;
+    for round in 0..20 {
+        let first = day(100 + round);
+        let second = DayKey { date: first.date.plus_days(1).expect("a date"), ..first };
+        let (one, other) = tokio::join!(world.publish(first, 3, 1), world.publish(second, 3, 1));
+        let refused = [&one, &other].into_iter().filter_map(|answer| answer.as_ref().err()).collect::<Vec<_>>();
+        assert!(
+            matches!(refused[..], [EngineError::Rejected(Rejection::OverlapsOtherDay { .. })]),
+            "round {round}: {refused:?}"
+        );
+    }
 }

@@ -52,7 +52,7 @@ enum Known {
 async fn client(world: &World, number: u128, cancels: bool) -> Known {
     let key = format!("key {number}");
     let reply = loop {
-        match world.book(day((number % 2) as i32), number, None, Some(&key)).await {
+        match world.book(day(number % 2), number, None, Some(&key)).await {
             Ok(reply) => break reply,
             Err(EngineError::Rejected(Rejection::SoldOut)) => return Known::Refused,
             Err(EngineError::Unavailable(_)) => {}
@@ -106,7 +106,7 @@ async fn storm(seed: u64) {
             Known::Refused => continue,
         };
         live += usize::from(status == Status::Booked);
-        let row = days[&day((number % 2) as i32)].appointment(id);
+        let row = days[&day((number % 2) as u128)].appointment(id);
         let row = row.unwrap_or_else(|| panic!("seed {seed}: the acknowledged appointment of client {number} is lost"));
         assert_eq!(row.status, status, "seed {seed}: client {number}");
         let read = world.engine.appointment(id).await.expect("own writes are visible");

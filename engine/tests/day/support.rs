@@ -122,9 +122,9 @@ impl World {
     }
 }
 
-/// Day number `number` of some doctor.
-pub fn day(number: i32) -> DayKey {
-    DayKey { doctor: DoctorId(Uuid::from_u128(77)), date: Date::from_days(21_915 + number).expect("a date") }
+/// The day of doctor number `number`.
+pub fn day(number: u128) -> DayKey {
+    DayKey { doctor: DoctorId(Uuid::from_u128(77 + number)), date: Date::from_days(21_915).expect("a date") }
 }
 
 /// See [`World::publish`].

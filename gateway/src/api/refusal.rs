@@ -46,6 +46,9 @@ fn of_rejection(rejection: Rejection, now: UtcMillis) -> Problem {
         Rejection::SoldOut => Problem::of(Code::SoldOut),
         // Whoever books is the patient itself or an admin, so the id is never told to a stranger.
         Rejection::AlreadyBooked { appointment } => Problem::of(Code::AlreadyBooked).appointment(appointment),
+        Rejection::OverlapsOtherDay { date } => {
+            Problem::new(Code::OverlapsOtherDay, format!("A slot overlaps a slot of this doctor's day {date}."))
+        }
         Rejection::SlotHasBookings { start } => Problem::new(
             Code::SlotHasBookings,
             format!(
