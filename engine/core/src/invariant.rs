@@ -91,12 +91,11 @@ fn stock(day: &DoctorDay, definition: &DayDefinition) -> Result<(), String> {
         let counted = (count(Taking::Held), count(Taking::Booked));
         let kept = day.places.held_and_booked(slot);
         ensure(kept == counted, || format!("slot {slot} counts {kept:?}, should be {counted:?}"))?;
-        let highest = places.iter().map(|(place, _)| *place).max();
-        ensure(day.places.highest_taken(slot) == highest, || format!("slot {slot}: highest place"))?;
+        let blocked = blocked(definition.slots[slot].capacity, &places);
         for (class, first) in earliest.iter_mut().enumerate() {
             let range = day.layout.range(slot, class);
             let in_class = places.iter().filter(|(place, _)| range.contains(place)).count();
-            let untaken = range.len() - in_class;
+            let untaken = range.len() - in_class - blocked.iter().filter(|place| range.contains(place)).count();
             let kept = day.places.untaken(slot, class) as usize;
             ensure(kept == untaken, || format!("slot {slot}, class {class}: {kept} free, should be {untaken}"))?;
             if untaken > 0 {
@@ -106,6 +105,16 @@ fn stock(day: &DoctorDay, definition: &DayDefinition) -> Result<(), String> {
     }
     let kept = day.places.earliest_by_class();
     ensure(kept == earliest, || format!("earliest slots are {kept:?}, should be {earliest:?}"))
+}
+
+/// The highest untaken places, as many as are taken beyond the capacity.
+fn blocked(capacity: u32, places: &[(u32, Taking)]) -> Vec<u32> {
+    let taken: HashSet<u32> = places.iter().map(|(place, _)| *place).collect();
+    let beyond = taken.iter().filter(|place| **place >= capacity).count();
+    if beyond == 0 {
+        return Vec::new();
+    }
+    (0..capacity).rev().filter(|place| !taken.contains(place)).take(beyond).collect()
 }
 
 /// `free + withheld + held + offered + booked = capacity` for every slot, as the picture shows it.

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::admission::Stock;
-use crate::definition::DayDefinition;
+use crate::definition::{CAPACITY_MAX, DayDefinition};
 use crate::layout::{ClassSet, Layout};
 
 const WORD: u32 = u64::BITS;
@@ -32,8 +32,11 @@ struct ClassPlaces {
 /// One slot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct SlotPlaces {
-    /// A set bit is a taken place. No longer than the highest place that was ever taken needs.
+    /// A set bit is a place that is taken, or blocked. No longer than the highest place that was ever taken needs.
     words: Vec<u64>,
+    /// Places that nobody has and nobody gets, because places beyond the capacity are taken: the slot was made smaller
+    /// under bookings that keep their numbers. As many as those, always the highest untaken ones; usually none.
+    blocked: Vec<u32>,
     classes: Vec<ClassPlaces>,
     held: u32,
     booked: u32,
@@ -51,15 +54,44 @@ impl SlotPlaces {
     fn new(layout: &Layout, slot: usize, words: Vec<u64>, held: u32, booked: u32) -> Self {
         let class_places = |class| {
             let range = layout.range(slot, class);
-            ClassPlaces {
-                start: range.start,
-                end: range.end,
-                taken: count_set(&words, range.start, range.end),
-                lowest: next_free(&words, range.start, range.end),
-            }
+            ClassPlaces { start: range.start, end: range.end, taken: 0, lowest: range.start }
         };
         let classes = (0..layout.classes()).map(class_places).collect();
-        Self { words, classes, held, booked }
+        let mut places = Self { words: Vec::new(), blocked: Vec::new(), classes, held, booked };
+        places.rebuild(words);
+        places
+    }
+
+    fn capacity(&self) -> u32 {
+        self.classes.last().map_or(0, |class| class.end)
+    }
+
+    /// What is taken, without what is blocked.
+    fn taken_words(&self) -> Vec<u64> {
+        let mut words = self.words.clone();
+        self.blocked.iter().for_each(|place| clear_bit(&mut words, *place));
+        words
+    }
+
+    /// Counts anew what is taken according to `words`, and blocks as many places as are taken beyond the capacity.
+    fn rebuild(&mut self, words: Vec<u64>) {
+        let capacity = self.capacity();
+        self.words = words;
+        let beyond = count_set(&self.words, capacity, u32::MAX) as usize;
+        let untaken = (0..capacity).rev().filter(|place| !is_set(&self.words, *place));
+        self.blocked = if beyond == 0 { Vec::new() } else { untaken.take(beyond).collect() };
+        for place in &self.blocked {
+            set_bit(&mut self.words, *place);
+        }
+        for class in &mut self.classes {
+            class.taken = count_set(&self.words, class.start, class.end);
+            class.lowest = next_free(&self.words, class.start, class.end);
+        }
+    }
+
+    /// Whether changing `place` changes which places are blocked.
+    fn is_beyond(&self, place: u32) -> bool {
+        place >= self.capacity() || !self.blocked.is_empty()
     }
 
     fn class_of(&self, place: u32) -> Option<usize> {
@@ -79,11 +111,7 @@ impl SlotPlaces {
     }
 
     fn set(&mut self, place: u32, class: usize) {
-        let index = (place / WORD) as usize;
-        if self.words.len() <= index {
-            self.words.resize(index + 1, 0);
-        }
-        self.words[index] |= 1 << (place % WORD);
+        set_bit(&mut self.words, place);
         let class = &mut self.classes[class];
         class.taken += 1;
         if class.lowest == place {
@@ -92,7 +120,7 @@ impl SlotPlaces {
     }
 
     fn clear(&mut self, place: u32, class: usize) {
-        self.words[(place / WORD) as usize] &= !(1 << (place % WORD));
+        clear_bit(&mut self.words, place);
         let class = &mut self.classes[class];
         class.taken -= 1;
         class.lowest = class.lowest.min(place);
@@ -112,7 +140,7 @@ impl Places {
         let carried = |(slot, definition): (usize, &crate::definition::SlotDefinition)| {
             let before = old.slot_at(definition.start).and_then(|index| self.slots.get(index));
             Arc::new(match before {
-                Some(kept) => SlotPlaces::new(layout, slot, kept.words.clone(), kept.held, kept.booked),
+                Some(kept) => SlotPlaces::new(layout, slot, kept.taken_words(), kept.held, kept.booked),
                 None => SlotPlaces::new(layout, slot, Vec::new(), 0, 0),
             })
         };
@@ -131,13 +159,43 @@ impl Places {
         self.earliest[class] = offset.map_or(self.slots.len(), |offset| from + offset);
     }
 
-    /// Whether there is such a place, and nobody has it.
+    /// Whether an appointment may stand on this place: nobody has it, and the slot is not full. The place may lie beyond
+    /// the capacity, if the slot was made smaller.
     pub(crate) fn is_free(&self, slot: usize, place: u32) -> bool {
-        self.slots.get(slot).is_some_and(|slot| slot.class_of(place).is_some() && !slot.is_taken(place))
+        self.slots.get(slot).is_some_and(|slot| {
+            let has_room = slot.held + slot.booked < slot.capacity();
+            let is_taken = slot.is_taken(place) && !slot.blocked.contains(&place);
+            place < CAPACITY_MAX && has_room && !is_taken
+        })
+    }
+
+    /// Takes or gives back a place of a slot in which places beyond the capacity are taken, or will be.
+    fn change_beyond(&mut self, slot: usize, place: u32, taking: Taking, takes: bool) -> bool {
+        let slot_places = Arc::make_mut(&mut self.slots[slot]);
+        let mut words = slot_places.taken_words();
+        if is_set(&words, place) == takes {
+            return false;
+        }
+        let count = slot_places.count_of(taking);
+        *count = if takes { *count + 1 } else { count.saturating_sub(1) };
+        if takes {
+            set_bit(&mut words, place)
+        } else {
+            clear_bit(&mut words, place)
+        }
+        slot_places.rebuild(words);
+        for class in 0..self.earliest.len() {
+            self.earliest[class] = 0;
+            self.advance(class);
+        }
+        true
     }
 
     /// Takes a place. `false`, and nothing happens, if there is no such place or it is taken.
     pub(crate) fn take(&mut self, slot: usize, place: u32, taking: Taking) -> bool {
+        if !self.slots.get(slot).is_some_and(|slot| place < CAPACITY_MAX && !slot.is_beyond(place)) {
+            return self.is_free(slot, place) && self.change_beyond(slot, place, taking, true);
+        }
         let Some(shared) = self.slots.get_mut(slot) else { return false };
         let Some(class) = shared.class_of(place).filter(|_| !shared.is_taken(place)) else { return false };
         let slot_places = Arc::make_mut(shared);
@@ -151,6 +209,9 @@ impl Places {
 
     /// Gives a place back. `false`, and nothing happens, if it is not taken.
     pub(crate) fn free(&mut self, slot: usize, place: u32, taking: Taking) -> bool {
+        if self.slots.get(slot).is_some_and(|slot| slot.is_beyond(place)) {
+            return self.change_beyond(slot, place, taking, false);
+        }
         let Some(shared) = self.slots.get_mut(slot) else { return false };
         let Some(class) = shared.class_of(place).filter(|_| shared.is_taken(place)) else { return false };
         let slot_places = Arc::make_mut(shared);
@@ -169,13 +230,6 @@ impl Places {
             .map(|class| &slot.classes[class])
             .find(|class| class.lowest < class.end)
             .map(|class| class.lowest)
-    }
-
-    /// The highest place of a slot that is taken.
-    pub(crate) fn highest_taken(&self, slot: usize) -> Option<u32> {
-        let words = &self.slots[slot].words;
-        let index = words.iter().rposition(|word| *word != 0)?;
-        Some(index as u32 * WORD + (WORD - 1 - words[index].leading_zeros()))
     }
 
     /// Number of places of a slot that holds keep, and that bookings have.
@@ -197,6 +251,20 @@ impl Stock for Places {
 
     fn earliest(&self, class: usize) -> usize {
         self.earliest[class]
+    }
+}
+
+fn set_bit(words: &mut Vec<u64>, place: u32) {
+    let index = (place / WORD) as usize;
+    if words.len() <= index {
+        words.resize(index + 1, 0);
+    }
+    words[index] |= 1 << (place % WORD);
+}
+
+fn clear_bit(words: &mut [u64], place: u32) {
+    if let Some(word) = words.get_mut((place / WORD) as usize) {
+        *word &= !(1 << (place % WORD));
     }
 }
 

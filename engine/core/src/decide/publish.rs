@@ -43,14 +43,17 @@ impl Moment<'_> {
         Ok(Effect::Published { definition: Some(Arc::clone(definition)), created: false })
     }
 
-    /// A slot with a place taken keeps its start and end, and a capacity above every place number taken: places are
-    /// never renumbered (`protocols.md` rule 18).
+    /// A slot with a place taken keeps its start and end, and a capacity of at least its places taken (`protocols.md`
+    /// rule 18). Places are never renumbered: a number may so lie beyond the new capacity.
     fn keeps_taken_places(&self, definition: &DayDefinition) -> Result<(), Rejection> {
         let places = self.places();
         for (index, slot) in self.definition.slots.iter().enumerate() {
-            let Some(highest) = places.highest_taken(index) else { continue };
+            let (held, booked) = places.held_and_booked(index);
+            if held + booked == 0 {
+                continue;
+            }
             let successor = definition.slot_at(slot.start).map(|position| &definition.slots[position]);
-            if !successor.is_some_and(|next| next.end == slot.end && next.capacity > highest) {
+            if !successor.is_some_and(|next| next.end == slot.end && next.capacity >= held + booked) {
                 return Err(Rejection::SlotHasBookings { start: slot.start });
             }
         }
