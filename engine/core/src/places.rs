@@ -32,7 +32,7 @@ struct ClassPlaces {
 /// One slot.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct SlotPlaces {
-    /// A set bit is a place that is taken, or blocked. No longer than the highest place that was ever taken needs.
+    /// A set bit is a place that is taken, or blocked. No longer than the highest of them needs.
     words: Vec<u64>,
     /// Places that nobody has and nobody gets, because places beyond the capacity are taken: the slot was made smaller
     /// under bookings that keep their numbers. As many as those, always the highest untaken ones; usually none.
@@ -262,9 +262,13 @@ fn set_bit(words: &mut Vec<u64>, place: u32) {
     words[index] |= 1 << (place % WORD);
 }
 
-fn clear_bit(words: &mut [u64], place: u32) {
+/// Leaves no empty words at the end, so that equal sets have equal words.
+fn clear_bit(words: &mut Vec<u64>, place: u32) {
     if let Some(word) = words.get_mut((place / WORD) as usize) {
         *word &= !(1 << (place % WORD));
+    }
+    while words.last() == Some(&0) {
+        words.pop();
     }
 }
 

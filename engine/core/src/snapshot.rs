@@ -8,6 +8,7 @@ use crate::admission::{Admission, Stock};
 use crate::day::{DayVersion, DoctorDay};
 use crate::definition::DayDefinition;
 use crate::layout::{ClassSet, Layout};
+use crate::places::Places;
 use crate::rejection::Rejection;
 use crate::time::UtcMillis;
 
@@ -48,41 +49,21 @@ pub struct DaySnapshot {
     pub(crate) closed: bool,
     pub(crate) next_hold_expiry: Option<UtcMillis>,
     layout: Arc<Layout>,
-    /// By slot: places kept by holds, and by bookings.
-    taken: Box<[(u32, u32)]>,
-    /// By slot, then class.
-    untaken: Box<[u32]>,
-    /// By class: the earliest slot with an untaken place.
-    earliest: Box<[usize]>,
-}
-
-impl Stock for DaySnapshot {
-    fn untaken(&self, slot: usize, class: usize) -> u32 {
-        self.untaken[slot * self.layout.classes() + class]
-    }
-
-    fn earliest(&self, class: usize) -> usize {
-        self.earliest[class]
-    }
+    /// Shared with the day until one of the two changes a slot.
+    places: Places,
 }
 
 impl DoctorDay {
-    /// The picture of this state; `None` if the day was never published. Costs O(slots × releases); appointments and
+    /// The picture of this state; `None` if the day was never published. Costs a reference a slot; appointments and
     /// keys are neither read nor copied.
     pub fn snapshot(&self) -> Option<DaySnapshot> {
-        let definition = Arc::clone(self.definition.as_ref()?);
-        let slots = 0..definition.slots.len();
-        let classes = self.layout.classes();
-        let untaken = slots.clone().flat_map(|slot| (0..classes).map(move |class| (slot, class)));
         Some(DaySnapshot {
             version: self.version,
+            definition: Arc::clone(self.definition.as_ref()?),
             closed: self.closure.is_some(),
             next_hold_expiry: self.next_hold_expiry(),
             layout: Arc::clone(&self.layout),
-            taken: slots.map(|slot| self.places.held_and_booked(slot)).collect(),
-            untaken: untaken.map(|(slot, class)| self.places.untaken(slot, class)).collect(),
-            earliest: self.places.earliest_by_class().into(),
-            definition,
+            places: self.places.clone(),
         })
     }
 }
@@ -125,7 +106,7 @@ impl DaySnapshot {
             return DayState::Scheduled;
         }
         let released = admission.open_to(|_| true);
-        if admission.earliest_slot(released, self).is_some() { DayState::Open } else { DayState::SoldOut }
+        if admission.earliest_slot(released, &self.places).is_some() { DayState::Open } else { DayState::SoldOut }
     }
 
     /// What everyone can book now in slot number `slot`: 0 if the day is closed or the slot has begun, or if there is
@@ -144,10 +125,8 @@ impl DaySnapshot {
     /// Conservation counts of slot number `slot` at `now`; all 0 if there is no such slot. `free` is what
     /// [`DaySnapshot::remaining_at`] says.
     pub fn counts_at(&self, slot: usize, now: UtcMillis) -> SlotCounts {
-        let Some((definition, (held, booked))) = self.definition.slots.get(slot).zip(self.taken.get(slot).copied())
-        else {
-            return SlotCounts::default();
-        };
+        let Some(definition) = self.definition.slots.get(slot) else { return SlotCounts::default() };
+        let (held, booked) = self.places.held_and_booked(slot);
         let has_begun = definition.start <= now;
         let free = if has_begun { 0 } else { self.untaken_in(slot, self.bookable_by_everyone(now)) };
         SlotCounts {
@@ -186,7 +165,7 @@ impl DaySnapshot {
         match admission.admit(start, audiences) {
             Err(refusal) => Some(refusal),
             Ok(_) if self.has_due_hold(now) => None,
-            Ok(wish) => admission.find(&wish, self).err(),
+            Ok(wish) => admission.find(&wish, &self.places).err(),
         }
     }
 
@@ -200,6 +179,6 @@ impl DaySnapshot {
     }
 
     fn untaken_in(&self, slot: usize, classes: ClassSet) -> u32 {
-        classes.iter().map(|class| self.untaken(slot, class)).sum()
+        classes.iter().map(|class| self.places.untaken(slot, class)).sum()
     }
 }
