@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, Route, guard, web};
 use crate::api::call::Call;
 use crate::api::catalogue::Code;
 use crate::api::problem::Problem;
-use crate::api::{appointments, bookings, days, doctors, operations};
+use crate::api::{appointments, bookings, clinics, days, doctors, operations, patients};
 use crate::auth::permission::{Guard, Permission};
 use crate::middleware::edge::{self, Answer};
 use crate::state::Worker;
@@ -60,6 +60,10 @@ pub(crate) fn interface() -> Vec<Entry> {
         guarded(&post, "/v1/doctors", doctors::create),
         open(&get, "/v1/doctors/{id}", doctors::read),
         guarded(&patch, "/v1/doctors/{id}", doctors::change),
+        guarded(&get, "/v1/patients/{id}", patients::read),
+        guarded(&put, "/v1/patients/{id}", patients::put),
+        open(&get, "/v1/clinics/{id}", clinics::read),
+        guarded(&put, "/v1/clinics/{id}", clinics::put),
         open(&get, "/healthz/live", operations::live),
         open(&get, "/healthz/ready", operations::ready),
         open(&get, "/openapi.json", operations::document),
@@ -181,12 +185,13 @@ fn allowed(entries: &[Entry]) -> &'static str {
 mod tests {
     use super::*;
 
-    /// What the contract calls open, and nothing else.
-    const PUBLIC: [(&str, &str); 11] = [
+    /// What the contract calls open, and clinics; nothing else.
+    const PUBLIC: [(&str, &str); 12] = [
         ("GET", "/v1/doctors/{id}/days/{date}"),
         ("GET", "/v1/doctors/{id}/days"),
         ("GET", "/v1/doctors"),
         ("GET", "/v1/doctors/{id}"),
+        ("GET", "/v1/clinics/{id}"),
         ("GET", "/healthz/live"),
         ("GET", "/healthz/ready"),
         ("GET", "/openapi.json"),

@@ -16,6 +16,7 @@ mod input;
 mod key_rules;
 mod lists;
 mod metrics;
+mod patients;
 mod program;
 mod refusals;
 mod releases;

@@ -49,6 +49,10 @@ async fn every_call_of_the_contract_is_in_the_document() {
         ("post", "/v1/appointments/{id}/cancel"),
         ("post", "/v1/appointments/{id}/no-show"),
         ("get", "/v1/patients/{id}/appointments"),
+        ("get", "/v1/patients/{id}"),
+        ("put", "/v1/patients/{id}"),
+        ("get", "/v1/clinics/{id}"),
+        ("put", "/v1/clinics/{id}"),
     ] {
         let operation = &document["paths"][path][method];
         assert!(operation.is_object(), "{method} {path} is not described");

@@ -3,6 +3,7 @@
 
 pub mod applier;
 pub mod overlay;
+pub mod people;
 pub mod reader;
 pub mod registry;
 pub mod sqlite;

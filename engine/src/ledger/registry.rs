@@ -1,10 +1,11 @@
-//! Doctors (later clinics, patients, templates): ordinary rows, written synchronously beside the ledger.
+//! Doctors, clinics, patients (later templates): ordinary rows, written synchronously beside the ledger.
 //! Must not know: bookings.
 
 use async_trait::async_trait;
-use booking_core::{DoctorId, RequestKey, UtcMillis};
+use booking_core::{DoctorId, PatientId, RequestKey, UtcMillis};
 use uuid::Uuid;
 
+use super::people::{Clinic, ClinicProfile, Patient, PatientProfile};
 use crate::journal::ReadError;
 
 /// A doctor as registered.
@@ -100,4 +101,16 @@ pub trait Registry: Send + Sync + 'static {
 
     /// A page of doctors.
     async fn doctors(&self, query: &DoctorQuery) -> Result<Vec<Doctor>, ReadError>;
+
+    /// Writes what is known of a patient, in place of what was known before; the patient as it stands now.
+    async fn put_patient(&self, id: PatientId, profile: &PatientProfile, at: UtcMillis) -> Result<Patient, WriteError>;
+
+    /// One patient; `None` if it was never put.
+    async fn patient(&self, id: PatientId) -> Result<Option<Patient>, ReadError>;
+
+    /// Writes a clinic, in place of what was there before; the clinic as it stands now.
+    async fn put_clinic(&self, id: Uuid, profile: &ClinicProfile, at: UtcMillis) -> Result<Clinic, WriteError>;
+
+    /// One clinic; `None` if it was never put.
+    async fn clinic(&self, id: Uuid) -> Result<Option<Clinic>, ReadError>;
 }

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::zone::Zone;
 
 /// Longest name of a person or a place, in characters.
-const NAME_MAX: usize = 200;
+pub(crate) const NAME_MAX: usize = 200;
 /// Longest free text about a doctor, in characters.
 const BIO_MAX: usize = 4_000;
 /// Most specialties or languages of one doctor.
@@ -121,7 +121,11 @@ impl DoctorPatch {
     }
 }
 
-const ZONE_MESSAGE: &str = "must be the IANA name of a time zone, such as Europe/Berlin";
+/// What a wrong zone is told.
+pub(crate) const ZONE_MESSAGE: &str = "must be the IANA name of a time zone, such as Europe/Berlin";
+
+/// What a wrong language is told.
+pub(crate) const LANGUAGE_MESSAGE: &str = "must be a language tag such as de-AT";
 
 fn checked(mut profile: DoctorProfile) -> Result<DoctorProfile, Problem> {
     let mut checks = Checks::default();
@@ -143,18 +147,14 @@ fn checked(mut profile: DoctorProfile) -> Result<DoctorProfile, Problem> {
     }
     checks.require(profile.languages.len() <= LIST_MAX, "/languages", "must have at most 32 items");
     for (position, language) in profile.languages.iter().enumerate().take(LIST_MAX) {
-        checks.require(
-            is_language(language),
-            &format!("/languages/{position}"),
-            "must be a language tag such as de-AT",
-        );
+        checks.require(is_language(language), &format!("/languages/{position}"), LANGUAGE_MESSAGE);
     }
     checks.finish()?;
     Ok(profile)
 }
 
 /// The form of a BCP 47 tag: a primary tag of letters, further ones of letters and digits.
-fn is_language(text: &str) -> bool {
+pub(crate) fn is_language(text: &str) -> bool {
     let mut parts = text.split('-');
     let primary = parts.next().unwrap_or("");
     text.len() <= 35

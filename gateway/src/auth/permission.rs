@@ -88,6 +88,11 @@ permission!(
     |principal, _target| principal.role == Role::Admin
 );
 permission!(
+    /// Put clinics: admins.
+    ManageClinics(()),
+    |principal, _target| principal.role == Role::Admin
+);
+permission!(
     /// Publish or close a day, read who comes: that doctor, admins.
     ManageDay(DoctorId),
     |principal, doctor| principal.role == Role::Admin || principal.is(Role::Doctor, doctor.0)
@@ -119,6 +124,11 @@ permission!(
     ReadPatient(PatientId),
     |principal, patient| principal.role == Role::Admin || principal.is(Role::Patient, patient.0)
 );
+permission!(
+    /// Read or put a patient's particulars: that patient, admins.
+    ManagePatient(PatientId),
+    |principal, patient| principal.role == Role::Admin || principal.is(Role::Patient, patient.0)
+);
 
 #[cfg(test)]
 mod tests {
@@ -142,6 +152,9 @@ mod tests {
         let parties =
             |patient, doctor| AppointmentParties { patient: PatientId(id(patient)), doctor: DoctorId(id(doctor)) };
         assert_eq!(who::<ManageDoctors>(&()), [false, false, true]);
+        assert_eq!(who::<ManageClinics>(&()), [false, false, true]);
+        assert_eq!(who::<ManagePatient>(&PatientId(id(ME))), [true, false, true]);
+        assert_eq!(who::<ManagePatient>(&PatientId(id(OTHER))), [false, false, true]);
         assert_eq!(who::<ManageDay>(&DoctorId(id(ME))), [false, true, true]);
         assert_eq!(who::<ManageDay>(&DoctorId(id(OTHER))), [false, false, true]);
         assert_eq!(who::<Book>(&PatientId(id(ME))), [true, false, true]);

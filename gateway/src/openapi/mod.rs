@@ -3,6 +3,7 @@
 
 mod operation;
 mod paths;
+mod people;
 mod schemas;
 
 use std::sync::LazyLock;
@@ -53,6 +54,8 @@ fn build() -> Value {
             {"name": "doctors", "description": "Practitioners whose time is booked"},
             {"name": "days", "description": "All of a doctor's shifts that start on one local date"},
             {"name": "appointments", "description": "A patient's place in a slot, from hold to completion"},
+            {"name": "patients", "description": "What patients say of themselves"},
+            {"name": "clinics", "description": "What doctors name by clinic_id"},
             {"name": "operations", "description": "Health, figures, this document"}
         ],
         "paths": paths::paths(),

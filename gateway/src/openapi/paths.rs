@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::operation::Operation;
+use super::people;
 use crate::api::catalogue::Code;
 
 const REPLAYED: &str = "Idempotency-Replayed";
@@ -25,6 +26,8 @@ pub(super) fn paths() -> Value {
         "/v1/appointments/{id}/cancel": {"post": cancel()},
         "/v1/appointments/{id}/no-show": {"post": no_show()},
         "/v1/patients/{id}/appointments": {"get": list_appointments_of_patient()},
+        "/v1/patients/{id}": {"get": people::read_patient(), "put": people::put_patient()},
+        "/v1/clinics/{id}": {"get": people::read_clinic(), "put": people::put_clinic()},
         "/openapi.json": {"get": document()},
         "/docs": {"get": docs()},
         "/healthz/live": {"get": live()},

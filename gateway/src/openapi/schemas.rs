@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::code_table;
 use super::operation::reference;
+use super::people;
 use crate::api::catalogue::CATALOGUE;
 
 const DOCTOR_ID: &str = "0190a3c4-7b1e-7c3a-9d52-4f0b6a1c1000";
@@ -13,7 +14,7 @@ const APPOINTMENT_ID: &str = "0190a3c4-7b1e-7c3a-9d52-4f0b6a1c2000";
 /// All schemas.
 pub(super) fn schemas() -> Value {
     let mut schemas = Map::new();
-    for group in [doctors(), days(), appointments(), common()] {
+    for group in [doctors(), days(), appointments(), people::schemas(), common()] {
         if let Value::Object(group) = group {
             schemas.extend(group);
         }
@@ -22,7 +23,7 @@ pub(super) fn schemas() -> Value {
 }
 
 /// A closed object; all members are required but those whose schema is in `optional`.
-fn object(required: Value, optional: Value) -> Value {
+pub(super) fn object(required: Value, optional: Value) -> Value {
     let (Value::Object(mut properties), Value::Object(optional)) = (required, optional) else {
         return Value::Null;
     };
@@ -35,7 +36,7 @@ fn object(required: Value, optional: Value) -> Value {
     schema
 }
 
-fn uuid() -> Value {
+pub(super) fn uuid() -> Value {
     json!({"type": "string", "format": "uuid"})
 }
 
@@ -43,16 +44,16 @@ fn date() -> Value {
     json!({"type": "string", "format": "date"})
 }
 
-fn instant() -> Value {
+pub(super) fn instant() -> Value {
     json!({"type": "string", "format": "date-time", "description": "RFC 3339; answered in UTC with milliseconds"})
 }
 
-fn or_null(mut schema: Value) -> Value {
+pub(super) fn or_null(mut schema: Value) -> Value {
     schema["type"] = json!([schema["type"], "null"]);
     schema
 }
 
-fn line(length_max: u32) -> Value {
+pub(super) fn line(length_max: u32) -> Value {
     json!({"type": "string", "minLength": 1, "maxLength": length_max})
 }
 

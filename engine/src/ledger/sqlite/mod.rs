@@ -3,6 +3,7 @@
 
 mod apply;
 mod bulk;
+mod people;
 mod projections;
 mod read;
 mod registry;

@@ -1,17 +1,18 @@
-//! Doctors as rows, and the idempotency keys of requests that write them.
+//! Doctors as rows, and the idempotency keys of requests that write them; the door to patients and clinics (`people`).
 //! Must not know: appointments.
 //!
 //! A write runs in a task of its own, so that a caller who goes away cannot leave a transaction half-way.
 
 use async_trait::async_trait;
-use booking_core::{DoctorId, RequestKey, UtcMillis};
+use booking_core::{DoctorId, PatientId, RequestKey, UtcMillis};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Sqlite, SqlitePool, Transaction};
 use uuid::Uuid;
 
-use super::SqliteLedger;
 use super::words::{damaged, id, read_error, value};
+use super::{SqliteLedger, people};
 use crate::journal::ReadError;
+use crate::ledger::people::{Clinic, ClinicProfile, Patient, PatientProfile};
 use crate::ledger::registry::{Doctor, DoctorProfile, DoctorQuery, Location, Registry, WriteError, Written};
 
 macro_rules! select_doctors {
@@ -121,6 +122,34 @@ impl Registry for SqliteLedger {
             .await
             .map_err(|error| read_error(&error))?;
         rows.iter().map(doctor_of).collect()
+    }
+
+    async fn put_patient(&self, id: PatientId, profile: &PatientProfile, at: UtcMillis) -> Result<Patient, WriteError> {
+        let (writer, profile) = (self.registry.clone(), profile.clone());
+        uncancelled(async move {
+            let mut transaction = begin(&writer).await?;
+            let patient = people::put_patient(id, profile, at, &mut transaction).await?;
+            transaction.commit().await.map(|()| patient).map_err(failed)
+        })
+        .await
+    }
+
+    async fn patient(&self, id: PatientId) -> Result<Option<Patient>, ReadError> {
+        people::patient(id, &self.readers).await
+    }
+
+    async fn put_clinic(&self, id: Uuid, profile: &ClinicProfile, at: UtcMillis) -> Result<Clinic, WriteError> {
+        let (writer, profile) = (self.registry.clone(), profile.clone());
+        uncancelled(async move {
+            let mut transaction = begin(&writer).await?;
+            let clinic = people::put_clinic(id, profile, at, &mut transaction).await?;
+            transaction.commit().await.map(|()| clinic).map_err(failed)
+        })
+        .await
+    }
+
+    async fn clinic(&self, id: Uuid) -> Result<Option<Clinic>, ReadError> {
+        people::clinic(id, &self.readers).await
     }
 }
 

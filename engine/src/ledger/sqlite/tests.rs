@@ -3,10 +3,10 @@
 
 use sqlx::Row;
 
-use super::{SqliteLedger, apply, projections, read, registry};
+use super::{SqliteLedger, apply, people, projections, read, registry};
 
 /// Tables that grow with use. A list of values, or the few parked days, may be read from end to end.
-const LARGE: [&str; 9] = [
+const LARGE: [&str; 11] = [
     "appointment",
     "appointment_history",
     "doctor_day",
@@ -15,6 +15,8 @@ const LARGE: [&str; 9] = [
     "doctor",
     "doctor_specialty",
     "request_key",
+    "patient",
+    "clinic",
     "a",
 ];
 
@@ -29,7 +31,8 @@ async fn no_statement_reads_a_whole_table() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let ledger = SqliteLedger::open(directory.path()).await.expect("opens");
     let bulk = apply::BULK_STATEMENTS.iter().chain(&projections::STATEMENTS).map(|statement| statement.text(128));
-    let single = apply::STATEMENTS.iter().chain(&read::STATEMENTS).chain(&registry::STATEMENTS);
+    let single =
+        apply::STATEMENTS.iter().chain(&read::STATEMENTS).chain(&registry::STATEMENTS).chain(&people::STATEMENTS);
     let mut plans = 0;
     for statement in bulk.chain(single.map(|text| (*text).to_owned())) {
         for step in plan(&ledger, &statement).await {
