@@ -23,3 +23,4 @@ mod shutdown;
 mod storm;
 mod tidy;
 mod tokens;
+mod verify;
