@@ -76,7 +76,9 @@ fn history(day: DayKey, journal: &DayRows, ledger: &DayRows, findings: &mut Find
             }
         }
     }
-    for (id, version) in ledger.steps.keys().filter(|key| !journal.steps.contains_key(key)) {
+    // The steps of an appointment that the journal does not have are told with it.
+    let strange = ledger.steps.keys().filter(|key| !journal.steps.contains_key(key));
+    for (id, version) in strange.filter(|(id, _)| journal.appointments.contains_key(id)) {
         findings.add(
             Kind::HistoryUnknown,
             day,

@@ -118,7 +118,9 @@ impl Findings {
         let found = self.by_kind.entry(kind).or_default();
         found.count += 1;
         if found.shown.len() < SHOWN_OF_EACH_KIND_MAX {
-            found.shown.push(format!("finding {} {place}: {what}", kind.word()));
+            // SQLite's own words can have line breaks.
+            let line = format!("finding {} {place}: {what}", kind.word()).replace(['\n', '\r'], " ");
+            found.shown.push(line);
         }
     }
 

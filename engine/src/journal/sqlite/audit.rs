@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::append::{head_of, unsigned};
-use super::{FILE_NAME, read};
+use super::{FILE_NAME, failure, read};
 use crate::journal::{Head, ReadError, StoredRecord, StoredSnapshot};
 
 /// The file below the data directory.
@@ -136,5 +136,6 @@ pub(crate) async fn bounds(connection: &mut SqliteConnection) -> Result<(u32, u6
 /// The journal does not answer, or answers with what cannot be.
 #[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` takes")]
 pub(crate) fn failed(error: sqlx::Error) -> ReadError {
-    read::damaged(&error.to_string())
+    let words = error.to_string();
+    if failure::is_damage(&error) { read::damaged(&words) } else { ReadError::Unavailable(words) }
 }
