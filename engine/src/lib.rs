@@ -19,6 +19,7 @@ pub mod spawn;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod verify;
 pub mod view;
 
 pub use config::{EngineConfig, StartError};

@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::config::settings::{SETTINGS, Setting};
 
-/// The settings that `token` and `migrate` can use.
+/// The settings that `token`, `migrate` and `verify` can use.
 const STORE_SETTINGS: [&str; 5] = ["data_dir", "redis_url", "database_url", "jwt_key_file", "jwt_key"];
 
 /// The whole command line.
@@ -48,6 +48,12 @@ pub(crate) fn command() -> Command {
                 .arg(config_file())
                 .args(store_settings()),
         )
+        .subcommand(
+            Command::new("verify")
+                .about("Audit journal against ledger of a stopped data directory; exit code 0 clean, 1 findings, 2 could not run")
+                .arg(config_file())
+                .args(store_settings()),
+        )
         .subcommand(Command::new("openapi").about("Print the OpenAPI 3.1 document"))
 }
 
@@ -55,7 +61,7 @@ pub(crate) fn command() -> Command {
 pub(crate) fn flags(matches: &ArgMatches) -> BTreeMap<&'static str, String> {
     let mut flags = BTreeMap::new();
     for setting in SETTINGS {
-        // `token` and `migrate` know fewer flags than there are settings.
+        // `token`, `migrate` and `verify` know fewer flags than there are settings.
         if !matches!(matches.try_contains_id(setting.key), Ok(true)) {
             continue;
         }

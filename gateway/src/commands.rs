@@ -65,6 +65,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("serve", matches)) => startup::serve(load(matches)?),
         Some(("token", matches)) => print_token(matches),
         Some(("migrate", matches)) => migrate(&load(matches)?),
+        Some(("verify", matches)) => verify(&load(matches)?),
         Some(("openapi", _)) => print(openapi::document().trim_end()),
         _ => Err(Failure::settings("there is no such command")),
     }
@@ -94,6 +95,19 @@ fn load(matches: &ArgMatches) -> Result<Config, Mistakes> {
 fn migrate(config: &Config) -> Result<(), Failure> {
     let runtime = startup::runtime()?;
     print(&runtime.block_on(Engine::migrate(&config.engine))?)
+}
+
+/// Exit code 0: clean, 1: findings, 2: could not run.
+fn verify(config: &Config) -> Result<(), Failure> {
+    startup::init_log(&config.log);
+    let could_not = |reason: String| Failure::settings(format!("verify could not run: {reason}"));
+    let runtime = startup::runtime().map_err(|failure| could_not(failure.lines.join("; ")))?;
+    let clock = SystemClock::start();
+    let report = runtime
+        .block_on(engine::verify::verify(&config.engine.data_dir, &clock))
+        .map_err(|error| could_not(error.to_string()))?;
+    print(&report.lines().join("\n")).map_err(|failure| could_not(failure.lines.join("; ")))?;
+    if report.is_clean() { Ok(()) } else { Err(Failure { exit_code: 1, lines: Vec::new() }) }
 }
 
 fn print_token(matches: &ArgMatches) -> Result<(), Failure> {

@@ -1,7 +1,8 @@
 //! The program `hotslot`: which command, which exit code.
 //! Must not know: how a command does its work.
 //!
-//! Exit codes: 0 done, 1 a failure while running, 2 wrong settings or a data directory in use.
+//! Exit codes: 0 done, 1 a failure while running (of `verify`: findings), 2 wrong settings or a data directory in use (of
+//! `verify`: everything that keeps it from its end).
 
 mod api;
 mod auth;

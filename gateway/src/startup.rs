@@ -154,7 +154,8 @@ async fn first_screen(config: &Config, places: &Places, shared: &Shared, key: &S
     Ok(screen::demo(places, &tokens, popular))
 }
 
-fn init_log(settings: &LogSettings) {
+/// Sends the log to standard error.
+pub(crate) fn init_log(settings: &LogSettings) {
     // The filter has been judged with the settings; a default here only spares a panic.
     let filter = EnvFilter::try_new(&settings.filter).unwrap_or_default();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

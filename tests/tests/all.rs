@@ -24,3 +24,4 @@ mod shutdown;
 mod storm;
 mod tidy;
 mod tokens;
+mod verify;

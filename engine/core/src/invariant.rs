@@ -43,7 +43,9 @@ fn rows(day: &DoctorDay) -> Result<(), String> {
         ensure(day.appointments.get(id) == Some(row), || format!("appointment {id} is kept twice or not found"))?;
         ensure(row.status != Status::Completed, || format!("{id} is stored as completed"))?;
         let ends = row.hold_expires_at.is_some();
-        ensure(ends == matches!(row.status, Status::Held | Status::Expired), || format!("{id}: hold end of {row:?}"))?;
+        ensure(ends == matches!(row.status, Status::Held | Status::Expired), || {
+            format!("{id}: hold end with status {:?}", row.status)
+        })?;
         ensure(row.hold_expires_at.is_none_or(|end| end <= row.start), || format!("{id} is held past its start"))?;
         if taking(row.status).is_some() {
             ensure(places.insert((row.start, row.place)), || format!("{id}: place {} is taken twice", row.place))?;

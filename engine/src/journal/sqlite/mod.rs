@@ -5,6 +5,7 @@
 //! the disk keeps what it has acknowledged as synced.
 
 mod append;
+pub(crate) mod audit;
 mod block;
 mod checkpoint;
 mod failure;

@@ -81,7 +81,7 @@ fn assemble(day: DayKey, rows: &[SqliteRow]) -> Result<Option<LoadedDay>, String
     Ok(Some(loaded))
 }
 
-fn snapshot_of(day: DayKey, row: &SqliteRow) -> Result<StoredSnapshot, String> {
+pub(super) fn snapshot_of(day: DayKey, row: &SqliteRow) -> Result<StoredSnapshot, String> {
     let read = || -> Result<_, sqlx::Error> {
         let head: Head = head_of(row)?;
         Ok((StoredSnapshot { day, head, bytes: bytes_of(row, "body")? }, hash_of(row, "checksum")?))
@@ -94,7 +94,7 @@ fn snapshot_of(day: DayKey, row: &SqliteRow) -> Result<StoredSnapshot, String> {
     }
 }
 
-fn records_of(row: &SqliteRow) -> Result<Vec<StoredRecord>, String> {
+pub(super) fn records_of(row: &SqliteRow) -> Result<Vec<StoredRecord>, String> {
     let read = || -> Result<Block, sqlx::Error> {
         Ok(Block {
             day: day_of(row)?,
@@ -107,7 +107,7 @@ fn records_of(row: &SqliteRow) -> Result<Vec<StoredRecord>, String> {
     block::decode(&read().map_err(|error| format!("a block: {error}"))?)
 }
 
-fn day_of(row: &SqliteRow) -> Result<DayKey, sqlx::Error> {
+pub(super) fn day_of(row: &SqliteRow) -> Result<DayKey, sqlx::Error> {
     DayKey::from_bytes(row.try_get("day")?).ok_or_else(|| sqlx::Error::Decode("day: not twenty bytes of a day".into()))
 }
 

@@ -2,6 +2,7 @@
 //! Must not know: the journal, the overlay, who waits.
 
 mod apply;
+pub(crate) mod audit;
 mod bulk;
 mod people;
 mod projections;

@@ -39,7 +39,8 @@ const PAGE_OF_PATIENT: &str = select_page!("a.patient = ?1 AND ?2 IS NULL");
 const PAGE_OF_DAY: &str = select_page!("a.doctor = ?1 AND a.date = ?2");
 const HISTORY: &str = "SELECT version, at_ms, actor, role, from_status, to_status, reason_key, reason \
                        FROM appointment_history WHERE appointment = ?1 ORDER BY version";
-const PARKED: &str = "SELECT doctor, date, epoch, sequence, position, reason FROM parked_day ORDER BY doctor, date";
+pub(super) const PARKED: &str =
+    "SELECT doctor, date, epoch, sequence, position, reason FROM parked_day ORDER BY doctor, date";
 const APPLIED_SEQUENCE: &str = "SELECT sequence FROM applied_day WHERE doctor = ?1 AND date = ?2";
 const APPLIED_POSITION: &str = "SELECT coalesce(max(position), 0) AS position FROM applied_shard";
 const TIME_ZONE: &str = "SELECT time_zone FROM doctor_day WHERE doctor = ?1 AND date = ?2";
@@ -101,7 +102,12 @@ fn placed(row: &SqliteRow) -> Result<PlacedAppointment, ReadError> {
     let day = words::day(row)?;
     let time_zone: Option<String> = value(row, "time_zone")?;
     let time_zone = time_zone.ok_or_else(|| damaged(format!("{day} has appointments but no definition")))?;
-    let appointment = Appointment {
+    Ok(PlacedAppointment { day, time_zone: Arc::from(time_zone), appointment: appointment_of(row)? })
+}
+
+/// A row of `appointment`.
+pub(super) fn appointment_of(row: &SqliteRow) -> Result<Appointment, ReadError> {
+    Ok(Appointment {
         id: AppointmentId::from_bytes(id(row, "id")?),
         patient: PatientId::from_bytes(id(row, "patient")?),
         start: UtcMillis(value(row, "start_ms")?),
@@ -113,8 +119,7 @@ fn placed(row: &SqliteRow) -> Result<PlacedAppointment, ReadError> {
         created_at: UtcMillis(value(row, "created_ms")?),
         updated_at: UtcMillis(value(row, "updated_ms")?),
         version: number(row, "version")?,
-    };
-    Ok(PlacedAppointment { day, time_zone: Arc::from(time_zone), appointment })
+    })
 }
 
 /// The steps of one appointment, oldest first.
@@ -124,7 +129,8 @@ pub(super) async fn history(readers: &SqlitePool, appointment: AppointmentId) ->
     rows.iter().map(step).collect()
 }
 
-fn step(row: &SqliteRow) -> Result<HistoryItem, ReadError> {
+/// A row of `appointment_history`.
+pub(super) fn step(row: &SqliteRow) -> Result<HistoryItem, ReadError> {
     Ok(HistoryItem {
         at: UtcMillis(value(row, "at_ms")?),
         actor: SubjectId::from_bytes(id(row, "actor")?),
@@ -139,15 +145,17 @@ fn step(row: &SqliteRow) -> Result<HistoryItem, ReadError> {
 /// The parked days.
 pub(super) async fn parked(readers: &SqlitePool) -> Result<Vec<ParkedDay>, ReadError> {
     let rows = sqlx::query(PARKED).fetch_all(readers).await.map_err(|error| read_error(&error))?;
-    let parked = rows.iter().map(|row| {
-        Ok(ParkedDay {
-            day: words::day(row)?,
-            version: DayVersion { epoch: number(row, "epoch")?, sequence: number(row, "sequence")? },
-            position: number(row, "position")?,
-            reason: value(row, "reason")?,
-        })
-    });
-    parked.collect()
+    rows.iter().map(parked_day).collect()
+}
+
+/// A row of [`PARKED`].
+pub(super) fn parked_day(row: &SqliteRow) -> Result<ParkedDay, ReadError> {
+    Ok(ParkedDay {
+        day: words::day(row)?,
+        version: DayVersion { epoch: number(row, "epoch")?, sequence: number(row, "sequence")? },
+        position: number(row, "position")?,
+        reason: value(row, "reason")?,
+    })
 }
 
 /// The sequence up to which `day` is applied.
