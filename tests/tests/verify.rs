@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use blackbox::program::{self, Output};
-use blackbox::{Dice, Plan, Server, Wish, at_once, fresh_id};
+use blackbox::{Dice, Plan, Server, Wish, at_once, eventually, fresh_id};
 use tokio::task::JoinSet;
 
 const KILLS: usize = 5;
@@ -66,6 +66,31 @@ async fn a_storm_and_a_clean_stop_leave_nothing_to_find() {
     assert_eq!(verify(server.directory()).await.stdout, output.stdout, "the same files, the same report");
 }
 
+/// How many days sleep, as the metrics say.
+async fn sleeping_days(server: &Server) -> Option<u64> {
+    let text = server.anyone().get("/metrics").await.expect(200).text();
+    text.lines().find_map(|line| line.strip_prefix("hotslot_days_asleep "))?.parse().ok()
+}
+
+#[tokio::test]
+async fn days_that_slept_and_woke_leave_nothing_to_find() {
+    let mut server = Server::start_with(&["--idle-seconds", "1"]).await;
+    eventful_day(&server).await;
+    let day = server.publish(&Plan::quarters_of(4, 9)).await;
+    for _ in 0..2 {
+        server.patient().book(&Wish::any(&day)).key(&fresh_id()).await.expect(201);
+        server.patient().hold(&Wish::any(&day).ttl(1)).await.expect(201);
+        let asleep = async || (sleeping_days(&server).await == Some(2)).then_some(());
+        eventually("both days sleep", Duration::from_secs(20), asleep).await;
+    }
+    server.kill().await;
+    assert_clean(&verify(server.directory()).await);
+    server.start_again().await;
+    server.patient().book(&Wish::any(&day)).key(&fresh_id()).await.expect(201);
+    server.kill().await;
+    assert_clean(&verify(server.directory()).await);
+}
+
 #[tokio::test]
 async fn kills_in_the_middle_of_storms_leave_nothing_to_find() {
     let mut server = Server::start().await;
@@ -74,8 +99,13 @@ async fn kills_in_the_middle_of_storms_leave_nothing_to_find() {
     for round in 0..KILLS {
         let day = server.publish(&Plan::quarters(PLACES)).await;
         let mut storm = JoinSet::new();
-        for _ in 0..BUYERS {
-            let call = server.patient().book(&Wish::any(&day)).key(&fresh_id());
+        for number in 0..BUYERS {
+            let patient = server.patient();
+            let call = match number % 3 {
+                0 => patient.hold(&Wish::any(&day).ttl(1)),
+                _ => patient.book(&Wish::any(&day)),
+            };
+            let call = call.key(&fresh_id());
             storm.spawn(async move { call.attempt().await.ok() });
         }
         let kill_after = 1 + dice.below(100);

@@ -125,7 +125,7 @@ impl Fold {
             self.sit(sequence, change, findings);
         }
         for change in event.changes.iter().filter(|change| change.row.status.is_live()) {
-            self.patient(sequence, event.at, change, findings);
+            self.enter(sequence, event.at, change, findings);
         }
         if let Some((key, _)) = &event.remembered
             && self.state.remembered_key(key.subject, &key.key).is_some()
@@ -181,12 +181,13 @@ impl Fold {
         }
     }
 
-    /// Nobody else's live appointment of the same patient stands in the way. A visit that has ended does not.
-    fn patient(&mut self, sequence: u64, at: UtcMillis, change: &Change, findings: &mut Findings) {
+    /// When it is born, no other live appointment of its patient stands in the way. A visit that has ended does not.
+    fn enter(&mut self, sequence: u64, at: UtcMillis, change: &Change, findings: &mut Findings) {
         let row = &change.row;
+        let is_born = change.from.is_none();
         let live = self.live.entry(row.patient).or_default();
         let in_the_way = live.iter().find(|id| self.state.appointment(**id).is_some_and(|other| other.is_live_at(at)));
-        if let Some(other) = in_the_way {
+        if let Some(other) = in_the_way.filter(|_| is_born) {
             let what = format!("sequence {sequence}: {} of patient {} beside {other}", row.id, row.patient);
             findings.add(Kind::DoubleBooking, self.day, what);
         }
