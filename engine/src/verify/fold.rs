@@ -169,7 +169,9 @@ impl Fold {
         let named = format!("sequence {sequence}: place {} of the slot at {} ms", row.place, row.start.0);
         let definition = self.state.definition();
         let slot = definition.and_then(|day| day.slot_at(row.start).and_then(|slot| day.slots.get(slot)));
-        if slot.is_none_or(|slot| row.place >= slot.capacity) {
+        // A place keeps its number when its slot is made smaller: only a place taken anew must lie below the capacity.
+        let is_taken_anew = change.from.is_none_or(|from| !from.takes_place());
+        if slot.is_none_or(|slot| is_taken_anew && row.place >= slot.capacity) {
             let capacity = slot.map_or(0, |slot| slot.capacity);
             findings.add(Kind::Oversold, self.day, format_args!("{named} is taken by {} of {capacity}", row.id));
         }
