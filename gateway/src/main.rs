@@ -18,6 +18,7 @@ mod server;
 mod signals;
 mod startup;
 mod state;
+mod streams;
 
 use std::process::ExitCode;
 

@@ -21,5 +21,6 @@ mod refusals;
 mod releases;
 mod shutdown;
 mod storm;
+mod streams;
 mod tidy;
 mod tokens;

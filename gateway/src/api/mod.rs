@@ -21,5 +21,6 @@ pub(crate) mod operations;
 pub(crate) mod problem;
 pub(crate) mod query;
 pub(crate) mod refusal;
+pub(crate) mod stream;
 pub(crate) mod tag;
 pub(crate) mod zone;
