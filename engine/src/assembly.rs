@@ -8,6 +8,7 @@ use crate::actors::admission::Admission;
 use crate::actors::day::DayPorts;
 use crate::actors::deadlines::Deadlines;
 use crate::actors::directory::{Directory, StartActor};
+use crate::actors::notices::DayNotices;
 use crate::actors::snapshots::SnapshotQueue;
 use crate::clock::Clock;
 use crate::committer::Committer;
@@ -58,6 +59,7 @@ impl Assembly {
     pub fn assemble(self, config: &EngineConfig) -> (EngineHandle, Arc<DayPorts>) {
         let directory = Arc::new(Directory::new(self.starter, config.sleeping_bytes_max, Arc::clone(&self.meters)));
         let follower = self.applier.clone();
+        let notices = Arc::new(DayNotices::default());
         let ports = Arc::new(DayPorts {
             clock: Arc::clone(&self.clock),
             journal: Arc::clone(&self.journal),
@@ -66,6 +68,7 @@ impl Assembly {
             on_durable: Box::new(move |position| follower.advanced(position)),
             spawn: self.spawn,
             deadlines: Arc::new(Deadlines::default()),
+            notices: Arc::clone(&notices),
             snapshots: Arc::new(SnapshotQueue::default()),
             metrics: Arc::clone(&self.meters),
             retire: Arc::clone(&directory) as _,
@@ -82,6 +85,7 @@ impl Assembly {
             reader: Reader::new(self.ledger, self.overlay),
             applier: self.applier,
             directory,
+            notices,
             admission: Arc::new(Admission::default()),
             meters: self.meters,
             publish_lanes,

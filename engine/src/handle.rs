@@ -12,6 +12,7 @@ use booking_core::{
 use crate::actors::admission::{Admission, Lane};
 use crate::actors::directory::Directory;
 use crate::actors::entry::{DayEntry, Published};
+use crate::actors::notices::{DayNotices, DayWatch};
 use crate::actors::request::CommandReply;
 use crate::clock::Clock;
 use crate::error::EngineError;
@@ -44,6 +45,7 @@ pub(crate) struct Parts {
     pub(crate) reader: Reader,
     pub(crate) applier: Applier,
     pub(crate) directory: Arc<Directory>,
+    pub(crate) notices: Arc<DayNotices>,
     pub(crate) admission: Arc<Admission>,
     pub(crate) meters: Arc<EngineMeters>,
     pub(crate) publish_lanes: publish::PublishLanes,
@@ -134,6 +136,12 @@ impl EngineHandle {
             Published::Absent => Err(Rejection::UnknownDay.into()),
             Published::Loading => Err(EngineError::Unavailable("the day is being read".to_owned())),
         }
+    }
+
+    /// Watches the picture of `day`, also while it sleeps. What changes by time alone is not told: see
+    /// `DaySnapshot::next_change_after` and `next_hold_expiry`.
+    pub fn watch(&self, day: DayKey) -> DayWatch {
+        self.parts.notices.watch(day)
     }
 
     /// The published days of a doctor with `from <= date <= to`, by date.

@@ -19,6 +19,7 @@ mod server;
 mod signals;
 mod startup;
 mod state;
+mod streams;
 
 use std::process::ExitCode;
 

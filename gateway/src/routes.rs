@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, Route, guard, web};
 use crate::api::call::Call;
 use crate::api::catalogue::Code;
 use crate::api::problem::Problem;
-use crate::api::{appointments, bookings, clinics, days, doctors, operations, patients};
+use crate::api::{appointments, bookings, clinics, days, doctors, operations, patients, stream};
 use crate::auth::permission::{Guard, Permission};
 use crate::middleware::edge::{self, Answer};
 use crate::state::Worker;
@@ -56,6 +56,7 @@ pub(crate) fn interface() -> Vec<Entry> {
         open(&get, "/v1/doctors/{id}/days", days::list),
         guarded(&post, "/v1/doctors/{id}/days/{date}/close", days::close),
         guarded(&get, "/v1/doctors/{id}/days/{date}/appointments", appointments::of_day),
+        page(&get, "/v1/doctors/{id}/days/{date}/stream", stream::read),
         open(&get, "/v1/doctors", doctors::list),
         guarded(&post, "/v1/doctors", doctors::create),
         open(&get, "/v1/doctors/{id}", doctors::read),
@@ -186,7 +187,8 @@ mod tests {
     use super::*;
 
     /// What the contract calls open, and clinics; nothing else.
-    const PUBLIC: [(&str, &str); 12] = [
+    const PUBLIC: [(&str, &str); 13] = [
+        ("GET", "/v1/doctors/{id}/days/{date}/stream"),
         ("GET", "/v1/doctors/{id}/days/{date}"),
         ("GET", "/v1/doctors/{id}/days"),
         ("GET", "/v1/doctors"),

@@ -11,6 +11,7 @@ use crate::metrics::Exporter;
 use crate::middleware::measures::HttpMeasures;
 use crate::middleware::rate_limit::RateLimits;
 use crate::middleware::request_name::RequestIds;
+use crate::streams::Streams;
 
 /// Of the whole process.
 pub(crate) struct Shared {
@@ -25,14 +26,24 @@ pub(crate) struct Shared {
     /// Taken while a doctor's profile is read, changed and written back, so that no change of another is lost. Waiters
     /// are admins' requests, bounded by the connections.
     pub(crate) profile_lock: tokio::sync::Mutex<()>,
+    /// Live days.
+    pub(crate) streams: Arc<Streams>,
     stopping: AtomicBool,
 }
 
 impl Shared {
     /// For a running engine.
-    pub(crate) fn new(engine: EngineHandle, verifier: Verifier, limits: RateLimits, exporter: Exporter) -> Self {
+    pub(crate) fn new(
+        engine: EngineHandle,
+        verifier: Verifier,
+        limits: RateLimits,
+        exporter: Exporter,
+        streams_max: usize,
+    ) -> Self {
+        let streams = Arc::new(Streams::new(engine.clone(), streams_max));
         Self {
             engine,
+            streams,
             verifier,
             limits,
             exporter,
@@ -44,6 +55,7 @@ impl Shared {
     /// From now on the process is not ready.
     pub(crate) fn begin_stopping(&self) {
         self.stopping.store(true, Ordering::Release);
+        self.streams.stop();
     }
 
     /// Whether the process is on its way out.

@@ -22,6 +22,7 @@ mod refusals;
 mod releases;
 mod shutdown;
 mod storm;
+mod streams;
 mod tidy;
 mod tokens;
 mod verify;

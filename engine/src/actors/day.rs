@@ -39,6 +39,8 @@ pub struct DayPorts {
     pub spawn: Arc<dyn Spawn>,
     /// Timers of holds.
     pub deadlines: Arc<Deadlines>,
+    /// Watchers of days.
+    pub notices: Arc<super::notices::DayNotices>,
     /// Snapshots on their way to the journal.
     pub snapshots: Arc<SnapshotQueue>,
     /// Numbers.
@@ -269,6 +271,8 @@ impl DayActor {
         let records = self.gate.take_records(last);
         self.adopt_durable(&records, position);
         self.release();
+        // Streams come last: whoever waits for an answer goes first.
+        self.ports.notices.published(self.entry.day());
         self.snapshot_if_due();
     }
 

@@ -22,6 +22,7 @@ pub mod entry;
 pub mod gate;
 pub mod in_flight;
 pub mod intake;
+pub mod notices;
 pub mod publication;
 pub mod recovery;
 pub mod request;

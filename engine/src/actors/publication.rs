@@ -38,6 +38,7 @@ pub fn publish_loaded(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, n
     entry.reset_won(durable);
     let time_zone = durable.definition().map_or_else(|| Arc::from(""), |definition| Arc::from(&*definition.time_zone));
     publish_picture(ports, entry, durable, time_zone, not_before);
+    ports.notices.published(entry.day());
 }
 
 fn publish_picture(

@@ -105,6 +105,9 @@ catalogue! {
     OVERLAY_ENTRIES = "hotslot_overlay_entries" Gauge [] &[], "Durable changes kept in memory until the ledger has them.";
     CONSERVATION_SAMPLES = "hotslot_conservation_samples_total" Counter [] &[], "Slots whose counts were checked to add up to the capacity.";
     CONSERVATION_VIOLATIONS = "hotslot_conservation_violations_total" Counter [] &[], "Slots whose counts did not add up: page at once.";
+    STREAM_CLIENTS = "hotslot_stream_clients" Gauge [] &[], "Open streams of days; bounded by streams_max.";
+    STREAM_EVENTS = "hotslot_stream_events_total" Counter [] &[], "Events handed to streams.";
+    STREAMS_DROPPED = "hotslot_streams_dropped_total" Counter [] &[], "Streams refused because there were too many.";
     CLOCK_STEADY = "hotslot_clock_steady" Gauge [] &[], "1 while the engine's clock agrees with the wall clock within a second.";
     BUILD_INFO = "hotslot_build_info" Gauge [] &[], "Always 1.";
 }

@@ -9,7 +9,6 @@ use engine::view::DayView;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
-use super::call::json;
 use super::instant::InstantText;
 use super::problem::Problem;
 use super::tag::{DayTag, none_match_names};
@@ -96,6 +95,13 @@ pub(crate) fn summary(view: &DayView) -> DaySummary<'_> {
 
 /// The whole day, with its tag. `version` is what the answer names: that of the view except in a replay.
 pub(crate) fn answer(status: StatusCode, view: &DayView, version: DayVersion) -> Result<HttpResponse, Problem> {
+    let mut response = HttpResponse::build(status).content_type("application/json").body(body(view, version)?);
+    tag_headers(&mut response, &tag_of(view, version));
+    Ok(response)
+}
+
+/// The JSON of the whole day, on one line.
+pub(crate) fn body(view: &DayView, version: DayVersion) -> Result<Vec<u8>, Problem> {
     let slot = |(position, slot): (usize, &booking_core::SlotDefinition)| SlotView {
         start: InstantText(slot.start),
         end: InstantText(slot.end),
@@ -103,9 +109,8 @@ pub(crate) fn answer(status: StatusCode, view: &DayView, version: DayVersion) ->
         remaining: view.snapshot.remaining_at(position, view.now),
     };
     let slots = view.snapshot.definition().slots.iter().enumerate().map(slot).collect();
-    let mut response = json(status, &DayBody { head: head(view, version), slots })?;
-    tag_headers(&mut response, &tag_of(view, version));
-    Ok(response)
+    serde_json::to_vec(&DayBody { head: head(view, version), slots })
+        .map_err(|error| Problem::internal(format!("an answer is no JSON: {error}")))
 }
 
 /// The whole day, or 304 if the reader has it already.

@@ -16,6 +16,7 @@ pub(super) fn paths() -> Value {
         "/v1/doctors/{id}": {"get": read_doctor(), "patch": change_doctor()},
         "/v1/doctors/{id}/days": {"get": list_days()},
         "/v1/doctors/{id}/days/{date}": {"get": read_day(), "put": publish_day()},
+        "/v1/doctors/{id}/days/{date}/stream": {"get": stream_day()},
         "/v1/doctors/{id}/days/{date}/close": {"post": close_day()},
         "/v1/doctors/{id}/days/{date}/appointments": {"get": list_appointments_of_day()},
         "/v1/appointments": {"post": book()},
@@ -110,6 +111,19 @@ fn read_day() -> Value {
         .header("If-None-Match", "Tags that the reader has already")
         .answers(200, "The day", "Day", &["ETag"])
         .answers_plain(304, "The reader has it already", "", &["ETag"])
+        .stored()
+        .finish()
+}
+
+fn stream_day() -> Value {
+    let description = "Server-sent events named day, each with the answer of readDay as data: one at once and one at every change, \
+        at most one each 200 ms. Ids rise.";
+    Operation::new("streamDay", "days", "Watch a day", description)
+        .path_id("doctor")
+        .path_date()
+        .header("Last-Event-ID", "Only events above this id are sent; ignored if it is not an id")
+        .answers_plain(200, "The events", "text/event-stream", &[])
+        .refuses(&[Code::Overloaded])
         .stored()
         .finish()
 }
