@@ -27,6 +27,18 @@ impl Status {
     pub const ALL: [Self; 6] =
         [Self::Held, Self::Booked, Self::Cancelled, Self::Expired, Self::NoShow, Self::Completed];
 
+    /// The one word for it, the same in every store and every answer.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Booked => "booked",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::NoShow => "no_show",
+            Self::Completed => "completed",
+        }
+    }
+
     /// Whether an appointment in this status occupies its place.
     pub const fn takes_place(self) -> bool {
         matches!(self, Self::Held | Self::Booked | Self::NoShow | Self::Completed)

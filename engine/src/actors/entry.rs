@@ -77,11 +77,6 @@ impl DayEntry {
         &self.in_flight
     }
 
-    /// The published picture.
-    pub fn published(&self) -> Arc<Published> {
-        self.published.load_full()
-    }
-
     /// The published picture, without counting a reference.
     pub fn published_guard(&self) -> arc_swap::Guard<Arc<Published>> {
         self.published.load()

@@ -148,9 +148,4 @@ impl Intake {
         }
         state.closed
     }
-
-    /// Number of waiting commands.
-    pub fn depth(&self) -> usize {
-        self.state.lock().commands.len()
-    }
 }

@@ -91,7 +91,7 @@ catalogue! {
     PANICS = "hotslot_day_panics_total" Counter [] &[], "Panics caught in a day's actor; each is a defect.";
     TURN_COMMANDS = "hotslot_day_turn_commands" Histogram [] SIZE_BUCKETS, "Commands that a day's actor takes in one turn.";
     EXPIRIES = "hotslot_holds_expired_total" Counter [] &[], "Holds recorded as expired.";
-    STAGE_DURATION = "hotslot_booking_stage_duration_seconds" Histogram ["stage": &["queue", "append", "total"]] LATENCY_BUCKETS, "Time of a booking in each stage: waiting for its day, until durable, and in all.";
+    STAGE_DURATION = "hotslot_booking_stage_duration_seconds" Histogram ["stage": &["queue", "total"]] LATENCY_BUCKETS, "Time of a command inside its day: waiting for its turn, and in all until its answer leaves. The time until durable is hotslot_journal_commit_duration_seconds.";
     COMMIT_RECORDS = "hotslot_journal_commit_records" Histogram [] SIZE_BUCKETS, "Records made durable by one group commit.";
     COMMIT_DURATION = "hotslot_journal_commit_duration_seconds" Histogram [] LATENCY_BUCKETS, "Time of one group commit.";
     COMMIT_QUEUE = "hotslot_journal_queue_records" Gauge [] &[], "Records waiting for the next group commit; bounded by admission.";

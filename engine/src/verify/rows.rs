@@ -183,13 +183,6 @@ struct StatusWord(Status);
 
 impl std::fmt::Display for StatusWord {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self.0 {
-            Status::Held => "held",
-            Status::Booked => "booked",
-            Status::Cancelled => "cancelled",
-            Status::Expired => "expired",
-            Status::NoShow => "no_show",
-            Status::Completed => "completed",
-        })
+        formatter.write_str(self.0.word())
     }
 }

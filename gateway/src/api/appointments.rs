@@ -55,7 +55,7 @@ impl<'a> AppointmentView<'a> {
             time_zone: &placed.time_zone,
             start: InstantText(appointment.start),
             end: InstantText(appointment.end),
-            status: status_name(appointment.status_at(now)),
+            status: appointment.status_at(now).word(),
             hold_expires_at: appointment.hold_expires_at.map(InstantText),
             cancellation_reason: appointment.cancellation_reason.as_ref().and_then(PersonalText::as_plain),
             created_at: InstantText(appointment.created_at),
@@ -79,22 +79,10 @@ impl<'a> From<&'a HistoryItem> for HistoryView<'a> {
         Self {
             at: InstantText(item.at),
             actor: if item.actor.0.is_nil() { "system".to_owned() } else { item.actor.to_string() },
-            from: item.from.map(status_name),
-            to: status_name(item.to),
+            from: item.from.map(Status::word),
+            to: item.to.word(),
             reason: item.reason.as_ref().and_then(PersonalText::as_plain),
         }
-    }
-}
-
-/// The contract's word for a status.
-pub(crate) fn status_name(status: Status) -> &'static str {
-    match status {
-        Status::Held => "held",
-        Status::Booked => "booked",
-        Status::Cancelled => "cancelled",
-        Status::Expired => "expired",
-        Status::NoShow => "no_show",
-        Status::Completed => "completed",
     }
 }
 
@@ -214,7 +202,7 @@ pub(crate) async fn of_day(call: Call, guard: Guard<ManageDay>) -> Answer {
 fn parse_status(text: &str) -> Result<Status, Problem> {
     Status::ALL
         .into_iter()
-        .find(|status| status_name(*status) == text)
+        .find(|status| status.word() == text)
         .ok_or_else(|| Problem::invalid("status must be held, booked, cancelled, expired, completed or no_show."))
 }
 

@@ -7,7 +7,7 @@ use booking_core::{Appointment, AppointmentId, DayKey, DayVersion, PatientId, St
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteRow;
 
-use super::words::{self, damaged, id, number, read_error, reason, status, status_word, value};
+use super::words::{self, damaged, id, number, read_error, reason, status, value};
 use crate::journal::ReadError;
 use crate::ledger::{AppointmentQuery, AppointmentScope, HistoryItem, ParkedDay, PlacedAppointment};
 
@@ -94,7 +94,7 @@ fn lower_bound(query: &AppointmentQuery) -> (i64, Vec<u8>) {
 /// The statuses as a JSON array of their words; all of them for an empty list.
 fn words_of(statuses: &[Status]) -> String {
     let statuses = if statuses.is_empty() { Status::ALL.as_slice() } else { statuses };
-    let words: Vec<String> = statuses.iter().map(|status| format!("\"{}\"", status_word(*status))).collect();
+    let words: Vec<String> = statuses.iter().map(|status| format!("\"{}\"", status.word())).collect();
     format!("[{}]", words.join(","))
 }
 

@@ -8,18 +8,6 @@ use sqlx::sqlite::SqliteRow;
 use crate::journal::ReadError;
 use crate::ledger::ApplyError;
 
-/// The word for a status; `completed` is used in questions only.
-pub(super) const fn status_word(status: Status) -> &'static str {
-    match status {
-        Status::Held => "held",
-        Status::Booked => "booked",
-        Status::Cancelled => "cancelled",
-        Status::Expired => "expired",
-        Status::NoShow => "no_show",
-        Status::Completed => "completed",
-    }
-}
-
 /// The word for a role.
 pub(super) const fn role_word(role: Role) -> &'static str {
     match role {
@@ -30,9 +18,9 @@ pub(super) const fn role_word(role: Role) -> &'static str {
     }
 }
 
-/// The inverse of [`status_word`].
+/// The inverse of [`Status::word`].
 pub(super) fn status(word: &str) -> Result<Status, ReadError> {
-    let found = Status::ALL.into_iter().find(|status| status_word(*status) == word);
+    let found = Status::ALL.into_iter().find(|status| status.word() == word);
     found.ok_or_else(|| damaged(format!("`{word}` is no status")))
 }
 

@@ -9,7 +9,7 @@ use sqlx::error::BoxDynError;
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::bulk::{BulkStatement, Values};
-use super::super::words::{apply_error, status_word};
+use super::super::words::apply_error;
 use super::{Batch, Projection};
 use crate::ledger::ApplyError;
 
@@ -63,7 +63,7 @@ fn bind((day, row): &(DayKey, &Appointment), values: &mut Values) -> Result<(), 
     values.push(row.start.0)?;
     values.push(row.end.0)?;
     values.push(row.place)?;
-    values.push(status_word(row.status))?;
+    values.push(row.status.word())?;
     values.push(row.hold_expires_at.map(|at| at.0))?;
     values.push(row.cancellation_reason.as_ref().map(|reason| reason.key))?;
     values.push(row.cancellation_reason.as_ref().map(|reason| reason.bytes.to_vec()))?;

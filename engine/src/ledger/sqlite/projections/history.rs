@@ -2,12 +2,12 @@
 //! Must not know: what the newest version is.
 
 use async_trait::async_trait;
-use booking_core::{AppointmentId, RequestId};
+use booking_core::{AppointmentId, RequestId, Status};
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::bulk::{BulkStatement, Values};
-use super::super::words::{apply_error, role_word, status_word};
+use super::super::words::{apply_error, role_word};
 use super::{Batch, Projection};
 use crate::ledger::{ApplyError, HistoryItem};
 
@@ -49,8 +49,8 @@ fn bind(row: &Row, values: &mut Values) -> Result<(), BoxDynError> {
     values.push_bytes(row.step.actor.as_bytes())?;
     values.push(role_word(row.step.role))?;
     values.push_bytes(row.request.as_bytes())?;
-    values.push(row.step.from.map(status_word))?;
-    values.push(status_word(row.step.to))?;
+    values.push(row.step.from.map(Status::word))?;
+    values.push(row.step.to.word())?;
     values.push(row.step.reason.as_ref().map(|reason| reason.key))?;
     values.push(row.step.reason.as_ref().map(|reason| reason.bytes.to_vec()))
 }
