@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use booking_core::{
-    Action, AppointmentId, Command, Date, DayKey, DoctorId, PersonalText, Rejection, Status, UtcMillis,
+    Action, AppointmentId, Command, Date, DayKey, DoctorId, Home, PersonalText, Rejection, Status, UtcMillis,
 };
 
 use crate::actors::admission::{Admission, Lane};
@@ -75,7 +75,7 @@ impl EngineHandle {
         let BookRequest { day, booking, caller } = request;
         let command = Command { envelope: caller.envelope, key: caller.key, action: Action::Book(booking) };
         let result = self.submit(day, command, Lane::Sheddable).await;
-        let outcome = result.and_then(|reply| appointment_reply(day, reply));
+        let outcome = result.and_then(appointment_reply);
         self.parts.meters.count_booking(outcome.as_ref().map(|reply| reply.replayed));
         outcome
     }
@@ -94,7 +94,7 @@ impl EngineHandle {
             AppointmentAction::NoShow => Action::NoShow { appointment },
         };
         let command = Command { envelope: caller.envelope, key: caller.key, action };
-        appointment_reply(address.day, self.submit(address.day, command, Lane::Protected).await?)
+        appointment_reply(self.submit(address.day, command, Lane::Protected).await?)
     }
 
     /// Creates or replaces a day; `OverlapsOtherDay` if its slots overlap those of another day of the doctor.
@@ -250,9 +250,9 @@ fn picture(entry: &DayEntry, now: UtcMillis) -> Option<Result<DayView, EngineErr
     }
 }
 
-fn appointment_reply(day: DayKey, reply: CommandReply) -> Result<AppointmentReply, EngineError> {
+fn appointment_reply(reply: CommandReply) -> Result<AppointmentReply, EngineError> {
     match reply {
-        CommandReply::Appointment { appointment, time_zone, replayed, at } => {
+        CommandReply::Appointment { appointment, home: Some(Home { day, time_zone }), replayed, at } => {
             Ok(AppointmentReply { placed: PlacedAppointment { day, time_zone, appointment }, replayed, now: at })
         }
         other => Err(EngineError::Internal(format!("an appointment's command was answered with {other:?}"))),

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use booking_core::{
-    AppointmentId, Booking, DayDefinition, DayKey, DaySnapshot, DayVersion, Envelope, PersonalText, Precondition,
-    RequestKey, UtcMillis,
+    AppointmentId, Booking, Date, DayDefinition, DayKey, DaySnapshot, DayVersion, DoctorId, Envelope, PersonalText,
+    Precondition, RequestKey, UtcMillis,
 };
 
 pub use crate::ledger::{AppointmentQuery, AppointmentScope, HistoryItem, PlacedAppointment};
@@ -53,6 +53,23 @@ pub enum AppointmentAction {
     },
     /// The patient did not come.
     NoShow,
+}
+
+/// Give an appointment another place, on whatever day.
+#[derive(Clone, Debug)]
+pub struct RescheduleRequest {
+    /// Which.
+    pub id: AppointmentId,
+    /// The doctor to go to; `None`: the one that it is with.
+    pub doctor: Option<DoctorId>,
+    /// The date to go to.
+    pub date: Date,
+    /// The slot; `None`: the earliest free one that suits.
+    pub start: Option<UtcMillis>,
+    /// Audiences whose releases the caller may use.
+    pub audiences: Arc<[Box<str>]>,
+    /// Who asks.
+    pub caller: Caller,
 }
 
 /// The answer to a command on an appointment.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use crate::appointment::{Appointment, Status};
 use crate::command::Answer;
-use crate::day::{Closure, DayVersion, DoctorDay, RememberedKey};
+use crate::day::{Arrival, Closure, DayVersion, Departure, DoctorDay, RememberedKey};
 use crate::definition::DayDefinition;
 use crate::event::{Event, Fact};
+use crate::id::{DayKey, MoveId};
 use crate::layout::Layout;
 use crate::places::{Places, Taking};
+use crate::time::UtcMillis;
 
 impl DoctorDay {
     /// Adopts `event` as the record `version`. Total for every event that `decide` made on this state; never panics.
@@ -17,18 +19,38 @@ impl DoctorDay {
     /// A remembered [`Answer::Closed`] is kept with the `version` given here, whatever the event says: the answer names
     /// the record that it stands in, and only who writes the record knows its epoch for certain.
     pub fn apply(&mut self, version: DayVersion, event: &Event) {
-        for change in &event.changes {
+        let departing = usize::from(event.moved_to().is_some());
+        for change in event.changes.iter().rev().skip(departing).rev() {
             self.adopt_row(&change.row);
         }
         match &event.fact {
             Fact::Published(definition) => self.adopt_definition(definition),
             Fact::Closed { reason } => self.closure = Some(Closure { at: event.at, reason: reason.clone() }),
-            Fact::Taken | Fact::Confirmed | Fact::Cancelled | Fact::NoShow | Fact::Expired | Fact::Remembered => {}
+            Fact::MoveHeld { move_id, from, row } => self.expect(*move_id, *from, event.at, row),
+            Fact::MovedIn { move_id, row } => {
+                self.expect_no_more(*move_id);
+                self.departures.remove(&row.id);
+                self.adopt_row(row);
+            }
+            Fact::MoveDropped { move_id, .. } => self.expect_no_more(*move_id),
+            Fact::MovedOut { move_id, to, .. } => {
+                if let Some(change) = event.changes.last() {
+                    let departure = Departure { move_id: *move_id, to: to.clone(), row: change.row.clone() };
+                    self.let_go(departure);
+                }
+            }
+            Fact::Taken
+            | Fact::Confirmed
+            | Fact::Cancelled
+            | Fact::NoShow
+            | Fact::Expired
+            | Fact::Remembered
+            | Fact::Moved { .. } => {}
         }
         if let Some((request, answer)) = &event.remembered {
             let answer = match answer {
                 Answer::Closed { at, .. } => Answer::Closed { version, at: *at },
-                Answer::Appointment(_) => answer.clone(),
+                Answer::Appointment(_) | Answer::Moved { .. } => answer.clone(),
             };
             let remembered = RememberedKey { key: request.key.clone(), fingerprint: request.fingerprint, answer };
             // Most subjects use one key a day: no room for more in advance.
@@ -53,6 +75,28 @@ impl DoctorDay {
             self.leave(&before);
         }
         self.enter(row);
+    }
+
+    /// Keeps a place for `row`, which is not here yet.
+    pub(crate) fn expect(&mut self, move_id: MoveId, from: DayKey, since: UtcMillis, row: &Appointment) {
+        if let Some(slot) = self.slot_of(row) {
+            self.places.take(slot, row.place, Taking::Held);
+        }
+        self.arrivals.insert(move_id, Arrival { from, since, row: row.clone() });
+    }
+
+    fn expect_no_more(&mut self, move_id: MoveId) {
+        let Some(arrival) = self.arrivals.remove(&move_id) else { return };
+        if let Some(slot) = self.slot_of(&arrival.row) {
+            self.places.free(slot, arrival.row.place, Taking::Held);
+        }
+    }
+
+    fn let_go(&mut self, departure: Departure) {
+        if let Some(before) = self.appointments.remove(departure.row.id) {
+            self.leave(&before);
+        }
+        self.departures.insert(departure.row.id, departure);
     }
 
     fn leave(&mut self, row: &Appointment) {

@@ -5,6 +5,7 @@ mod bytes;
 mod days;
 mod events;
 mod keys;
+mod moves;
 mod rows;
 
 use bytes::Reader;

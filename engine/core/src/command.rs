@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::appointment::{Appointment, PersonalText};
 use crate::day::DayVersion;
 use crate::definition::DayDefinition;
-use crate::id::{AppointmentId, PatientId, RequestId, SubjectId};
+use crate::event::{Home, Seat};
+use crate::id::{AppointmentId, DayKey, MoveId, PatientId, RequestId, SubjectId};
 use crate::time::UtcMillis;
 
 /// In which capacity somebody acts.
@@ -51,8 +52,15 @@ pub struct RequestKey {
 /// The first answer to a request, to be repeated whatever has happened since.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// The appointment as it was then.
+    /// The appointment as it was then, on this day.
     Appointment(Appointment),
+    /// The appointment as it was when it left for another day.
+    Moved {
+        /// The appointment, as it stood there.
+        row: Appointment,
+        /// Where.
+        to: Home,
+    },
     /// The day as it was closed then: version and instant are all that can differ later (a closed day keeps its
     /// definition).
     Closed {
@@ -119,6 +127,29 @@ pub enum Action {
     },
     /// Record every hold whose time has come. Submitted by a timer, or by whoever meets a due hold.
     Expire,
+    /// Give an appointment of this day another place of it.
+    Move(Relocation),
+    /// Whether an appointment of this day may leave it. Changes and remembers nothing.
+    PrepareMove {
+        /// Which.
+        appointment: AppointmentId,
+    },
+    /// Keep a place for an appointment of another day.
+    HoldForMove(Arriving),
+    /// Let an appointment go to the place that another day keeps for it.
+    CommitMove(Leaving),
+    /// Take in the appointment for which a place is kept. Of one that is here, or was: unchanged.
+    AcceptMove {
+        /// Which attempt.
+        move_id: MoveId,
+        /// As the other day let it go.
+        row: Appointment,
+    },
+    /// Give back the place that is kept for an appointment which does not come. If none is kept: unchanged.
+    DropMove {
+        /// Which attempt.
+        move_id: MoveId,
+    },
 }
 
 /// A wish for a place.
@@ -134,6 +165,69 @@ pub struct Booking {
     pub hold_millis: Option<i64>,
     /// Audiences whose releases the caller may use, beyond those for everyone.
     pub audiences: Arc<[Box<str>]>,
+    /// When the patient is elsewhere: slots that overlap do not suit.
+    pub busy: Vec<Busy>,
+}
+
+/// A wish for another place for an appointment.
+#[derive(Clone, Debug)]
+pub struct Relocation {
+    /// Which.
+    pub appointment: AppointmentId,
+    /// The slot; `None`: the earliest free one (within the day: if it is earlier than the present one).
+    pub start: Option<UtcMillis>,
+    /// As in [`Booking`].
+    pub audiences: Arc<[Box<str>]>,
+    /// As in [`Booking`], without the appointment itself.
+    pub busy: Vec<Busy>,
+}
+
+/// An appointment that is to come in from another day.
+#[derive(Clone, Debug)]
+pub struct Arriving {
+    /// Which attempt.
+    pub move_id: MoveId,
+    /// Where it is.
+    pub from: DayKey,
+    /// As it stands there.
+    pub row: Appointment,
+    /// Where it is to go; its appointment is that of `row`.
+    pub wish: Relocation,
+}
+
+/// An appointment that is to leave for another day, which keeps a place for it.
+#[derive(Clone, Debug)]
+pub struct Leaving {
+    /// Which attempt.
+    pub move_id: MoveId,
+    /// Which appointment.
+    pub appointment: AppointmentId,
+    /// Its version when the move was prepared: if it has changed since, the move is off.
+    pub version: u32,
+    /// Where to.
+    pub to: Home,
+    /// The place that is kept there.
+    pub seat: Seat,
+    /// End of that slot.
+    pub end: UtcMillis,
+}
+
+/// A time at which a patient has another appointment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Busy {
+    /// Which.
+    pub appointment: AppointmentId,
+    /// From.
+    pub start: UtcMillis,
+    /// Until, exclusive.
+    pub end: UtcMillis,
+}
+
+impl Busy {
+    /// Whether it overlaps `[start, end)`.
+    pub fn overlaps(&self, start: UtcMillis, end: UtcMillis) -> bool {
+        self.start < end && start < self.end
+    }
 }
 
 /// A condition on the day's version (`If-Match`).

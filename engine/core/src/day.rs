@@ -1,14 +1,15 @@
 //! The state of one doctor-day: what is offered, who has which place, which keys are remembered.
 //! Must not know: async, IO, the clock, randomness, other days.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::appointment::{Appointment, PersonalText};
 use crate::command::{Answer, Fingerprint};
 use crate::definition::DayDefinition;
+use crate::event::Home;
 use crate::hash::IdMap;
-use crate::id::{AppointmentId, SubjectId};
+use crate::id::{AppointmentId, DayKey, MoveId, SubjectId};
 use crate::layout::Layout;
 use crate::patients::PatientIndex;
 use crate::places::Places;
@@ -17,6 +18,10 @@ use crate::time::UtcMillis;
 
 /// Most remembered successes of one subject on one day (contract section 3).
 pub const KEYS_PER_SUBJECT_MAX: usize = 64;
+
+/// How long a place is kept for a move before the day asks by itself what has become of it: whoever drives the move has
+/// given it up by then.
+pub const ARRIVAL_PATIENCE_MILLIS: i64 = 3_000;
 
 /// Which record a state stands after. Ordered by epoch, then sequence, so that a sequence number that is used
 /// again after a loss is another version (`protocols.md` rule 13).
@@ -48,6 +53,28 @@ pub struct Closure {
     pub reason: Option<PersonalText>,
 }
 
+/// A place that is kept for an appointment on its way in. It counts as held, and has no time limit of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Arrival {
+    /// Where the appointment is until it comes.
+    pub from: DayKey,
+    /// Since when the place is kept.
+    pub since: UtcMillis,
+    /// As it is to be here.
+    pub row: Appointment,
+}
+
+/// Where an appointment went.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Departure {
+    /// By which attempt.
+    pub move_id: MoveId,
+    /// The next day on its way: it may have left that one too.
+    pub to: Home,
+    /// As it stood when it left, in its new place.
+    pub row: Appointment,
+}
+
 /// The state machine of one doctor-day. Changed by [`DoctorDay::apply`] only.
 #[derive(Clone, Default, Debug)]
 pub struct DoctorDay {
@@ -68,6 +95,10 @@ pub struct DoctorDay {
     pub(crate) holds: BTreeSet<(UtcMillis, AppointmentId)>,
     /// At most [`KEYS_PER_SUBJECT_MAX`] each, in the order in which they were used.
     pub(crate) remembered: IdMap<SubjectId, Vec<RememberedKey>>,
+    /// Places kept for moves that are not settled. Nearly always empty.
+    pub(crate) arrivals: BTreeMap<MoveId, Arrival>,
+    /// Where appointments went that were here once.
+    pub(crate) departures: IdMap<AppointmentId, Departure>,
 }
 
 impl DoctorDay {
@@ -117,6 +148,33 @@ impl DoctorDay {
     /// The remembered success of a key, if its request has won.
     pub fn remembered_key(&self, subject: SubjectId, key: &str) -> Option<&RememberedKey> {
         self.remembered.get(&subject)?.iter().find(|remembered| *remembered.key == *key)
+    }
+
+    /// The places that are kept for moves which are not settled, by attempt.
+    pub fn arrivals(&self) -> impl Iterator<Item = (MoveId, &Arrival)> {
+        self.arrivals.iter().map(|(move_id, arrival)| (*move_id, arrival))
+    }
+
+    /// The place that is kept for a move.
+    pub fn arrival(&self, move_id: MoveId) -> Option<&Arrival> {
+        self.arrivals.get(&move_id)
+    }
+
+    /// Where an appointment went that was here once; `None` if it never was, or is here (again).
+    pub fn departure(&self, id: AppointmentId) -> Option<&Departure> {
+        self.departures.get(&id)
+    }
+
+    /// All appointments that were here once and left, in no particular order.
+    pub fn departures(&self) -> impl Iterator<Item = &Departure> {
+        self.departures.values()
+    }
+
+    /// When the day must next do something unasked: the end of its earliest hold, or the moment to ask what became of a
+    /// move.
+    pub fn next_work_at(&self) -> Option<UtcMillis> {
+        let asking = self.arrivals.values().map(|arrival| arrival.since.plus_millis(ARRIVAL_PATIENCE_MILLIS)).min();
+        self.next_hold_expiry().into_iter().chain(asking).min()
     }
 
     /// When the earliest hold ends.

@@ -5,6 +5,7 @@ mod book;
 mod change;
 mod moment;
 mod publish;
+mod relocate;
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::appointment::{Appointment, PersonalText, Status};
 use crate::command::{Action, Answer, Command, RequestKey};
 use crate::day::{DayVersion, DoctorDay, KEYS_PER_SUBJECT_MAX};
 use crate::definition::DayDefinition;
-use crate::event::{Change, Event, Fact};
+use crate::event::{Change, Event, Fact, Home};
 use crate::rejection::Rejection;
 use crate::time::UtcMillis;
 use moment::Moment;
@@ -36,6 +37,8 @@ pub enum Success {
         appointment: Appointment,
         /// The key had won before: this is its first answer.
         replayed: bool,
+        /// The day on which it stands, if that is another one: it has just left, or had when the key won.
+        home: Option<Home>,
     },
     /// The day was created, replaced, closed, or left as it was.
     Day {
@@ -52,6 +55,8 @@ pub enum Success {
         /// Number of holds.
         holds: usize,
     },
+    /// No place is kept for that move (any more).
+    Dropped,
 }
 
 /// What a command that is not refused does, before it is written as an event.
@@ -66,6 +71,10 @@ enum Effect {
     Closed { changed: bool, reason: Option<PersonalText> },
     /// The due holds are recorded, and nothing else.
     Expired,
+    /// A place is kept for an appointment that is not here, or it has come in, or (`fact` is `None`) all is as it was.
+    Arrival { fact: Option<Fact>, row: Appointment },
+    /// The place that was kept is free again, or (`fact` is `None`) none was.
+    Dropped { fact: Option<Fact> },
 }
 
 impl DoctorDay {
@@ -78,11 +87,16 @@ impl DoctorDay {
         let key = key_of(command);
         match self.effect_of(command, key, at, &due) {
             Ok(effect) => self.conclude(command, key, at, due, effect),
-            Err(rejection) => {
-                let event = (!due.is_empty()).then(|| event(command, at, Fact::Expired, due));
-                Decision { event, outcome: Err(rejection) }
-            }
+            Err(rejection) => self.refuse(command, at, rejection),
         }
+    }
+
+    /// The decision to refuse `command` for a reason that lies outside this day. As with every decision, holds that are
+    /// due at `at` are recorded.
+    pub fn refuse(&self, command: &Command, at: UtcMillis, rejection: Rejection) -> Decision {
+        let due = self.due_at(at);
+        let event = (!due.is_empty()).then(|| event(command, at, Fact::Expired, due));
+        Decision { event, outcome: Err(rejection) }
     }
 
     /// The expiry of every hold that is due at `at`, in order of expiry, then id.
@@ -116,6 +130,12 @@ impl DoctorDay {
             Action::Cancel { appointment, reason } => moment.cancel(*appointment, reason.as_ref()),
             Action::NoShow { appointment } => moment.no_show(*appointment),
             Action::Expire => Ok(Effect::Expired),
+            Action::Move(relocation) => moment.relocate(relocation),
+            Action::PrepareMove { appointment } => moment.prepare_move(*appointment),
+            Action::HoldForMove(arriving) => moment.hold_for_move(arriving),
+            Action::CommitMove(leaving) => moment.commit_move(leaving),
+            Action::AcceptMove { move_id, row } => moment.accept_move(*move_id, row),
+            Action::DropMove { move_id } => Ok(moment.drop_move(*move_id)),
         }?;
         if key.is_some_and(|key| self.keeps_too_many_keys(key)) {
             return Err(Rejection::TooManyKeys);
@@ -130,7 +150,10 @@ impl DoctorDay {
             return Err(Rejection::KeyReused);
         }
         Ok(Some(match &remembered.answer {
-            Answer::Appointment(row) => Success::Appointment { appointment: row.clone(), replayed: true },
+            Answer::Appointment(row) => Success::Appointment { appointment: row.clone(), replayed: true, home: None },
+            Answer::Moved { row, to } => {
+                Success::Appointment { appointment: row.clone(), replayed: true, home: Some(to.clone()) }
+            }
             Answer::Closed { version, at } => {
                 Success::Day { version: *version, created: false, replayed_at: Some(*at) }
             }
@@ -151,7 +174,8 @@ impl DoctorDay {
         effect: Effect,
     ) -> Decision {
         let holds = due.len();
-        let key = if matches!(effect, Effect::Replay(_)) { None } else { key };
+        let remembers = !matches!(effect, Effect::Replay(_)) && !matches!(command.action, Action::PrepareMove { .. });
+        let key = key.filter(|_| remembers);
         let fact = effect.fact().or_else(|| key.map(|_| Fact::Remembered));
         let fact = fact.or_else(|| (holds > 0).then_some(Fact::Expired));
         let version = if fact.is_some() { self.next_version() } else { self.version };
@@ -185,7 +209,16 @@ impl Effect {
             Self::Row { fact, .. } => fact.clone(),
             Self::Published { definition, .. } => definition.clone().map(Fact::Published),
             Self::Closed { changed, reason } => changed.then(|| Fact::Closed { reason: reason.clone() }),
+            Self::Arrival { fact, .. } | Self::Dropped { fact } => fact.clone(),
             Self::Replay(_) | Self::Expired => None,
+        }
+    }
+
+    /// Where the appointment stands now, if it has just left the day.
+    fn home(&self) -> Option<Home> {
+        match self {
+            Self::Row { fact: Some(Fact::MovedOut { to, .. }), .. } => Some(to.clone()),
+            _ => None,
         }
     }
 
@@ -199,16 +232,25 @@ impl Effect {
     /// What a key remembers of this.
     fn answer(&self, version: DayVersion, at: UtcMillis) -> Option<Answer> {
         match self {
-            Self::Row { row, .. } => Some(Answer::Appointment(row.clone())),
+            Self::Row { row, .. } => Some(match self.home() {
+                Some(to) => Answer::Moved { row: row.clone(), to },
+                None => Answer::Appointment(row.clone()),
+            }),
             Self::Closed { .. } => Some(Answer::Closed { version, at }),
-            Self::Replay(_) | Self::Published { .. } | Self::Expired => None,
+            Self::Replay(_) | Self::Published { .. } | Self::Expired | Self::Arrival { .. } | Self::Dropped { .. } => {
+                None
+            }
         }
     }
 
     fn success(self, version: DayVersion, holds: usize) -> Success {
+        let home = self.home();
         match self {
             Self::Replay(first) => first,
-            Self::Row { row, .. } => Success::Appointment { appointment: row, replayed: false },
+            Self::Row { row, .. } | Self::Arrival { row, .. } => {
+                Success::Appointment { appointment: row, replayed: false, home }
+            }
+            Self::Dropped { .. } => Success::Dropped,
             Self::Published { created, .. } => Success::Day { version, created, replayed_at: None },
             Self::Closed { .. } => Success::Day { version, created: false, replayed_at: None },
             Self::Expired => Success::Expired { holds },

@@ -55,6 +55,11 @@ uuid_newtype!(
     AppointmentId
 );
 
+uuid_newtype!(
+    /// One attempt to move an appointment to another day.
+    MoveId
+);
+
 impl AppointmentId {
     /// `seed` with the birth shard of `day` in its ten lowest bits, which are random in every UUID version 4
     /// and 7. Any node can so find the doctor-day that knows this id (`protocols.md` rule 12).

@@ -50,6 +50,13 @@ fn rows(day: &DoctorDay) -> Result<(), String> {
         if taking(row.status).is_some() {
             ensure(places.insert((row.start, row.place)), || format!("{id}: place {} is taken twice", row.place))?;
         }
+        ensure(day.departure(id).is_none(), || format!("{id} is here and has left"))?;
+    }
+    for (_, arrival) in day.arrivals() {
+        let row = &arrival.row;
+        ensure(row.status.is_live(), || format!("{} is to come in as {:?}", row.id, row.status))?;
+        ensure(day.appointments.get(row.id).is_none(), || format!("{} is here and is to come in", row.id))?;
+        ensure(places.insert((row.start, row.place)), || format!("{}: place {} is taken twice", row.id, row.place))?;
     }
     Ok(())
 }
@@ -79,8 +86,9 @@ fn keys(day: &DoctorDay) -> Result<(), String> {
 /// The counts by slot and class are those of the rows, and the hints are exact.
 fn stock(day: &DoctorDay, definition: &DayDefinition) -> Result<(), String> {
     let mut taken: HashMap<usize, Vec<(u32, Taking)>> = HashMap::new();
-    for row in day.appointments.rows().iter() {
-        let Some(taking) = taking(row.status) else { continue };
+    let here = day.appointments.rows().iter().filter_map(|row| Some((row, taking(row.status)?)));
+    let on_their_way = day.arrivals().map(|(_, arrival)| (&arrival.row, Taking::Held));
+    for (row, taking) in here.chain(on_their_way) {
         let slot = definition.slot_at(row.start).ok_or_else(|| format!("{} lies in no slot", row.id))?;
         ensure(definition.slots[slot].end == row.end, || format!("{} ends with no slot", row.id))?;
         taken.entry(slot).or_default().push((row.place, taking));

@@ -29,12 +29,17 @@ mod validate;
 
 pub use appointment::{Appointment, PersonalText, Status};
 pub use codec::{DecodeError, decode_event, encode_event};
-pub use command::{Action, Answer, Booking, Command, Envelope, Fingerprint, Precondition, RequestKey, Role};
-pub use day::{Closure, DayVersion, DoctorDay, KEYS_PER_SUBJECT_MAX, RememberedKey};
+pub use command::{
+    Action, Answer, Arriving, Booking, Busy, Command, Envelope, Fingerprint, Leaving, Precondition, Relocation,
+    RequestKey, Role,
+};
+pub use day::{
+    ARRIVAL_PATIENCE_MILLIS, Arrival, Closure, DayVersion, Departure, DoctorDay, KEYS_PER_SUBJECT_MAX, RememberedKey,
+};
 pub use decide::{Decision, Success};
 pub use definition::{DayDefinition, DefinitionError, Release, SlotDefinition};
-pub use event::{Change, Event, Fact};
-pub use id::{AppointmentId, DayKey, DoctorId, PatientId, RequestId, SHARD_COUNT, SubjectId};
+pub use event::{Change, Event, Fact, Home, Seat};
+pub use id::{AppointmentId, DayKey, DoctorId, MoveId, PatientId, RequestId, SHARD_COUNT, SubjectId};
 pub use rejection::Rejection;
 pub use snapshot::{DaySnapshot, DayState, SlotCounts};
 pub use time::{Date, UtcMillis};

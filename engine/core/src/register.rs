@@ -1,4 +1,4 @@
-//! Where the appointments of a day are kept: one list in the order in which they came, and where each id stands in it.
+//! Where the appointments of a day are kept: one list, nearly in the order in which they came, and where each id stands in it.
 //! Must not know: what an appointment means.
 
 use std::collections::hash_map::Entry;
@@ -7,7 +7,7 @@ use crate::appointment::Appointment;
 use crate::hash::IdMap;
 use crate::id::AppointmentId;
 
-/// All appointments of a day, in whatever status. None ever leaves.
+/// All appointments of a day, in whatever status. One leaves only for another day.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Register {
     rows: Vec<Appointment>,
@@ -33,6 +33,16 @@ impl Register {
                 None
             }
         }
+    }
+
+    /// Takes a row out; the last one takes its place in the list.
+    pub(crate) fn remove(&mut self, id: AppointmentId) -> Option<Appointment> {
+        let position = self.positions.remove(&id)?;
+        let row = self.rows.swap_remove(position as usize);
+        if let Some(moved) = self.rows.get(position as usize) {
+            self.positions.insert(moved.id, position);
+        }
+        Some(row)
     }
 
     pub(crate) fn rows(&self) -> &[Appointment] {

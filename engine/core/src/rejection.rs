@@ -1,7 +1,7 @@
 //! Why a doctor-day says no: typed, in the contract's order of refusals, without HTTP words.
 //! Must not know: status codes, JSON, who reads it.
 
-use crate::id::AppointmentId;
+use crate::id::{AppointmentId, DayKey};
 use crate::time::{Date, UtcMillis};
 
 /// A refusal. The order of the variants is the order in which they are tested (contract section 3).
@@ -13,6 +13,19 @@ pub enum Rejection {
     /// No appointment with that id on this day.
     #[error("there is no such appointment")]
     UnknownAppointment,
+    /// The appointment is on another day now: ask there. Never told to a caller.
+    #[error("the appointment is on another day")]
+    MovedAway {
+        /// Which.
+        to: DayKey,
+    },
+    /// A place is kept for the appointment (or for another one of the patient), and whether it comes is not settled: ask
+    /// again when it is. Never told to a caller.
+    #[error("an appointment is on its way to this day")]
+    Arriving,
+    /// The move was given up, or the appointment has changed since it was prepared. Never told to a caller.
+    #[error("the move was given up")]
+    MoveGivenUp,
     /// The key is remembered with another request.
     #[error("this idempotency key was used for another request")]
     KeyReused,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use booking_core::{Command, DayKey, DayVersion, Decision, DoctorDay, Event, Rejection, Success, UtcMillis};
+use booking_core::{Command, DayKey, DayVersion, Decision, DoctorDay, Event, Home, Rejection, Success, UtcMillis};
 
 use super::deadlines::Deadlines;
 use super::directory::Retire;
@@ -340,9 +340,9 @@ fn adopt(awake: &mut Awake, gate: &mut Gate, entry: &DayEntry, event: Event) -> 
 fn prepare_answer(decision: &Decision, now: UtcMillis) -> CommandResult {
     match &decision.outcome {
         Err(rejection) => Err(EngineError::Rejected(rejection.clone())),
-        Ok(Success::Appointment { appointment, replayed }) => Ok(CommandReply::Appointment {
+        Ok(Success::Appointment { appointment, replayed, home }) => Ok(CommandReply::Appointment {
             appointment: appointment.clone(),
-            time_zone: Arc::from(""),
+            home: home.clone(),
             replayed: *replayed,
             at: now,
         }),
@@ -352,7 +352,7 @@ fn prepare_answer(decision: &Decision, now: UtcMillis) -> CommandResult {
             replayed: replayed_at.is_some(),
             at: replayed_at.unwrap_or(now),
         }),
-        Ok(Success::Expired { .. }) => Ok(CommandReply::Expired),
+        Ok(Success::Expired { .. } | Success::Dropped) => Ok(CommandReply::Done),
     }
 }
 
@@ -361,13 +361,14 @@ fn complete_answer(entry: &DayEntry, result: CommandResult) -> CommandResult {
     let published = entry.published_guard();
     let Published::Present { snapshot, time_zone: zone } = &**published else {
         return result.and_then(|reply| match reply {
-            CommandReply::Expired => Ok(reply),
+            CommandReply::Done => Ok(reply),
             _ => Err(EngineError::Rejected(Rejection::UnknownDay)),
         });
     };
     match result {
-        Ok(CommandReply::Appointment { appointment, replayed, at, .. }) => {
-            Ok(CommandReply::Appointment { appointment, time_zone: Arc::clone(zone), replayed, at })
+        Ok(CommandReply::Appointment { appointment, home, replayed, at }) => {
+            let home = home.or_else(|| Some(Home { day: entry.day(), time_zone: Arc::clone(zone) }));
+            Ok(CommandReply::Appointment { appointment, home, replayed, at })
         }
         Ok(CommandReply::Decided { version, created, replayed, at }) => {
             Ok(CommandReply::Day { snapshot: Arc::clone(snapshot), version, created, replayed, at })

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use booking_core::{Appointment, Command, DaySnapshot, DayVersion, UtcMillis};
+use booking_core::{Appointment, Command, DaySnapshot, DayVersion, Home, UtcMillis};
 use tokio::sync::oneshot;
 
 use super::admission::{Lane, Permit};
@@ -20,8 +20,8 @@ pub enum CommandReply {
     Appointment {
         /// As answered.
         appointment: Appointment,
-        /// The zone of the day.
-        time_zone: Arc<str>,
+        /// The day on which it stands (in a replay: stood). `None` only inside the day that answers, and means that day.
+        home: Option<Home>,
         /// Whether this repeats an earlier answer.
         replayed: bool,
         /// The engine's time of the decision.
@@ -51,8 +51,8 @@ pub enum CommandReply {
         /// As in `Day`.
         at: UtcMillis,
     },
-    /// Holds that were due are recorded.
-    Expired,
+    /// Holds that were due are recorded, or there is nothing to tell.
+    Done,
 }
 
 impl CommandReply {

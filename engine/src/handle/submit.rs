@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use booking_core::{Action, Answer, AppointmentId, Command, DayKey, Rejection, RememberedKey, UtcMillis};
+use booking_core::{
+    Action, Answer, Appointment, AppointmentId, Command, DayKey, Home, Rejection, RememberedKey, UtcMillis,
+};
 
 use super::EngineHandle;
 use crate::actors::admission::Lane;
@@ -107,7 +109,7 @@ impl EngineHandle {
         let Published::Present { snapshot, .. } = &**published else { return None };
         if let Some(key) = &command.key {
             match entry.key_state(key) {
-                KeyState::Won(known) => return Some(Ok(replay(&known, &published))),
+                KeyState::Won(known) => return Some(Ok(replay(entry.day(), &known, &published))),
                 KeyState::Reused => return Some(Err(Rejection::KeyReused.into())),
                 KeyState::Unknown => {}
             }
@@ -143,15 +145,17 @@ impl EngineHandle {
 }
 
 /// The first answer again.
-fn replay(known: &RememberedKey, published: &Published) -> CommandReply {
-    let Published::Present { snapshot, time_zone } = published else { return CommandReply::Expired };
+fn replay(day: DayKey, known: &RememberedKey, published: &Published) -> CommandReply {
+    let Published::Present { snapshot, time_zone } = published else { return CommandReply::Done };
+    let appointment = |row: &Appointment, home: Home| CommandReply::Appointment {
+        appointment: row.clone(),
+        home: Some(home),
+        replayed: true,
+        at: row.updated_at,
+    };
     match &known.answer {
-        Answer::Appointment(appointment) => CommandReply::Appointment {
-            appointment: appointment.clone(),
-            time_zone: Arc::clone(time_zone),
-            replayed: true,
-            at: appointment.updated_at,
-        },
+        Answer::Appointment(row) => appointment(row, Home { day, time_zone: Arc::clone(time_zone) }),
+        Answer::Moved { row, to } => appointment(row, to.clone()),
         Answer::Closed { version, at } => CommandReply::Day {
             snapshot: Arc::clone(snapshot),
             version: *version,

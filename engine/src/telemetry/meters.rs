@@ -139,6 +139,9 @@ fn outcome_index(outcome: Result<bool, &EngineError>) -> usize {
             No::PreconditionFailed
             | No::HoldExpired
             | No::NotChangeable
+            | No::MovedAway { .. }
+            | No::Arriving
+            | No::MoveGivenUp
             | No::SlotHasBookings { .. }
             | No::OverlapsOtherDay { .. } => 12,
         },

@@ -74,7 +74,17 @@ impl DayRows {
                     day.version = version;
                 }
             }
-            Fact::Taken | Fact::Confirmed | Fact::Cancelled | Fact::NoShow | Fact::Expired | Fact::Remembered => {}
+            Fact::Taken
+            | Fact::Confirmed
+            | Fact::Cancelled
+            | Fact::NoShow
+            | Fact::Expired
+            | Fact::Remembered
+            | Fact::Moved { .. }
+            | Fact::MoveHeld { .. }
+            | Fact::MovedIn { .. }
+            | Fact::MoveDropped { .. }
+            | Fact::MovedOut { .. } => {}
         }
         self.version = version;
     }

@@ -160,6 +160,7 @@ pub fn booking(
         start: slot.map(|number| START.plus_millis(9 * HOUR + number as i64 * 600_000)),
         hold_millis,
         audiences: Arc::from([]),
+        busy: Vec::new(),
     };
     BookRequest { day, booking, caller: caller(Role::Patient, patient, key) }
 }

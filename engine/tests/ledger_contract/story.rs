@@ -92,8 +92,14 @@ impl Story {
     ) -> Option<AppointmentId> {
         self.ids += 1;
         let appointment = AppointmentId::born_in(Uuid::from_u128(self.ids << 16), &day);
-        let booking =
-            Booking { appointment, patient: who, start: slot.map(start), hold_millis, audiences: Arc::from([]) };
+        let booking = Booking {
+            appointment,
+            patient: who,
+            start: slot.map(start),
+            hold_millis,
+            audiences: Arc::from([]),
+            busy: Vec::new(),
+        };
         self.command(day, Role::Patient, who.0, Action::Book(booking)).map(|_| appointment)
     }
 

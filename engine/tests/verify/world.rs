@@ -61,7 +61,7 @@ fn command(subject: Uuid, role: Role, key: Option<RequestKey>, action: Action) -
 
 fn book(day: DayKey, number: u128, hold_millis: Option<i64>) -> Action {
     let (appointment, patient) = (appointment(day, number), patient(number));
-    Action::Book(Booking { appointment, patient, start: None, hold_millis, audiences: Arc::from([]) })
+    Action::Book(Booking { appointment, patient, start: None, hold_millis, audiences: Arc::from([]), busy: Vec::new() })
 }
 
 fn history(day: DayKey) -> Vec<Command> {

@@ -99,6 +99,7 @@ async fn take<B: DeserializeOwned + Into<Wish>>(mut call: Call, guard: Guard<Boo
             start: wish.start.map(|start| start.0),
             hold_millis: wish.ttl_seconds.map(|seconds| seconds * 1000),
             audiences: Arc::clone(&principal.audiences),
+            busy: Vec::new(),
         },
         caller: call.caller(principal, Some(digest.bind(principal.subject, key))),
     };

@@ -34,6 +34,10 @@ fn of_rejection(rejection: Rejection, now: UtcMillis) -> Problem {
         Rejection::KeyReused => Problem::of(Code::IdempotencyKeyReused),
         Rejection::TooManyKeys => Problem::new(Code::RateLimited, "Too many bookings of one caller on this day.")
             .retry_after_seconds(TOO_MANY_KEYS_RETRY_SECONDS),
+        // The engine follows these by itself; if it gave up, another try finds the appointment settled.
+        Rejection::MovedAway { .. } | Rejection::Arriving | Rejection::MoveGivenUp => {
+            Problem::unavailable("an appointment was being moved".to_owned())
+        }
         Rejection::PreconditionFailed => Problem::of(Code::PreconditionFailed),
         Rejection::HoldExpired => Problem::of(Code::HoldExpired),
         Rejection::NotChangeable => Problem::of(Code::NotChangeable),

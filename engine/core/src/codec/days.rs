@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use super::DecodeError;
 use super::bytes::{Reader, Writer};
 use super::keys::{KEY_BYTES_MIN, read_key, write_key};
 use super::rows::{Context, ROW_BYTES_MIN, read_definition, read_row, write_definition, write_row};
-use super::{DecodeError, read_version};
 use crate::apply::taking;
 use crate::appointment::{Appointment, Status};
 use crate::day::{Closure, DayVersion, DoctorDay, KEYS_PER_SUBJECT_MAX, RememberedKey};
@@ -16,8 +16,10 @@ use crate::layout::Layout;
 use crate::places::Places;
 use crate::time::UtcMillis;
 
-/// The format that this program writes.
+/// The format of a day that no appointment has ever left or was to come to.
 const DAY_VERSION: u8 = 1;
+/// The same, followed by who is on the way in and who has left.
+const DAY_VERSION_WITH_MOVES: u8 = 2;
 
 impl DoctorDay {
     /// This state as bytes: the form of a sleeping day and of a journal snapshot. Deterministic: equal states give
@@ -26,7 +28,8 @@ impl DoctorDay {
         let mut rows: Vec<&Appointment> = self.appointments.rows().iter().collect();
         rows.sort_unstable_by_key(|row| row.id);
         let mut writer = Writer { bytes: Vec::with_capacity(256 + 128 * rows.len()) };
-        writer.byte(DAY_VERSION);
+        let moves = !self.arrivals.is_empty() || !self.departures.is_empty();
+        writer.byte(if moves { DAY_VERSION_WITH_MOVES } else { DAY_VERSION });
         write_day_version(&mut writer, self.version);
         match &self.definition {
             None => writer.byte(0),
@@ -40,6 +43,9 @@ impl DoctorDay {
         writer.number(rows.len() as u64);
         rows.iter().for_each(|row| write_row(&mut writer, row, context));
         self.pack_keys(&mut writer, &rows, context);
+        if moves {
+            self.pack_moves(&mut writer, context);
+        }
         writer.bytes
     }
 
@@ -62,7 +68,11 @@ impl DoctorDay {
     /// The first thing in `bytes` that [`DoctorDay::pack`] does not write.
     pub fn unpack(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
-        read_version(&mut reader, DAY_VERSION)?;
+        let moves = match reader.byte("version")? {
+            DAY_VERSION => false,
+            DAY_VERSION_WITH_MOVES => true,
+            found => return Err(DecodeError::UnknownVersion { found }),
+        };
         let mut day = Self { version: read_day_version(&mut reader)?, ..Self::default() };
         match reader.byte("definition")? {
             0 => {}
@@ -80,6 +90,9 @@ impl DoctorDay {
         let context = context_of(definition.as_deref());
         let ids = day.unpack_rows(&mut reader, context)?;
         day.unpack_keys(&mut reader, &ids, context)?;
+        if moves {
+            day.unpack_moves(&mut reader, context)?;
+        }
         reader.finish()?;
         Ok(day)
     }
@@ -106,7 +119,7 @@ impl DoctorDay {
     }
 
     /// Whether `row` is sound, and its place (if it takes one) exists and is untaken.
-    fn has_room_for(&self, row: &Appointment) -> bool {
+    pub(super) fn has_room_for(&self, row: &Appointment) -> bool {
         let ends = matches!(row.status, Status::Held | Status::Expired);
         let is_sound = row.status != Status::Completed
             && row.hold_expires_at.is_some() == ends

@@ -4,7 +4,7 @@
 use super::DecodeError;
 use super::bytes::{Reader, Writer};
 use super::days::{read_day_version, write_day_version};
-use super::rows::{Context, read_body, read_row, write_body, write_row};
+use super::rows::{Context, read_body, read_home, read_row, write_body, write_home, write_row};
 use crate::appointment::Appointment;
 use crate::command::{Answer, Fingerprint};
 use crate::day::RememberedKey;
@@ -19,6 +19,8 @@ const ANSWER_BITS: u8 = 0b0011;
 /// Whose key: said in full, the patient of the answer, or the subject of the key before.
 const SUBJECT_PATIENT: u8 = 0b0100;
 const SUBJECT_PREVIOUS: u8 = 0b1000;
+/// The answer is a foreign appointment that had just left for another day, which is named after it.
+const MOVED: u8 = 0b1_0000;
 /// Kind, key, fingerprint: least number of bytes of a remembered key.
 pub(super) const KEY_BYTES_MIN: usize = 18;
 
@@ -31,10 +33,16 @@ pub(super) fn write_key(
     context: Context<'_>,
 ) {
     let answered = match &remembered.answer {
-        Answer::Appointment(row) => Some(row),
+        Answer::Appointment(row) | Answer::Moved { row, .. } => Some(row),
         Answer::Closed { .. } => None,
     };
-    let known = answered.and_then(|row| rows.binary_search_by_key(&row.id, |row| row.id).ok());
+    let home = match &remembered.answer {
+        Answer::Moved { to, .. } => Some(to),
+        Answer::Appointment(_) | Answer::Closed { .. } => None,
+    };
+    // One that left may have come back: its answer is written whole all the same.
+    let known = answered.filter(|_| home.is_none());
+    let known = known.and_then(|row| rows.binary_search_by_key(&row.id, |row| row.id).ok());
     let known = known.filter(|position| answered.is_some_and(|row| rows[*position].patient == row.patient));
     let kind = match (answered, known) {
         (None, _) => ANSWER_CLOSED,
@@ -53,7 +61,7 @@ pub(super) fn write_key(
         (false, true) => SUBJECT_PATIENT,
         (false, false) => 0,
     };
-    writer.byte(kind | whose);
+    writer.byte(kind | whose | if home.is_some() { MOVED } else { 0 });
     if let Some(position) = known {
         writer.number(position as u64);
     }
@@ -61,6 +69,10 @@ pub(super) fn write_key(
         Answer::Closed { version, at } => {
             write_day_version(writer, *version);
             writer.instant(*at, context.base);
+        }
+        Answer::Moved { row, to } => {
+            write_row(writer, row, context);
+            write_home(writer, to);
         }
         Answer::Appointment(row) if kind == ANSWER_FOREIGN => write_row(writer, row, context),
         Answer::Appointment(row) if kind == ANSWER_FORMER => write_body(writer, row, context),
@@ -80,10 +92,12 @@ pub(super) fn read_key<'day>(
     context: Context<'_>,
 ) -> Result<(SubjectId, RememberedKey), DecodeError> {
     let flags = reader.byte("answer")?;
-    let answer = read_answer(reader, flags & ANSWER_BITS, row_at, context)?;
-    let subject = match (flags & !ANSWER_BITS, &answer) {
+    let answer = read_answer(reader, flags & (ANSWER_BITS | MOVED), row_at, context)?;
+    let subject = match (flags & !(ANSWER_BITS | MOVED), &answer) {
         (0, _) => SubjectId::from_bytes(reader.fixed("subject")?),
-        (SUBJECT_PATIENT, Answer::Appointment(row)) => SubjectId::from_bytes(*row.patient.as_bytes()),
+        (SUBJECT_PATIENT, Answer::Appointment(row) | Answer::Moved { row, .. }) => {
+            SubjectId::from_bytes(*row.patient.as_bytes())
+        }
         (SUBJECT_PREVIOUS, _) => previous.ok_or_else(|| reader.invalid("subject"))?,
         _ => return Err(reader.invalid("subject")),
     };
@@ -104,7 +118,12 @@ fn read_answer<'day>(
             return Ok(Answer::Closed { version, at: reader.instant(context.base, "instant of the answer")? });
         }
         ANSWER_FOREIGN => return Ok(Answer::Appointment(read_row(reader, context)?)),
-        _ => {}
+        kind if kind == ANSWER_FOREIGN | MOVED => {
+            let row = read_row(reader, context)?;
+            return Ok(Answer::Moved { row, to: read_home(reader)? });
+        }
+        ANSWER_CURRENT | ANSWER_FORMER => {}
+        _ => return Err(reader.invalid("answer")),
     }
     let position = reader.position("appointment of the answer")?;
     let row = row_at(position).ok_or_else(|| reader.invalid("appointment of the answer"))?;

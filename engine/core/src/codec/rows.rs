@@ -5,8 +5,9 @@ use super::bytes::{Reader, Writer};
 use crate::appointment::{Appointment, Status};
 use crate::codec::DecodeError;
 use crate::definition::{DayDefinition, Release, SlotDefinition};
-use crate::id::{AppointmentId, PatientId};
-use crate::time::UtcMillis;
+use crate::event::Home;
+use crate::id::{AppointmentId, DayKey, DoctorId, PatientId};
+use crate::time::{Date, UtcMillis};
 
 /// What both sides know before a row: the slots it may lie in, and an instant near all its instants.
 #[derive(Clone, Copy)]
@@ -117,6 +118,26 @@ pub(super) fn read_body(
         updated_at,
         version,
     })
+}
+
+pub(super) fn write_day_key(writer: &mut Writer, day: DayKey) {
+    writer.fixed(day.doctor.as_bytes());
+    writer.signed(i64::from(day.date.days()));
+}
+
+pub(super) fn read_day_key(reader: &mut Reader<'_>) -> Result<DayKey, DecodeError> {
+    let doctor = DoctorId::from_bytes(reader.fixed("doctor")?);
+    let date = i32::try_from(reader.signed("date")?).ok().and_then(Date::from_days);
+    Ok(DayKey { doctor, date: date.ok_or_else(|| reader.invalid("date"))? })
+}
+
+pub(super) fn write_home(writer: &mut Writer, home: &Home) {
+    write_day_key(writer, home.day);
+    writer.block(home.time_zone.as_bytes());
+}
+
+pub(super) fn read_home(reader: &mut Reader<'_>) -> Result<Home, DecodeError> {
+    Ok(Home { day: read_day_key(reader)?, time_zone: reader.text("time zone")?.into() })
 }
 
 pub(super) fn write_definition(writer: &mut Writer, definition: &DayDefinition) {

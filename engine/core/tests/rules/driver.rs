@@ -86,8 +86,11 @@ impl Driver {
             (Some((key, answer)), Ok(success)) => {
                 assert_eq!(Some(key), command.key.as_ref());
                 match (answer, success) {
-                    (Answer::Appointment(row), Success::Appointment { appointment, replayed: false }) => {
+                    (Answer::Appointment(row), Success::Appointment { appointment, replayed: false, home: None }) => {
                         assert_eq!(row, appointment);
+                    }
+                    (Answer::Moved { row, to }, Success::Appointment { appointment, replayed: false, home }) => {
+                        assert_eq!((row, Some(to)), (appointment, home.as_ref()));
                     }
                     (Answer::Closed { version, at: answered }, Success::Day { version: told, .. }) => {
                         assert_eq!((version, *answered), (told, at));
@@ -126,6 +129,7 @@ pub(crate) fn booking(id: u64, patient: u64, start: Option<UtcMillis>, hold_mill
         start,
         hold_millis,
         audiences: Arc::new([]),
+        busy: Vec::new(),
     })
 }
 

@@ -187,6 +187,7 @@ impl Stage {
             start: start(words.plain.get(2)?),
             hold_millis: seconds.transpose().ok()?.map(|seconds| seconds * 1000),
             audiences: words.audiences(),
+            busy: Vec::new(),
         }))
     }
 
@@ -204,7 +205,7 @@ impl Stage {
 
     fn outcome(&self, decision: &Decision) -> String {
         match &decision.outcome {
-            Ok(Success::Appointment { appointment: row, replayed }) => {
+            Ok(Success::Appointment { appointment: row, replayed, .. }) => {
                 let replayed = if *replayed { "replayed " } else { "" };
                 let status = format!("{:?}", row.status_at(self.now.0)).to_lowercase();
                 let until = row.hold_expires_at.map_or(String::new(), |end| format!(" until {}", clock(end)));
@@ -219,6 +220,7 @@ impl Stage {
                 format!("day v{}{created}{replayed}", version.sequence)
             }
             Ok(Success::Expired { holds }) => format!("expired {holds}"),
+            Ok(Success::Dropped) => "dropped".to_owned(),
             Err(rejection) => self.refusal(rejection),
         }
     }

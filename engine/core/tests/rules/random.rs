@@ -47,6 +47,7 @@ impl Step {
                     start: start.map(|second| UtcMillis(second * 1000)),
                     hold_millis: *hold_millis,
                     audiences: audiences.iter().map(|position| AUDIENCES[*position].into()).collect(),
+                    busy: Vec::new(),
                 })
             }
             Wish::Confirm(position) => Action::Confirm { appointment: chosen(position) },
