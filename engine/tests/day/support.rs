@@ -67,6 +67,7 @@ impl World {
             ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
             registry: ledger,
             overlay,
+            claims: Arc::default(),
             applier,
             committer,
             starter: Arc::new(TaskActors),
