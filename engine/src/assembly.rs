@@ -100,6 +100,7 @@ impl Assembly {
             directory,
             notices,
             claims: self.claims,
+            deadlines: Arc::clone(&ports.deadlines),
             spawn: Arc::clone(&ports.spawn),
             moving: MovingAppointments::default(),
             admission: Arc::new(Admission::default()),

@@ -134,9 +134,7 @@ impl Engine {
 async fn run_deadlines(handle: EngineHandle, ports: Arc<DayPorts>, mut stopped: watch::Receiver<bool>) {
     loop {
         let now = handle.parts.clock.now();
-        for day in ports.deadlines.take_due(now) {
-            handle.parts.directory.due(day, now);
-        }
+        handle.wake_due(now);
         let pause = ports.deadlines.next().map_or(Duration::from_secs(3_600), |next| until(now, next));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

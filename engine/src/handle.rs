@@ -10,6 +10,7 @@ use booking_core::{
 };
 
 use crate::actors::admission::{Admission, Lane};
+use crate::actors::deadlines::Deadlines;
 use crate::actors::directory::Directory;
 use crate::actors::entry::{DayEntry, Published};
 use crate::actors::notices::{DayNotices, DayWatch};
@@ -55,6 +56,7 @@ pub(crate) struct Parts {
     pub(crate) directory: Arc<Directory>,
     pub(crate) notices: Arc<DayNotices>,
     pub(crate) claims: Arc<Claims>,
+    pub(crate) deadlines: Arc<Deadlines>,
     pub(crate) spawn: Arc<dyn Spawn>,
     pub(crate) moving: moves::MovingAppointments,
     pub(crate) admission: Arc<Admission>,
@@ -231,6 +233,13 @@ impl EngineHandle {
     /// Number of days in memory with an actor.
     pub fn days_awake(&self) -> usize {
         self.parts.directory.awake()
+    }
+
+    /// Has every day take a turn whose timer is up at `now`.
+    pub fn wake_due(&self, now: UtcMillis) {
+        for day in self.parts.deadlines.take_due(now) {
+            self.parts.directory.due(day, now);
+        }
     }
 
     /// Asks days to sleep that were idle for `idle_millis` at `now`, and the longest idle ones beyond `awake_max`.
