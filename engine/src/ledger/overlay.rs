@@ -43,10 +43,18 @@ impl OverlayEntry {
         position: u64,
     ) -> impl Iterator<Item = Self> + use<'event> {
         let time_zone = std::sync::Arc::clone(time_zone);
-        event.changes.iter().map(move |change: &Change| Self {
-            placed: PlacedAppointment { day, time_zone: time_zone.clone(), appointment: change.row.clone() },
-            step: HistoryItem::of(event, change),
-            position,
+        let last = event.changes.len().saturating_sub(1);
+        event.changes.iter().enumerate().map(move |(number, change): (usize, &Change)| {
+            // One that left is told of where it is now.
+            let (day, time_zone) = match event.moved_to().filter(|_| number == last) {
+                Some(to) => (to.day, to.time_zone.clone()),
+                None => (day, time_zone.clone()),
+            };
+            Self {
+                placed: PlacedAppointment { day, time_zone, appointment: change.row.clone() },
+                step: HistoryItem::of(event, change),
+                position,
+            }
         })
     }
 }
