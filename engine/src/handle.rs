@@ -188,7 +188,7 @@ impl EngineHandle {
         if !placed.appointment.is_due(self.parts.clock.now()) {
             return Ok(placed);
         }
-        self.expire(placed.day).await?;
+        self.expire_for_certain(placed.day).await?;
         self.placed(id).await
     }
 
@@ -206,7 +206,7 @@ impl EngineHandle {
     /// A page of appointments by (start, id), own writes included, due holds expired.
     pub async fn appointments(&self, query: AppointmentQuery) -> Result<Vec<PlacedAppointment>, EngineError> {
         for day in self.days_with_due_holds(&query).await? {
-            self.expire(day).await?;
+            self.expire_for_certain(day).await?;
         }
         self.parts.reader.appointments(&query).await.map_err(unreadable)
     }
@@ -228,6 +228,15 @@ impl EngineHandle {
     /// Has `day` record the holds that are due, and waits until that is durable and published.
     async fn expire(&self, day: DayKey) -> Result<(), EngineError> {
         self.submit(day, Command::expire(), Lane::Protected).await.map(|_| ())
+    }
+
+    /// [`EngineHandle::expire`], also of holds that are on their way in: they are told as being there already.
+    async fn expire_for_certain(&self, day: DayKey) -> Result<(), EngineError> {
+        self.expire(day).await?;
+        if self.settle_arrivals(day).await > 0 {
+            self.expire(day).await?;
+        }
+        Ok(())
     }
 
     /// Number of days in memory with an actor.

@@ -290,6 +290,17 @@ impl DayActor {
         }
     }
 
+    /// After a load: whoever drove the moves that are on their way in may be gone.
+    pub(super) fn ask_about_loaded_arrivals(&mut self) {
+        if let Phase::Awake(awake) = &self.phase
+            && awake.durable.arrivals().next().is_some()
+        {
+            let now = self.ports.clock.now();
+            self.ask_not_before = now;
+            self.ask_about_arrivals(now);
+        }
+    }
+
     /// Has somebody find out what became of the moves on their way in, but not again and again.
     fn ask_about_arrivals(&mut self, now: UtcMillis) {
         if now >= self.ask_not_before {

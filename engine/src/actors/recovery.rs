@@ -144,6 +144,7 @@ fn wake_up(actor: &mut DayActor, mut state: DoctorDay, head: Head, snapshot_sequ
         snapshot_sequence,
         moves: PendingMoves::default(),
     }));
+    actor.ask_about_loaded_arrivals();
     let took = actor.ports.clock.monotonic_micros().saturating_sub(actor.load_started_micros);
     actor.ports.metrics.record_activation_micros(took);
 }

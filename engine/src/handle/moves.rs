@@ -26,12 +26,6 @@ use crate::error::EngineError;
 use crate::limits::MOVE_HOLD_MILLIS_MAX;
 use crate::telemetry::meters::MoveOutcome;
 
-/// Tries to take an appointment in before that is left to the sweep of the open-work index: about a second.
-const ACCEPTS_MAX: u32 = 6;
-
-/// Pause after the first failed try; doubled each time.
-const ACCEPT_PAUSE_MILLIS: u64 = 20;
-
 /// Days whose open moves are settled at once: each is a few messages, and a day that does not answer must not hold up the others.
 const SETTLING_MAX: usize = 16;
 
@@ -191,23 +185,20 @@ impl EngineHandle {
         answer.tell(result);
     }
 
-    /// Takes the appointment in. What fails again and again is left to the sweep.
+    /// Takes the appointment in. If that fails, the day asks by itself as soon as it has read itself again.
     async fn accept(&self, day: DayKey, move_id: MoveId, row: Appointment) {
-        for number in 0..ACCEPTS_MAX {
-            match self.step(day, system(Action::AcceptMove { move_id, row: row.clone() })).await {
-                Ok(_) => return,
-                Err(EngineError::Rejected(rejection)) => {
-                    tracing::error!(%move_id, %rejection, "a day does not take in an appointment that it keeps a place for");
-                    return;
-                }
-                Err(_) => tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MILLIS << number)).await,
+        match self.step(day, system(Action::AcceptMove { move_id, row })).await {
+            Ok(_) => {}
+            Err(EngineError::Rejected(rejection)) => {
+                tracing::error!(%move_id, %rejection, "a day does not take in an appointment that it keeps a place for");
             }
+            Err(error) => tracing::warn!(%move_id, %error, "a moved appointment is not taken in yet; its day will ask"),
         }
     }
 
     async fn drop_move(&self, day: DayKey, move_id: MoveId) {
         if let Err(error) = self.step(day, system(Action::DropMove { move_id })).await {
-            tracing::warn!(%move_id, %error, "a place kept for a move is not given back yet; the sweep will find it");
+            tracing::warn!(%move_id, %error, "a place kept for a move is not given back yet; its day will ask");
         }
     }
 
@@ -225,9 +216,10 @@ impl EngineHandle {
         self.parts.directory.entry(job.from, now).intake().control(control);
     }
 
-    /// Settles every move on its way to `day` of which the outcome is known.
-    async fn settle_arrivals(&self, day: DayKey) {
-        let Some(open) = self.ask(day, Question::Arrivals).await else { return };
+    /// Settles every move on its way to `day` of which the outcome is known. Returns how many were on their way.
+    pub(super) async fn settle_arrivals(&self, day: DayKey) -> usize {
+        let open = self.ask(day, Question::Arrivals).await.unwrap_or_default();
+        let count = open.len();
         for OpenMove { move_id, appointment, from } in open {
             match self.attempt_of(from, appointment, move_id).await {
                 Some(Attempt::Committed(departure)) => {
@@ -242,6 +234,7 @@ impl EngineHandle {
                 Some(Attempt::Pending) | None => {}
             }
         }
+        count
     }
 
     async fn attempt_of(&self, day: DayKey, appointment: AppointmentId, move_id: MoveId) -> Option<Attempt> {

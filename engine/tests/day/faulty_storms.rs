@@ -17,10 +17,10 @@ use futures_util::future::join_all;
 use uuid::Uuid;
 
 /// A small generator (splitmix64, Steele, Lea and Flood 2014): the same seed, the same storm.
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -29,7 +29,7 @@ impl Chance {
     }
 }
 
-fn plan_faults(journal: &MemoryJournal, chance: &mut Chance) {
+pub(crate) fn plan_faults(journal: &MemoryJournal, chance: &mut Chance) {
     for _ in 0..60 {
         match chance.below(10) {
             0 => journal.fail_next(Fault::Failed),
@@ -75,7 +75,7 @@ async fn client(world: &World, number: u128, cancels: bool) -> Known {
 }
 
 /// The days as the journal tells them, and nothing else.
-async fn folded(journal: &MemoryJournal) -> HashMap<booking_core::DayKey, DoctorDay> {
+pub(crate) async fn folded(journal: &MemoryJournal) -> HashMap<booking_core::DayKey, DoctorDay> {
     let mut days: HashMap<_, DoctorDay> = HashMap::new();
     for record in journal.read_after(0, usize::MAX).await.expect("readable") {
         let event = decode_event(&record.body).expect("a record");

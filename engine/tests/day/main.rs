@@ -5,4 +5,5 @@ mod behaviour;
 mod claims;
 mod faulty_storms;
 mod moves;
+mod moving_storms;
 mod support;
