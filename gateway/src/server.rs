@@ -105,7 +105,8 @@ async fn accept(stream: TcpStream) -> Result<(Socket, Option<SocketAddr>), Dispa
 fn application(
     shared: &SharedLater,
     table: fn() -> Vec<Entry>,
-) -> impl ServiceFactory<Request, Config = (), Response = ServiceResponse, Error = HttpResponse, InitError = ()> + use<> {
+) -> impl ServiceFactory<Request, Config = (), Response = ServiceResponse, Error = HttpResponse, InitError = ()> + use<>
+{
     // A worker without the shared state has no routes; the program sets it before it starts the servers.
     let worker = shared.get().map(|shared| Rc::new(Worker::new(Arc::clone(shared))));
     let app = App::new().configure(move |app| {

@@ -96,8 +96,7 @@ mod tests {
     #[test]
     fn each_watcher_of_a_day_hears_of_its_changes_once_and_of_no_other_days() {
         let notices = Arc::new(DayNotices::default());
-        let (mut first, mut second, mut other) =
-            (notices.watch(day(1)), notices.watch(day(1)), notices.watch(day(2)));
+        let (mut first, mut second, mut other) = (notices.watch(day(1)), notices.watch(day(1)), notices.watch(day(2)));
         assert!(!is_told(&mut first));
         notices.published(day(1));
         notices.published(day(1));

@@ -127,9 +127,8 @@ async fn patience(mut stop: watch::Receiver<bool>) -> Cut {
 /// Bounds what the kernel keeps for a stream, and how long. Without them a reader still meets the deadline of its events, only later.
 fn bound(stream: &TcpStream) {
     let socket = SockRef::from(stream);
-    let outcome = socket
-        .set_tcp_notsent_lowat(UNSENT_BYTES_MAX)
-        .and_then(|()| socket.set_tcp_user_timeout(Some(TAKE_DEADLINE)));
+    let outcome =
+        socket.set_tcp_notsent_lowat(UNSENT_BYTES_MAX).and_then(|()| socket.set_tcp_user_timeout(Some(TAKE_DEADLINE)));
     if let Err(error) = outcome {
         tracing::debug!(%error, "a stream's socket stays without bounds");
     }
@@ -138,7 +137,12 @@ fn bound(stream: &TcpStream) {
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let filled = buffer.filled().len();
         let outcome = ready!(Pin::new(&mut this.stream).poll_read(context, buffer));
+        // A reader that says no more has left: the server would write to it until a write fails.
+        if outcome.is_ok() && this.bounded && buffer.filled().len() == filled && buffer.remaining() > 0 {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         Poll::Ready(this.noted(outcome))
     }
 }

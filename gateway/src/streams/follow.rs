@@ -12,8 +12,8 @@ use super::frame::{Frame, id_of};
 use super::pace::Spacing;
 use super::{Latest, Streams};
 
-/// Least time between two renderings of a day. Readers keep the interval of events, each from its own last one; this only bounds the
-/// work of a storm (one rendering of 200 slots takes about 0.1 ms), and is what a reader can lag behind beyond that interval.
+/// Least time between two renderings of a day: fifty a second in a storm. Each reader keeps the interval of events from its own last
+/// one, so this, and not another such interval, is what it can lag behind beyond it.
 const RENDER_INTERVAL_MILLIS: u64 = 20;
 /// The clock is looked at this often although nothing is due, because it may have been slewed; and a day that could not be read is read again.
 const LOOK_MILLIS_MAX: i64 = 1_000;
