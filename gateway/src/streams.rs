@@ -88,7 +88,7 @@ impl Streams {
             streams: Arc::clone(self),
             connection,
             // Not the shared event, which is as old as the last change: its server_time would be, too.
-            first: Frame::of(view).map(Arc::new),
+            first: Frame::newer(view, seen).map(Arc::new),
             frames: self.frames_of(view.day),
             stop: self.stop.subscribe(),
             seen,

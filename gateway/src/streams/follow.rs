@@ -8,7 +8,7 @@ use booking_core::{DayKey, UtcMillis};
 use engine::actors::notices::DayWatch;
 use engine::view::DayView;
 
-use super::frame::{Frame, id_of};
+use super::frame::Frame;
 use super::pace::Spacing;
 use super::{Latest, Streams};
 
@@ -70,9 +70,8 @@ impl Following {
 
     /// Puts the picture before the readers if it is newer than the last.
     fn offer(&self, view: &DayView) {
-        let id = id_of(view);
-        let known = self.latest.borrow().as_ref().is_some_and(|frame| frame.id >= id);
-        if let Some(frame) = (!known).then(|| Frame::of(view)).flatten() {
+        let last = self.latest.borrow().as_ref().map(|frame| frame.id);
+        if let Some(frame) = Frame::newer(view, last) {
             self.latest.send_replace(Some(Arc::new(frame)));
         }
     }
