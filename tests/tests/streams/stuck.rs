@@ -75,6 +75,27 @@ async fn who_does_not_take_an_event_is_dropped_and_who_reads_stays() {
 }
 
 #[tokio::test]
+async fn a_reader_that_takes_a_trickle_is_dropped_as_well() {
+    let server = Server::start().await;
+    let day = server.publish(&large()).await;
+    let mut stream = open_raw(&server, &day, Some(TINY_BUFFER_BYTES)).await;
+    // A kilobyte a second: an event would be under way for most of a minute.
+    let mut sips = tokio::time::interval(Duration::from_millis(100));
+    let mut sip = [0; 100];
+    let watch = Stopwatch::start();
+    while watch.elapsed() < DROPPED_WITHIN {
+        sips.tick().await;
+        match stream.read(&mut sip).await {
+            Ok(length) => assert!(length > 0, "a reset, not an end in order"),
+            Err(_) => break,
+        }
+    }
+    assert!(watch.elapsed() < DROPPED_WITHIN, "still there");
+    all_dropped(&server, 1).await;
+    metric_becomes(&server, "hotslot_stream_clients", 0).await;
+}
+
+#[tokio::test]
 async fn a_slow_reader_skips_to_the_newest_event() {
     let server = Server::start().await;
     let day = server.publish(&large()).await;
