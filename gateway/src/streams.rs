@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use actix_web::web::Bytes;
 use booking_core::DayKey;
 use engine::EngineHandle;
 use engine::telemetry::catalogue::{STREAM_CLIENTS, STREAMS_REFUSED};
@@ -20,7 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use connection::Connection;
-use frame::Frame;
+use frame::{Frame, id_of};
 use pace::Pace;
 use reader::Reader;
 
@@ -29,6 +30,8 @@ const EVENT_INTERVAL_MILLIS: u64 = 200;
 
 /// The newest event of a day.
 type Latest = watch::Sender<Option<Arc<Frame>>>;
+
+type Frames = watch::Receiver<Option<Arc<Frame>>>;
 
 /// How streams run.
 #[derive(Clone, Copy, Debug)]
@@ -83,30 +86,34 @@ impl Streams {
         }
         metrics::gauge!(STREAM_CLIENTS).increment(1.0);
         connection.begin_stream(self.stop.subscribe());
+        let (latest, frames) = self.frames_of(view.day);
+        let now_millis = self.monotonic_millis();
+        if seen.is_none_or(|seen| seen < id_of(view)) {
+            offer(&latest, view, now_millis);
+        }
         let heartbeat_millis = self.settings.heartbeat_seconds.saturating_mul(1_000);
         Some(Reader {
             streams: Arc::clone(self),
             connection,
-            // Not the shared event, which is as old as the last change: its server_time would be, too.
-            first: Frame::newer(view, seen).map(Arc::new),
-            frames: self.frames_of(view.day),
+            frames,
             stop: self.stop.subscribe(),
             seen,
-            pace: Pace::new(EVENT_INTERVAL_MILLIS, heartbeat_millis, self.monotonic_millis()),
+            pace: Pace::new(EVENT_INTERVAL_MILLIS, heartbeat_millis, now_millis),
+            rest: Bytes::new(),
         })
     }
 
     /// The events of `day`, whose task is started if there is none.
-    fn frames_of(self: &Arc<Self>, day: DayKey) -> watch::Receiver<Option<Arc<Frame>>> {
+    fn frames_of(self: &Arc<Self>, day: DayKey) -> (Arc<Latest>, Frames) {
         let mut days = self.days.lock();
         if let Some(latest) = days.get(&day) {
-            return latest.subscribe();
+            return (Arc::clone(latest), latest.subscribe());
         }
         let (latest, frames) = watch::channel(None);
         let latest = Arc::new(latest);
         days.insert(day, Arc::clone(&latest));
-        self.runtime.spawn(follow::follow(Arc::clone(self), day, latest));
-        frames
+        self.runtime.spawn(follow::follow(Arc::clone(self), day, Arc::clone(&latest)));
+        (latest, frames)
     }
 
     /// Forgets `day` if nobody reads it.
@@ -134,4 +141,23 @@ impl Streams {
     fn monotonic_millis(&self) -> u64 {
         self.engine.clock().monotonic_micros() / 1_000
     }
+}
+
+/// Puts the picture before the readers. One that they have already is rendered again only if it has become old: whoever opens a stream then is not
+/// shown the `server_time` of the last change, and those who open at the same time share one event.
+fn offer(latest: &Latest, view: &DayView, now_millis: u64) {
+    let id = id_of(view);
+    let fresh = |frame: &Frame| now_millis.saturating_sub(frame.rendered_millis) < EVENT_INTERVAL_MILLIS;
+    let known = latest.borrow().as_ref().is_some_and(|frame| frame.id > id || (frame.id == id && fresh(frame)));
+    if known {
+        return;
+    }
+    let Some(frame) = Frame::of(view, now_millis) else { return };
+    latest.send_if_modified(|slot| {
+        let before = slot.as_ref().map(|frame| frame.id);
+        if before <= Some(id) {
+            *slot = Some(Arc::new(frame));
+        }
+        before < Some(id)
+    });
 }

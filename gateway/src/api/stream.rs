@@ -29,7 +29,8 @@ pub(crate) async fn read(call: Call) -> Answer {
     if *call.request().method() == Method::HEAD {
         return Ok(response.finish());
     }
-    let connection = call.request().conn_data::<Arc<Connection>>().map(Arc::clone).unwrap_or_default();
+    let connection = call.request().conn_data::<Arc<Connection>>().map(Arc::clone);
+    let connection = connection.ok_or_else(|| Problem::internal("a connection without its socket".to_owned()))?;
     let seen = call.headers().get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
     let reader = call.worker().shared.streams.join(&view, seen, connection);
     let reader = reader.ok_or_else(|| Problem::of(Code::Overloaded).retry_after_seconds(RETRY_AFTER_SECONDS))?;

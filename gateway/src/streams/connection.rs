@@ -32,8 +32,10 @@ const UNSENT_BYTES_MAX: u32 = 16 * 1024;
 pub(crate) struct Connection {
     /// Set once a stream runs here; says when the process is to end.
     stream: OnceLock<watch::Receiver<bool>>,
-    /// Whether something was given that the socket has not taken yet.
-    full: AtomicBool,
+    /// Whether something was given that the socket has not taken whole yet.
+    given: AtomicBool,
+    /// Whether what was given is not the end of its event.
+    unfinished: AtomicBool,
     waiter: AtomicWaker,
 }
 
@@ -44,18 +46,27 @@ impl Connection {
         let _ = self.stream.set(stop);
     }
 
-    /// Ready when the socket has taken everything. One waiter at a time.
+    /// Something is being handed to the socket, a part of an event if `unfinished`.
+    pub(crate) fn give(&self, unfinished: bool) {
+        self.unfinished.store(unfinished, Ordering::Release);
+        self.given.store(true, Ordering::Release);
+    }
+
+    /// Ready when the socket has taken what was given. One waiter at a time.
     pub(crate) async fn taken(&self) {
         poll_fn(|context| {
             self.waiter.register(context.waker());
-            if self.full.load(Ordering::Acquire) { Poll::Pending } else { Poll::Ready(()) }
+            if self.given.load(Ordering::Acquire) { Poll::Pending } else { Poll::Ready(()) }
         })
         .await;
     }
 
-    fn mark_taken(&self) {
-        self.full.store(false, Ordering::Release);
-        self.waiter.wake();
+    /// Answers whether an event ends with what was taken.
+    fn mark_taken(&self) -> bool {
+        if self.given.swap(false, Ordering::AcqRel) {
+            self.waiter.wake();
+        }
+        !self.unfinished.load(Ordering::Acquire)
     }
 }
 
@@ -72,7 +83,7 @@ type Patience = Pin<Box<dyn Future<Output = Cut>>>;
 pub(crate) struct Socket {
     stream: TcpStream,
     connection: Arc<Connection>,
-    /// Runs while the socket is full.
+    /// Runs from when the socket was full until the event has been taken whole.
     patience: Option<Patience>,
     /// Whether the kernel was told the bounds of a stream.
     bounded: bool,
@@ -91,7 +102,6 @@ impl Socket {
 
     /// The socket is full: pending, or the end of the patience.
     fn poll_patience(&mut self, stop: watch::Receiver<bool>, context: &mut Context<'_>) -> Poll<io::Error> {
-        self.connection.full.store(true, Ordering::Release);
         let patience = self.patience.get_or_insert_with(|| Box::pin(patience(stop)));
         let cut = ready!(patience.as_mut().poll(context));
         // Closed with a reset: nothing stays behind in the kernel.
@@ -169,8 +179,8 @@ impl AsyncWrite for Socket {
     /// Called when all that was given has been taken.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.patience.take().is_some() {
-            this.connection.mark_taken();
+        if this.connection.mark_taken() {
+            this.patience = None;
         }
         Pin::new(&mut this.stream).poll_flush(context)
     }

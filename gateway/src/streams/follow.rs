@@ -8,9 +8,8 @@ use booking_core::{DayKey, UtcMillis};
 use engine::actors::notices::DayWatch;
 use engine::view::DayView;
 
-use super::frame::Frame;
 use super::pace::Spacing;
-use super::{Latest, Streams};
+use super::{Latest, Streams, offer};
 
 /// Least time between two renderings of a day: fifty a second in a storm. Each reader keeps the interval of events from its own last
 /// one, so this, and not another such interval, is what it can lag behind beyond it.
@@ -50,7 +49,7 @@ impl Following {
             renderings.done(self.streams.monotonic_millis());
             let next = match self.streams.engine.day(self.day).await {
                 Ok(view) => {
-                    self.offer(&view);
+                    offer(&self.latest, &view, self.streams.monotonic_millis());
                     next_change(&view)
                 }
                 // Not readable now: the readers keep what they have.
@@ -65,14 +64,6 @@ impl Following {
             if !goes_on {
                 return;
             }
-        }
-    }
-
-    /// Puts the picture before the readers if it is newer than the last.
-    fn offer(&self, view: &DayView) {
-        let last = self.latest.borrow().as_ref().map(|frame| frame.id);
-        if let Some(frame) = Frame::newer(view, last) {
-            self.latest.send_replace(Some(Arc::new(frame)));
         }
     }
 

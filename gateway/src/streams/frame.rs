@@ -13,27 +13,26 @@ const PHASE_BITS: u32 = 12;
 pub(crate) struct Frame {
     /// Never falls for a day.
     pub(crate) id: u128,
+    /// When it was rendered, on the monotonic scale.
+    pub(crate) rendered_millis: u64,
     /// What goes over the wire; shared by all readers.
     pub(crate) bytes: Bytes,
 }
 
 impl Frame {
-    /// The picture as an event, if it is above `seen`. Also `None` if it cannot be written, a defect that reading the day tells as well.
-    pub(crate) fn newer(view: &DayView, seen: Option<u128>) -> Option<Self> {
+    /// The picture as an event; `None` if it cannot be written, which is a defect that reading the day tells as well.
+    pub(crate) fn of(view: &DayView, rendered_millis: u64) -> Option<Self> {
         let id = id_of(view);
-        if seen.is_some_and(|seen| seen >= id) {
-            return None;
-        }
         let body = day_view::body(view, view.snapshot.version()).ok()?;
         let mut bytes = format!("id: {id}\nevent: day\ndata: ").into_bytes();
         bytes.extend_from_slice(&body);
         bytes.extend_from_slice(b"\n\n");
-        Some(Self { id, bytes: bytes.into() })
+        Some(Self { id, rendered_millis, bytes: bytes.into() })
     }
 }
 
 /// The version, then how many releases and starts have passed: it never falls, and is the same after a restart.
-fn id_of(view: &DayView) -> u128 {
+pub(crate) fn id_of(view: &DayView) -> u128 {
     let phase_max = (1 << PHASE_BITS) - 1;
     let version = u128::from(day_view::version_number(view.snapshot.version()));
     (version << PHASE_BITS) | u128::from(view.snapshot.phase_at(view.now).min(phase_max))

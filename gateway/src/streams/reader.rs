@@ -9,24 +9,28 @@ use actix_web::web::Bytes;
 use engine::telemetry::catalogue::{STREAM_CLIENTS, STREAM_EVENTS};
 use tokio::sync::watch;
 
-use super::Streams;
 use super::connection::Connection;
 use super::frame::Frame;
 use super::pace::{Pace, Turn};
+use super::{Frames, Streams};
 
 /// What is sent in long silence, so that proxies keep the connection.
 const HEARTBEAT: &[u8] = b": heartbeat\n\n";
 
-/// One reader. It holds at most the event that its connection is sending; the next is taken when that one has left.
+/// Events are handed over in parts of this size, each when the last was taken: they fit in the buffer that every connection has anyway, so a
+/// reader that is stuck costs no more on a large day than on a small one.
+const PART_BYTES_MAX: usize = 7 * 1024;
+
+/// One reader. It holds at most the event that its connection is sending, shared with others; the next is taken when that one has left.
 pub(crate) struct Reader {
     pub(super) streams: Arc<Streams>,
     pub(super) connection: Arc<Connection>,
-    /// The picture at the beginning, until an event was sent.
-    pub(super) first: Option<Arc<Frame>>,
-    pub(super) frames: watch::Receiver<Option<Arc<Frame>>>,
+    pub(super) frames: Frames,
     pub(super) stop: watch::Receiver<bool>,
     pub(super) seen: Option<u128>,
     pub(super) pace: Pace,
+    /// What is left of the event being sent.
+    pub(super) rest: Bytes,
 }
 
 impl Reader {
@@ -35,21 +39,26 @@ impl Reader {
         loop {
             tokio::select! {
                 biased;
-                _ = self.stop.wait_for(|stop| *stop) => return None,
+                // An event that was begun is ended; the socket sees to it that this does not take long.
+                _ = self.stop.wait_for(|stop| *stop), if self.rest.is_empty() => return None,
                 () = self.connection.taken() => {}
+            }
+            if !self.rest.is_empty() {
+                return Some(self.part());
             }
             let now_millis = self.streams.monotonic_millis();
             let newest = self.newest();
             let (millis, listen) = match (self.pace.turn(now_millis, newest.is_some()), newest) {
                 (Turn::Event, Some(frame)) => {
                     self.pace.told(now_millis);
-                    self.first = None;
                     self.seen = Some(frame.id);
                     metrics::counter!(STREAM_EVENTS).increment(1);
-                    return Some(frame.bytes.clone());
+                    self.rest = frame.bytes.clone();
+                    return Some(self.part());
                 }
                 (Turn::Heartbeat, _) => {
                     self.pace.beat(now_millis);
+                    self.connection.give(false);
                     return Some(Bytes::from_static(HEARTBEAT));
                 }
                 (Turn::Pause { millis }, _) => (millis, false),
@@ -64,11 +73,16 @@ impl Reader {
         }
     }
 
+    fn part(&mut self) -> Bytes {
+        let part = self.rest.split_to(self.rest.len().min(PART_BYTES_MAX));
+        self.connection.give(!self.rest.is_empty());
+        part
+    }
+
     /// The newest event that this reader has not seen.
     fn newest(&mut self) -> Option<Arc<Frame>> {
-        let shared = self.frames.borrow_and_update().clone();
-        let unseen = |frame: &Arc<Frame>| self.seen.is_none_or(|seen| frame.id > seen);
-        [self.first.clone(), shared].into_iter().flatten().filter(unseen).max_by_key(|frame| frame.id)
+        let newest = self.frames.borrow_and_update().clone();
+        newest.filter(|frame| self.seen.is_none_or(|seen| frame.id > seen))
     }
 }
 
