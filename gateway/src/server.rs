@@ -2,21 +2,27 @@
 //! Must not know: routes, settings' names, what the engine does.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use actix_web::dev::Server;
-use actix_web::{App, HttpServer};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Request};
+use actix_service::{IntoServiceFactory, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::{AppConfig, Server, ServiceResponse};
+use actix_web::{App, HttpResponse};
+use socket2::{Domain, Protocol, Type};
+use tokio::net::TcpStream;
 
 use crate::config::HttpSettings;
 use crate::routes::{self, Entry};
 use crate::state::{Shared, Worker};
+use crate::streams::connection::Socket;
 
 /// Connections that wait to be accepted: the first second of a release opens thousands at once. The kernel cuts it to
 /// `somaxconn`.
-const BACKLOG: u32 = 16_384;
+const BACKLOG: i32 = 16_384;
 /// A request's head must arrive within this, so that slow senders do not keep connections for nothing.
 const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// A connection that is closed has this long to take the last answer.
@@ -47,27 +53,67 @@ pub(crate) fn bind(
     shared: &SharedLater,
     table: fn() -> Vec<Entry>,
 ) -> io::Result<Bound> {
+    let listener = listen(address)?;
+    let address = listener.local_addr()?;
+    let server = Server::build();
+    let stopping = server.graceful_shutdown_signal();
+    let keep_alive = Duration::from_secs(settings.keep_alive_seconds);
     let shared = Arc::clone(shared);
-    let server = HttpServer::new(move || {
-        // A worker without the shared state has no routes; the program sets it before it starts the servers.
-        let worker = shared.get().map(|shared| Rc::new(Worker::new(Arc::clone(shared))));
-        App::new().configure(move |app| {
-            if let Some(worker) = &worker {
-                routes::configure(app, worker, table());
-            }
-        })
-    });
     let server = server
         .workers(workers)
-        .backlog(BACKLOG)
-        .max_connections(settings.connections_max)
-        .keep_alive(Duration::from_secs(settings.keep_alive_seconds))
-        .client_request_timeout(HEAD_DEADLINE)
-        .client_disconnect_timeout(DISCONNECT_DEADLINE)
-        .tcp_nodelay(true)
+        .max_concurrent_connections(settings.connections_max)
         .shutdown_timeout(settings.shutdown_grace_seconds)
         .disable_signals()
-        .bind(address)?;
-    let address = server.addrs().first().copied().unwrap_or(address);
+        .listen("http", listener, move || {
+            let stopping = stopping.clone();
+            let http = HttpService::build()
+                .graceful_shutdown_signal(move || {
+                    let stopping = stopping.clone();
+                    async move { stopping.notified().await }
+                })
+                .keep_alive(keep_alive)
+                .client_request_timeout(HEAD_DEADLINE)
+                .client_disconnect_timeout(DISCONNECT_DEADLINE)
+                .local_addr(address)
+                .on_connect_ext(|socket: &Socket, data| {
+                    data.insert(Arc::clone(socket.connection()));
+                });
+            fn_service(accept).and_then(http.h1(application(&shared, table)))
+        })?;
     Ok(Bound { address, start: Box::new(move || server.run()) })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // The port of a process that has just ended can be taken over.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A connection whose socket can be given a deadline: the server of actix-web has no place for one, so the parts that it is made of are put
+/// together here.
+async fn accept(stream: TcpStream) -> Result<(Socket, Option<SocketAddr>), DispatchError> {
+    // Without it an answer would only wait a little longer.
+    let _ = stream.set_nodelay(true);
+    let peer = stream.peer_addr().ok();
+    Ok((Socket::new(stream), peer))
+}
+
+/// The routes, as one worker has them.
+fn application(
+    shared: &SharedLater,
+    table: fn() -> Vec<Entry>,
+) -> impl ServiceFactory<Request, Config = (), Response = ServiceResponse, Error = HttpResponse, InitError = ()> + use<>
+{
+    // A worker without the shared state has no routes; the program sets it before it starts the servers.
+    let worker = shared.get().map(|shared| Rc::new(Worker::new(Arc::clone(shared))));
+    let app = App::new().configure(move |app| {
+        if let Some(worker) = &worker {
+            routes::configure(app, worker, table());
+        }
+    });
+    let app = app.into_factory().map_err(|error: actix_web::Error| error.error_response());
+    map_config(app, |()| AppConfig::default())
 }

@@ -71,7 +71,7 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     let servers = bind(&config, &later)?;
     let engine = Engine::start(config.engine.clone()).await?;
     let limits = RateLimits::new(&config.rates);
-    let shared = Arc::new(Shared::new(engine.handle(), Verifier::new(&key), limits, exporter, config.http.streams_max));
+    let shared = Arc::new(Shared::new(engine.handle(), Verifier::new(&key), limits, exporter, config.http.streams));
     if later.set(Arc::clone(&shared)).is_err() {
         return Err(Failure::running("the shared state was set twice"));
     }

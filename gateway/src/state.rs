@@ -11,7 +11,7 @@ use crate::metrics::Exporter;
 use crate::middleware::measures::HttpMeasures;
 use crate::middleware::rate_limit::RateLimits;
 use crate::middleware::request_name::RequestIds;
-use crate::streams::Streams;
+use crate::streams::{StreamSettings, Streams};
 
 /// Of the whole process.
 pub(crate) struct Shared {
@@ -38,9 +38,9 @@ impl Shared {
         verifier: Verifier,
         limits: RateLimits,
         exporter: Exporter,
-        streams_max: usize,
+        streams: StreamSettings,
     ) -> Self {
-        let streams = Arc::new(Streams::new(engine.clone(), streams_max));
+        let streams = Arc::new(Streams::new(engine.clone(), streams));
         Self {
             engine,
             streams,

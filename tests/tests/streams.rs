@@ -1,13 +1,35 @@
 //! Does a stream show a day as it is, at once and at every change?
 //! Must not know: how changes travel inside.
 
+mod crowd;
+mod edges;
+mod stuck;
+
 use std::time::Duration;
 
-use blackbox::{Day, Plan, Server, Wish, next_whole_second};
+use blackbox::{Day, Plan, Server, Wish, eventually, next_whole_second};
 use jiff::SignedDuration;
 use serde_json::Value;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The address of a day's stream, without the host.
+fn path_of(day: &Day) -> String {
+    format!("/v1/doctors/{}/days/{}/stream", day.doctor, day.date)
+}
+
+/// What a metric without labels shows.
+async fn metric(server: &Server, name: &str) -> u64 {
+    let text = server.anyone().get("/metrics").await.expect(200).text();
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no metric {name}"))
+}
+
+/// Waits until the metric shows this.
+async fn metric_becomes(server: &Server, name: &str, value: u64) {
+    eventually(&format!("{name} = {value}"), PATIENCE, async || (metric(server, name).await == value).then_some(()))
+        .await;
+}
 
 /// A stream that is being read.
 struct Stream {
@@ -17,10 +39,13 @@ struct Stream {
 
 impl Stream {
     async fn open(server: &Server, day: &Day, last: Option<u128>) -> Self {
-        let url = format!("{}/v1/doctors/{}/days/{}/stream", server.address(), day.doctor, day.date);
-        let mut request = reqwest::Client::new().get(url);
+        Self::open_after(server, day, last.map(|last| last.to_string()).as_deref()).await
+    }
+
+    async fn open_after(server: &Server, day: &Day, last: Option<&str>) -> Self {
+        let mut request = reqwest::Client::new().get(format!("{}{}", server.address(), path_of(day)));
         if let Some(last) = last {
-            request = request.header("last-event-id", last.to_string());
+            request = request.header("last-event-id", last);
         }
         let response = request.send().await.expect("an answer");
         assert_eq!(response.status().as_u16(), 200);

@@ -114,7 +114,8 @@ catalogue! {
     CONSERVATION_VIOLATIONS = "hotslot_conservation_violations_total" Counter [] &[], "Slots whose counts did not add up: page at once.";
     STREAM_CLIENTS = "hotslot_stream_clients" Gauge [] &[], "Open streams of days; bounded by streams_max.";
     STREAM_EVENTS = "hotslot_stream_events_total" Counter [] &[], "Events handed to streams.";
-    STREAMS_DROPPED = "hotslot_streams_dropped_total" Counter [] &[], "Streams refused because there were too many.";
+    STREAMS_DROPPED = "hotslot_streams_dropped_total" Counter [] &[], "Streams cut because the reader did not take an event in time; it comes back with its last id.";
+    STREAMS_REFUSED = "hotslot_streams_refused_total" Counter [] &[], "Streams refused with 503 because streams_max were open.";
     CLOCK_STEADY = "hotslot_clock_steady" Gauge [] &[], "1 while the engine's clock agrees with the wall clock within a second.";
     BUILD_INFO = "hotslot_build_info" Gauge [] &[], "Always 1.";
 }

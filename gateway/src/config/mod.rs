@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use engine::EngineConfig;
 
 use crate::auth::key::SigningKey;
+use crate::streams::StreamSettings;
 pub(crate) use sources::Sources;
 use values::Reader;
 pub(crate) use values::parse_duration_seconds;
@@ -28,8 +29,8 @@ pub(crate) struct HttpSettings {
     pub(crate) workers: usize,
     /// Most open connections of one worker.
     pub(crate) connections_max: usize,
-    /// Most open streams of the whole process.
-    pub(crate) streams_max: usize,
+    /// The streams of days.
+    pub(crate) streams: StreamSettings,
     /// How long an idle connection is kept.
     pub(crate) keep_alive_seconds: u64,
     /// How long requests in flight may take after SIGTERM.
@@ -148,7 +149,10 @@ fn http(reader: &mut Reader<'_>) -> HttpSettings {
             workers => workers as usize,
         },
         connections_max: reader.number("connections_max", 25_000, 1..=1_000_000) as usize,
-        streams_max: reader.number("streams_max", 20_000, 1..=1_000_000) as usize,
+        streams: StreamSettings {
+            clients_max: reader.number("streams_max", 20_000, 1..=1_000_000) as usize,
+            heartbeat_seconds: reader.number("stream_heartbeat_seconds", 15, 1..=60),
+        },
         keep_alive_seconds: reader.number("keep_alive_seconds", 75, 1..=3_600),
         // The engine needs the rest of the ten seconds in which the program must end.
         shutdown_grace_seconds: reader.number("shutdown_grace_seconds", 5, 1..=8),

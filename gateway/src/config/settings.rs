@@ -50,6 +50,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("workers", "workers", "COUNT", "HTTP worker threads; 0: one a core [default: 0]"),
     setting("connections_max", "connections-max", "COUNT", "Most open connections of one worker [default: 25000]"),
     setting("streams_max", "streams-max", "COUNT", "Most open streams of days [default: 20000]"),
+    setting(
+        "stream_heartbeat_seconds",
+        "stream-heartbeat-seconds",
+        "SECONDS",
+        "A silent stream gets a comment this often [default: 15]",
+    ),
     setting("keep_alive_seconds", "keep-alive-seconds", "SECONDS", "How long an idle connection is kept [default: 75]"),
     setting(
         "shutdown_grace_seconds",

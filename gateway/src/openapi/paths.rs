@@ -117,7 +117,8 @@ fn read_day() -> Value {
 
 fn stream_day() -> Value {
     let description = "Server-sent events named day, each with the answer of readDay as data: one at once and one at every change, \
-        at most one each 200 ms. Ids rise.";
+        at most one each 200 ms. Ids rise. In silence a comment comes each 15 s. Who does not take an event within 10 s is cut off; \
+        come back with Last-Event-ID.";
     Operation::new("streamDay", "days", "Watch a day", description)
         .path_id("doctor")
         .path_date()

@@ -1,0 +1,39 @@
+//! One event of a stream: its id and its bytes.
+//! Must not know: who reads it, when it is sent.
+
+use actix_web::web::Bytes;
+use engine::view::DayView;
+
+use crate::api::day_view;
+
+/// Bits of the id below the version: releases and slots of a day that have passed fit in them.
+const PHASE_BITS: u32 = 12;
+
+/// One event, rendered.
+pub(crate) struct Frame {
+    /// Never falls for a day.
+    pub(crate) id: u128,
+    /// When it was rendered, on the monotonic scale.
+    pub(crate) rendered_millis: u64,
+    /// What goes over the wire; shared by all readers.
+    pub(crate) bytes: Bytes,
+}
+
+impl Frame {
+    /// The picture as an event; `None` if it cannot be written, which is a defect that reading the day tells as well.
+    pub(crate) fn of(view: &DayView, rendered_millis: u64) -> Option<Self> {
+        let id = id_of(view);
+        let body = day_view::body(view, view.snapshot.version()).ok()?;
+        let mut bytes = format!("id: {id}\nevent: day\ndata: ").into_bytes();
+        bytes.extend_from_slice(&body);
+        bytes.extend_from_slice(b"\n\n");
+        Some(Self { id, rendered_millis, bytes: bytes.into() })
+    }
+}
+
+/// The version, then how many releases and starts have passed: it never falls, and is the same after a restart.
+pub(crate) fn id_of(view: &DayView) -> u128 {
+    let phase_max = (1 << PHASE_BITS) - 1;
+    let version = u128::from(day_view::version_number(view.snapshot.version()));
+    (version << PHASE_BITS) | u128::from(view.snapshot.phase_at(view.now).min(phase_max))
+}
