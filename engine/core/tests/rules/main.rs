@@ -10,3 +10,5 @@ mod random;
 mod scale;
 mod scenarios;
 mod statuses;
+mod travels;
+mod world;
