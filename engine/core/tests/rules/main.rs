@@ -5,6 +5,7 @@ mod decoder;
 mod driver;
 mod language;
 mod model;
+mod moves;
 mod properties;
 mod random;
 mod scale;

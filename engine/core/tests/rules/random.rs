@@ -46,6 +46,11 @@ pub(crate) struct PlaceWish {
 }
 
 impl PlaceWish {
+    /// The earliest that there is.
+    pub(crate) fn any() -> Self {
+        Self { start: None, audiences: Vec::new(), busy: Vec::new() }
+    }
+
     pub(crate) fn start(&self) -> Option<UtcMillis> {
         self.start.map(|second| UtcMillis(second * 1000))
     }

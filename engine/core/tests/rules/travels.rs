@@ -7,7 +7,7 @@ use std::sync::Arc;
 use booking_core::{Action, Booking, DayDefinition, Relocation};
 use proptest::prelude::*;
 
-use crate::driver::{Driver, appointment_id, command, patient_id};
+use crate::driver::{Driver, appointment_id, command, definition, patient_id};
 use crate::random::{PlaceWish, any_definition, any_place};
 use crate::world::World;
 
@@ -114,20 +114,52 @@ proptest! {
         echoes in proptest::collection::vec(0_usize..60, 0..20),
     ) {
         let mut world = World::of(definitions.into_iter().map(Driver::published).collect());
-        for (number, (later_millis, step)) in steps.iter().enumerate() {
-            world.now = world.now.plus_millis(*later_millis);
-            play(&mut world, number, step);
-            world.check();
-        }
-        world.settle_all();
-        // What is delivered after everything was settled may at most keep places anew, which are given back.
-        for position in echoes {
-            if world.has_mail() {
-                world.deliver(position, false);
-                world.check();
-            }
-        }
-        world.settle_all();
+        travel(&mut world, &steps, &echoes);
+    }
+
+    #[test]
+    fn a_single_traveller_and_its_echoes_stay_one(
+        steps in proptest::collection::vec((0_i64..50, any_leg()), 1..120),
+        echoes in proptest::collection::vec(0_usize..60, 0..40),
+    ) {
+        let wide = definition(&[(5000, 5100, 3), (5200, 5300, 3)], &[(0, None, None)]).expect("a good definition");
+        let mut world = World::of(vec![Driver::published(wide); DAYS]);
+        let birth = Step::Book { day: 0, patient: 0, hold_millis: None, place: PlaceWish::any() };
+        play(&mut world, 0, &birth);
+        travel(&mut world, &steps, &echoes);
+        prop_assert!(world.days.iter().map(|day| day.day.appointments().count()).sum::<usize>() == 1);
+    }
+}
+
+/// Moves of one appointment, most of whose messages are delivered more than once.
+fn any_leg() -> impl Strategy<Value = Step> {
+    let anywhere = |(to, has_key)| Step::Move { appointment: 0, to, place: PlaceWish::any(), has_key };
+    prop_oneof![
+        4 => (0..DAYS, any::<bool>()).prop_map(anywhere),
+        12 => (0_usize..60, proptest::bool::weighted(0.4))
+            .prop_map(|(position, is_copy)| Step::Deliver { position, is_copy }),
+        1 => (0..DAYS, 0_usize..6).prop_map(|(day, position)| Step::GiveUp { day, position }),
+        1 => (0..DAYS).prop_map(Step::Crash),
+        1 => (0..DAYS).prop_map(Step::Settle),
+        1 => Just(Step::Confirm(0)),
+    ]
+}
+
+/// Plays the steps and settles what they leave; then come the echoes, in some order.
+fn travel(world: &mut World, steps: &[(i64, Step)], echoes: &[usize]) {
+    for (number, (later_millis, step)) in steps.iter().enumerate() {
+        world.now = world.now.plus_millis(*later_millis);
+        play(world, number + 1, step);
         world.check();
     }
+    world.settle_all();
+    // What is delivered after everything was settled may at most keep places anew, which are given back.
+    for position in echoes {
+        if world.has_mail() {
+            world.deliver(*position, false);
+            world.check();
+        }
+    }
+    world.settle_all();
+    world.check();
 }

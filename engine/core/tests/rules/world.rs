@@ -276,6 +276,10 @@ impl World {
             }
         }
         for day in &self.days {
+            let live = day.day.appointments().filter(|row| row.is_live_at(self.now));
+            let mut patients: Vec<_> = live.map(|row| row.patient).collect();
+            patients.sort();
+            assert!(patients.windows(2).all(|pair| pair[0] != pair[1]), "a patient has two appointments on one day");
             for (_, remembered) in day.day.remembered() {
                 let Answer::Moved { row, .. } = &remembered.answer else { continue };
                 assert!(self.told[&row.id].version >= row.version, "an answer is remembered that nobody was told");
