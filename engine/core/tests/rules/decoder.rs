@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use booking_core::{
-    Action, Command, DayDefinition, DecodeError, DoctorDay, Event, PersonalText, UtcMillis, decode_event, encode_event,
-    invariant,
+    Action, Appointment, AppointmentId, Arriving, Command, DayDefinition, DecodeError, DoctorDay, Event, Leaving,
+    PersonalText, Relocation, Seat, Status, UtcMillis, decode_event, encode_event, invariant,
 };
 use proptest::prelude::*;
 
-use crate::driver::{Driver, appointment_id, booking, command, definition, keyed, subject_of};
+use crate::driver::{
+    Driver, appointment_id, booking, command, day_key, definition, home, keyed, move_id, patient_id, subject_of,
+};
 
 const UUID_KEY: &str = "0190b8a2-7c31-7f10-9a55-0123456789ab";
 
@@ -23,7 +25,7 @@ fn commands() -> Vec<(i64, Command)> {
     let (appointment, reason) = (appointment_id(1), Some(PersonalText { key: 3, bytes: Box::new([1, 2, 0xff]) }));
     let changed = definition(&[(1000, 2000, 2), (2000, 3000, 1), (5000, 6000, 3)], &[(0, None, None)]);
     let publish = |definition| Action::Publish { definition: Arc::new(definition), precondition: None };
-    vec![
+    let mut commands = vec![
         (0, command(publish(small_definition()))),
         (30, keyed(booking(1, 1, None, Some(60_000)), subject_of(1), UUID_KEY, 1)),
         (31, keyed(booking(2, 2, None, Some(1000)), subject_of(9), "a key of another", 2)),
@@ -32,9 +34,63 @@ fn commands() -> Vec<(i64, Command)> {
         (34, command(booking(3, 3, Some(UtcMillis(2_000_000)), None))),
         (35, keyed(Action::Cancel { appointment, reason: reason.clone() }, subject_of(1), "cancel", 5)),
         (36, command(publish(changed.expect("a good definition")))),
-        (37, keyed(Action::Close { reason }, subject_of(8), UUID_KEY, 6)),
-        (2500, command(Action::NoShow { appointment: appointment_id(3) })),
+    ];
+    commands.extend(commands_of_moves());
+    commands.push((37, keyed(Action::Close { reason }, subject_of(8), UUID_KEY, 6)));
+    commands.push((2500, command(Action::NoShow { appointment: appointment_id(3) })));
+    commands
+}
+
+/// One moves within the day and leaves, one comes in, one does not come, one is still on its way.
+fn commands_of_moves() -> Vec<(i64, Command)> {
+    let within = Action::Move(relocation(4, None));
+    let leaving = Leaving {
+        move_id: move_id(1),
+        appointment: appointment_id(4),
+        version: 2,
+        to: home(3),
+        seat: Seat { start: UtcMillis(90_000_000), place: 300 },
+        end: UtcMillis(91_000_000),
+    };
+    let coming_in = Appointment { start: UtcMillis(5_000_000), end: UtcMillis(6_000_000), ..booked(5) };
+    let coming_in = Appointment { place: 0, version: 8, ..coming_in };
+    vec![
+        (36, command(booking(4, 4, Some(UtcMillis(5_000_000)), Some(60_000)))),
+        (36, keyed(within, subject_of(4), "within", 7)),
+        (36, keyed(Action::CommitMove(leaving), subject_of(4), "away", 8)),
+        (36, command(arriving(5, 2, Some(UtcMillis(5_000_000))))),
+        (36, command(Action::AcceptMove { move_id: move_id(2), row: coming_in })),
+        (36, command(arriving(6, 3, None))),
+        (36, command(Action::DropMove { move_id: move_id(3) })),
+        (36, command(arriving(7, 4, Some(UtcMillis(5_000_000))))),
+        (36, command(arriving(8, 5, Some(UtcMillis(5_000_000))))),
     ]
+}
+
+fn relocation(number: u64, start: Option<UtcMillis>) -> Relocation {
+    Relocation { appointment: appointment_id(number), start, audiences: Arc::new([]), busy: Vec::new() }
+}
+
+fn arriving(number: u64, attempt: u64, start: Option<UtcMillis>) -> Action {
+    let wish = relocation(number, start);
+    Action::HoldForMove(Arriving { move_id: move_id(attempt), from: day_key(2), row: booked(number), wish })
+}
+
+/// An appointment as it stands on another day.
+fn booked(number: u64) -> Appointment {
+    Appointment {
+        id: appointment_id(number),
+        patient: patient_id(number),
+        start: UtcMillis(180_000_000),
+        end: UtcMillis(181_000_000),
+        place: 2,
+        status: Status::Booked,
+        hold_expires_at: None,
+        cancellation_reason: None,
+        created_at: UtcMillis(-5),
+        updated_at: UtcMillis(36_000),
+        version: 7,
+    }
 }
 
 fn samples() -> (Vec<Event>, DoctorDay) {
@@ -127,7 +183,56 @@ proptest! {
         use_event(&DoctorDay::default(), &versioned);
         use_day(&bytes);
         use_day(&versioned);
+        use_day(&[&[2], bytes.as_slice()].concat());
     }
+}
+
+/// `bytes` with one id in the place of another, where that stands for the last time: the rows of moves come last.
+fn renamed(bytes: &[u8], from: AppointmentId, to: AppointmentId) -> Vec<u8> {
+    let mut copy = bytes.to_vec();
+    copy.splice(last_row(bytes, from), *to.as_bytes());
+    copy
+}
+
+fn last_row(bytes: &[u8], id: AppointmentId) -> std::ops::Range<usize> {
+    let position = bytes.windows(16).rposition(|window| window == id.as_bytes()).expect("the row");
+    position..position + 16
+}
+
+#[test]
+fn a_day_with_moves_that_cannot_be_is_refused() {
+    let bytes = samples().1.pack();
+    let [here, left, coming, next] = [3, 4, 7, 8].map(appointment_id);
+    assert!(DoctorDay::unpack(&bytes).is_ok());
+    let refused = |bytes: &[u8], what| match DoctorDay::unpack(bytes) {
+        Err(DecodeError::Invalid { what: found, .. }) => assert_eq!(found, what),
+        other => panic!("not refused as {what}: {other:?}"),
+    };
+    refused(&renamed(&bytes, coming, here), "arrival");
+    refused(&renamed(&bytes, next, coming), "arrival");
+    refused(&renamed(&bytes, left, here), "departure");
+    // Two ids, a slot of one byte: then the place, then the status.
+    let place = |id| last_row(&bytes, id).start + 33;
+    let changed = |position: usize, value: u8| {
+        let mut copy = bytes.clone();
+        assert_ne!(copy[position], value);
+        copy[position] = value;
+        copy
+    };
+    assert_eq!((bytes[place(coming)], bytes[place(next)], bytes[place(next) + 1]), (1, 2, 1));
+    refused(&changed(place(next), 1), "arrival");
+    refused(&changed(place(next) + 1, 2), "arrival");
+    // Of one that an appointment comes back to, both may be said.
+    let returns = DoctorDay::unpack(&renamed(&bytes, coming, left)).expect("it left, and may come back");
+    assert_eq!(invariant::check(&returns, UtcMillis(40_000)), Ok(()));
+    // No moves: the older format says so in two bytes less.
+    let without = small_day().pack();
+    assert_eq!(without[0], 1);
+    refused(&[&[2], &without[1..], &[0, 0]].concat(), "number of departures");
+}
+
+fn small_day() -> DoctorDay {
+    Driver::published(small_definition()).day
 }
 
 /// A day of twenty slots of twenty minutes.

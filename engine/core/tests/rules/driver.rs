@@ -1,12 +1,13 @@
 //! How a test drives a day: every step is decided, recorded, replayed and checked in all the ways there are.
 //! Must not know: which rule a test is about.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use booking_core::{
-    Action, Answer, AppointmentId, Booking, Command, DayDefinition, Decision, DoctorDay, Envelope, Fact, PatientId,
-    Rejection, Release, RequestId, RequestKey, Role, SlotDefinition, SubjectId, Success, UtcMillis, decode_event,
-    encode_event, invariant,
+    Action, Answer, AppointmentId, Booking, Command, Date, DayDefinition, DayKey, Decision, DoctorDay, DoctorId,
+    Envelope, Event, Fact, Home, MoveId, PatientId, Rejection, Release, RequestId, RequestKey, Role, Seat,
+    SlotDefinition, SubjectId, Success, UtcMillis, decode_event, encode_event, invariant,
 };
 
 /// A day and a replica that has seen nothing but the bytes of its events.
@@ -14,6 +15,8 @@ use booking_core::{
 pub(crate) struct Driver {
     pub(crate) day: DoctorDay,
     replica: DoctorDay,
+    /// Who has which place, by what the events say of the seats alone: as a store would keep it.
+    seats: HashMap<Seat, AppointmentId>,
 }
 
 impl Driver {
@@ -39,6 +42,7 @@ impl Driver {
             self.day.apply(version, event);
             self.replica.apply(version, &read);
             assert_eq!(self.day.version(), version);
+            self.keep_seats(event);
         }
         if let Err(wrong) = invariant::check(&self.day, at) {
             panic!("after {command:?} at {at:?}: {wrong}");
@@ -53,6 +57,20 @@ impl Driver {
         decision
     }
 
+    /// A seat is given back by who has it and taken when nobody has it, and in the end they are those of the rows.
+    fn keep_seats(&mut self, event: &Event) {
+        for (seat, id) in event.seats_left() {
+            assert_eq!(self.seats.remove(&seat), Some(id), "{seat:?} is given back by {event:?}");
+        }
+        for (seat, id) in event.seats_taken() {
+            assert_eq!(self.seats.insert(seat, id), None, "{seat:?} is taken by {event:?}");
+        }
+        let here = self.day.appointments().filter(|row| row.status.takes_place());
+        let rows = here.chain(self.day.arrivals().map(|(_, arrival)| &arrival.row));
+        let expected: HashMap<_, _> = rows.map(|row| (Seat::of(row), row.id)).collect();
+        assert_eq!(self.seats, expected, "after {event:?}");
+    }
+
     /// The published picture and the day give the same refusals.
     fn check_picture(&self, command: &Command, at: UtcMillis, decision: &Decision) {
         let (Action::Book(booking), None, Some(snapshot)) = (&command.action, &command.key, self.day.snapshot()) else {
@@ -60,7 +78,8 @@ impl Driver {
         };
         let refusal = snapshot.refusal_at(booking.start, &booking.audiences, at);
         let refused = decision.outcome.as_ref().err().filter(|rejection| {
-            !matches!(rejection, Rejection::AlreadyBooked { .. } | Rejection::UnknownDay | Rejection::TooManyKeys)
+            use Rejection::{AlreadyBooked, Arriving, TooManyKeys, UnknownDay};
+            !matches!(rejection, AlreadyBooked { .. } | Arriving | UnknownDay | TooManyKeys)
         });
         if snapshot.has_due_hold(at) {
             assert!(refusal.is_none() || refusal.as_ref() == refused, "{refusal:?} in the picture, {refused:?}");
@@ -139,6 +158,21 @@ pub(crate) fn appointment_id(number: u64) -> AppointmentId {
 
 pub(crate) fn patient_id(number: u64) -> PatientId {
     PatientId::from_bytes((u128::from(number) | 0xb << 120).to_be_bytes())
+}
+
+pub(crate) fn move_id(number: u64) -> MoveId {
+    MoveId::from_bytes((u128::from(number) | 0xc << 120).to_be_bytes())
+}
+
+/// One doctor's day number `number`.
+pub(crate) fn day_key(number: i32) -> DayKey {
+    let date = Date::from_days(number).expect("a date");
+    DayKey { doctor: DoctorId::from_bytes([5; 16]), date }
+}
+
+/// The same, as a place where an appointment may stand.
+pub(crate) fn home(number: i32) -> Home {
+    Home { day: day_key(number), time_zone: "Europe/Rome".into() }
 }
 
 /// The subject of a patient's own token.

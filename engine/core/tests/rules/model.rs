@@ -1,7 +1,9 @@
 //! Whether the day agrees with a second telling of the contract that is as naive as can be: lists, and loops over them.
 //! Must not know: how the crate finds a place.
 
-use booking_core::{Action, AppointmentId, Booking, DayDefinition, PatientId, Rejection, Status, Success, UtcMillis};
+use booking_core::{
+    Action, AppointmentId, Booking, Busy, DayDefinition, PatientId, Rejection, Relocation, Status, Success, UtcMillis,
+};
 use proptest::prelude::*;
 
 use crate::driver::Driver;
@@ -21,6 +23,15 @@ struct Row {
     place: u32,
     status: Status,
     expiry: Option<UtcMillis>,
+}
+
+/// Who wants a place, and which one would do.
+struct Wish<'wish> {
+    patient: PatientId,
+    appointment: AppointmentId,
+    start: Option<UtcMillis>,
+    audiences: &'wish [Box<str>],
+    busy: &'wish [Busy],
 }
 
 struct Model {
@@ -87,43 +98,105 @@ impl Model {
         }
     }
 
-    fn book(&mut self, wish: &Booking, now: UtcMillis) -> Told {
+    /// The places that the wish allows, best first, or why there is none.
+    fn candidates(&self, wish: &Wish<'_>, now: UtcMillis) -> Result<Vec<(usize, u32)>, Rejection> {
         let slots = &self.definition.slots;
         let named = wish.start.map(|start| slots.iter().position(|slot| slot.start == start));
         let begun = |slot: usize| slots[slot].start <= now;
         if begun(slots.len() - 1) || named.flatten().is_some_and(begun) {
             return Err(Rejection::Closed);
         }
-        let admitting = (0..self.definition.releases.len()).filter(|release| self.admits(*release, &wish.audiences));
+        let admitting = (0..self.definition.releases.len()).filter(|release| self.admits(*release, wish.audiences));
         match admitting.map(|release| self.definition.releases[release].at).min() {
             None => return Err(Rejection::SoldOut),
             Some(release_at) if release_at > now => return Err(Rejection::NotReleased { release_at }),
             Some(_) => {}
         }
-        let (slot, place) = match named {
-            Some(None) => return Err(Rejection::UnknownSlot),
-            Some(Some(slot)) => match self.pick(slot, &wish.audiences, now) {
-                Some(place) => (slot, place),
+        match named {
+            Some(None) => Err(Rejection::UnknownSlot),
+            Some(Some(slot)) => match self.pick(slot, wish.audiences, now) {
+                Some(place) => Ok(vec![(slot, place)]),
                 None => {
-                    let later = self.untaken(slot).filter_map(|place| self.opens(place, &wish.audiences)).min();
-                    return Err(later.map_or(Rejection::SlotTaken, |release_at| Rejection::NotReleased { release_at }));
+                    let later = self.untaken(slot).filter_map(|place| self.opens(place, wish.audiences)).min();
+                    Err(later.map_or(Rejection::SlotTaken, |release_at| Rejection::NotReleased { release_at }))
                 }
             },
             None => {
                 let to_come = (0..slots.len()).filter(|slot| !begun(*slot));
-                let mut found = to_come.filter_map(|slot| Some((slot, self.pick(slot, &wish.audiences, now)?)));
-                found.next().ok_or(Rejection::SoldOut)?
+                let found = to_come.filter_map(|slot| Some((slot, self.pick(slot, wish.audiences, now)?)));
+                let found: Vec<_> = found.collect();
+                if found.is_empty() { Err(Rejection::SoldOut) } else { Ok(found) }
             }
-        };
-        let live = |row: &&Row| row.status.is_live() && row.patient == wish.patient && now < slots[row.slot].end;
-        if let Some(row) = self.rows.iter().filter(live).min_by_key(|row| row.slot) {
-            return Err(Rejection::AlreadyBooked { appointment: row.id });
         }
+    }
+
+    /// The best of them at which the patient is nowhere else.
+    fn find(&self, wish: &Wish<'_>, now: UtcMillis) -> Result<(usize, u32), Rejection> {
+        let slots = &self.definition.slots;
+        let candidates = self.candidates(wish, now)?;
+        let is_other = |row: &&Row| row.patient == wish.patient && row.id != wish.appointment;
+        let to_come = |row: &&Row| row.status.is_live() && now < slots[row.slot].end;
+        let here = self.rows.iter().filter(is_other).filter(to_come);
+        let mut in_the_way: Vec<_> = here.map(|row| (slots[row.slot].start, row.id)).collect();
+        let is_free_of_others = in_the_way.is_empty();
+        for (slot, place) in candidates {
+            let overlapping = wish.busy.iter().filter(|busy| {
+                (busy.start.0 / 1000..busy.end.0 / 1000)
+                    .any(|second| slots[slot].start.0 <= second * 1000 && second * 1000 < slots[slot].end.0)
+            });
+            let elsewhere: Vec<_> = overlapping.map(|busy| (busy.start, busy.appointment)).collect();
+            if is_free_of_others && elsewhere.is_empty() {
+                return Ok((slot, place));
+            }
+            in_the_way.extend(elsewhere);
+        }
+        in_the_way.sort();
+        Err(Rejection::AlreadyBooked { appointment: in_the_way[0].1 })
+    }
+
+    fn book(&mut self, wish: &Booking, now: UtcMillis) -> Told {
+        let place_wish = Wish {
+            patient: wish.patient,
+            appointment: wish.appointment,
+            start: wish.start,
+            audiences: &wish.audiences,
+            busy: &wish.busy,
+        };
+        let (slot, place) = self.find(&place_wish, now)?;
         let status = if wish.hold_millis.is_some() { Status::Held } else { Status::Booked };
-        let start = slots[slot].start;
+        let start = self.definition.slots[slot].start;
         let expiry = wish.hold_millis.map(|millis| now.plus_millis(millis).min(start));
         self.rows.push(Row { id: wish.appointment, patient: wish.patient, slot, place, status, expiry });
         Ok((start, place, status))
+    }
+
+    /// Only to another slot, and without a start only to an earlier one.
+    fn relocate(&mut self, wish: &Relocation, now: UtcMillis) -> Told {
+        let number = self.rows.iter().position(|row| row.id == wish.appointment);
+        let number = number.ok_or(Rejection::UnknownAppointment)?;
+        let (row, starts) = (&self.rows[number], |slot: usize| self.definition.slots[slot].start);
+        if !row.status.is_live() || starts(row.slot) <= now {
+            return Err(Rejection::NotChangeable);
+        }
+        let stays = Ok((starts(row.slot), row.place, row.status));
+        if wish.start == Some(starts(row.slot)) {
+            return stays;
+        }
+        let (patient, appointment) = (row.patient, row.id);
+        let place_wish = Wish { patient, appointment, start: wish.start, audiences: &wish.audiences, busy: &wish.busy };
+        let found = self.find(&place_wish, now);
+        let nothing_earlier = match &found {
+            Ok((slot, _)) => *slot >= row.slot,
+            Err(rejection) => matches!(rejection, Rejection::SoldOut | Rejection::AlreadyBooked { .. }),
+        };
+        if wish.start.is_none() && nothing_earlier {
+            return stays;
+        }
+        let (slot, place) = found?;
+        let start = starts(slot);
+        let row = &mut self.rows[number];
+        (row.slot, row.place, row.expiry) = (slot, place, row.expiry.map(|expiry| expiry.min(start)));
+        Ok((start, place, row.status))
     }
 
     fn change(&mut self, id: AppointmentId, confirm: bool, now: UtcMillis) -> Told {
@@ -154,6 +227,7 @@ proptest! {
             model.expire(now);
             let expected = match &command.action {
                 Action::Book(wish) => model.book(wish, now),
+                Action::Move(wish) => model.relocate(wish, now),
                 Action::Confirm { appointment } => model.change(*appointment, true, now),
                 Action::Cancel { appointment, .. } => model.change(*appointment, false, now),
                 other => panic!("not a plain step: {other:?}"),

@@ -1,28 +1,31 @@
 //! What every action does to an appointment in every status, before and after its start: the whole table, written out.
 //! Must not know: how places are found.
 
-use booking_core::{Action, Decision, Fact, Rejection, Status, Success, UtcMillis};
+use std::sync::Arc;
+
+use booking_core::{Action, Decision, Fact, Rejection, Relocation, Status, Success, UtcMillis};
 
 use crate::driver::{Driver, appointment_id, booking, command, definition};
 
 /// The slot is from second 1000 to 2000; the hold, if any, from 100 to 400. Columns: status, second at which the action
-/// comes, then what confirm, cancel, no-show and expire lead to: `-> x` a change, `= x` unchanged success, `! x` a
-/// refusal, `+ expired` with the expiry recorded, `n expired` the answer of expire.
+/// comes, then what confirm, cancel, no-show, expire, a move to the slot from 3000 on and the preparation of a move to
+/// another day lead to: `-> x` a change, `= x` unchanged success, `! x` a refusal, `+ expired` with the expiry recorded,
+/// `n expired` the answer of expire.
 const TABLE: &str = "
-    held       200   | -> booked                     | -> cancelled                 | ! not changeable             | 0 expired
-    due        400   | ! hold expired + expired      | ! not changeable + expired   | ! not changeable + expired   | 1 expired + expired
-    due        1500  | ! hold expired + expired      | ! not changeable + expired   | ! not changeable + expired   | 1 expired + expired
-    booked     999   | = booked                      | -> cancelled                 | ! not changeable             | 0 expired
-    booked     1000  | = booked                      | ! not changeable             | -> noshow                    | 0 expired
-    booked     1999  | = booked                      | ! not changeable             | -> noshow                    | 0 expired
-    completed  2000  | = booked                      | ! not changeable             | -> noshow                    | 0 expired
-    cancelled  999   | ! not changeable              | = cancelled                  | ! not changeable             | 0 expired
-    cancelled  1500  | ! not changeable              | = cancelled                  | ! not changeable             | 0 expired
-    expired    999   | ! hold expired                | ! not changeable             | ! not changeable             | 0 expired
-    expired    1500  | ! hold expired                | ! not changeable             | ! not changeable             | 0 expired
-    noshow     999   | ! not changeable              | ! not changeable             | = noshow                     | 0 expired
-    noshow     1500  | ! not changeable              | ! not changeable             | = noshow                     | 0 expired
-    noshow     2000  | ! not changeable              | ! not changeable             | = noshow                     | 0 expired
+    held       200   | -> booked                     | -> cancelled                 | ! not changeable             | 0 expired             | -> held                   | = held
+    due        400   | ! hold expired + expired      | ! not changeable + expired   | ! not changeable + expired   | 1 expired + expired   | ! not changeable + expired | ! not changeable + expired
+    due        1500  | ! hold expired + expired      | ! not changeable + expired   | ! not changeable + expired   | 1 expired + expired   | ! not changeable + expired | ! not changeable + expired
+    booked     999   | = booked                      | -> cancelled                 | ! not changeable             | 0 expired             | -> booked                 | = booked
+    booked     1000  | = booked                      | ! not changeable             | -> noshow                    | 0 expired             | ! not changeable          | ! not changeable
+    booked     1999  | = booked                      | ! not changeable             | -> noshow                    | 0 expired             | ! not changeable          | ! not changeable
+    completed  2000  | = booked                      | ! not changeable             | -> noshow                    | 0 expired             | ! not changeable          | ! not changeable
+    cancelled  999   | ! not changeable              | = cancelled                  | ! not changeable             | 0 expired             | ! not changeable          | ! not changeable
+    cancelled  1500  | ! not changeable              | = cancelled                  | ! not changeable             | 0 expired             | ! not changeable          | ! not changeable
+    expired    999   | ! hold expired                | ! not changeable             | ! not changeable             | 0 expired             | ! not changeable          | ! not changeable
+    expired    1500  | ! hold expired                | ! not changeable             | ! not changeable             | 0 expired             | ! not changeable          | ! not changeable
+    noshow     999   | ! not changeable              | ! not changeable             | = noshow                     | 0 expired             | ! not changeable          | ! not changeable
+    noshow     1500  | ! not changeable              | ! not changeable             | = noshow                     | 0 expired             | ! not changeable          | ! not changeable
+    noshow     2000  | ! not changeable              | ! not changeable             | = noshow                     | 0 expired             | ! not changeable          | ! not changeable
 ";
 
 #[test]
@@ -41,13 +44,20 @@ fn every_action_on_every_status_does_what_the_table_says() {
     }
 }
 
-fn actions() -> [Action; 4] {
+fn actions() -> [Action; 6] {
     let appointment = appointment_id(1);
     [
         Action::Confirm { appointment },
         Action::Cancel { appointment, reason: None },
         Action::NoShow { appointment },
         Action::Expire,
+        Action::Move(Relocation {
+            appointment,
+            start: Some(UtcMillis(3_000_000)),
+            audiences: Arc::new([]),
+            busy: Vec::new(),
+        }),
+        Action::PrepareMove { appointment },
     ]
 }
 
@@ -57,7 +67,7 @@ fn brought_to(status: &str) -> Driver {
     let mut driver = Driver::published(day);
     let hold_millis = matches!(status, "held" | "due" | "expired").then_some(300_000);
     let mut steps = vec![(100, booking(1, 1, None, hold_millis))];
-    let [_, cancel, no_show, expire] = actions();
+    let [_, cancel, no_show, expire, ..] = actions();
     match status {
         "cancelled" => steps.push((200, cancel)),
         "expired" => steps.push((400, expire)),
