@@ -4,15 +4,19 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use tokio::sync::mpsc;
+
 use crate::actors::admission::Admission;
 use crate::actors::day::DayPorts;
 use crate::actors::deadlines::Deadlines;
 use crate::actors::directory::{Directory, StartActor};
 use crate::actors::notices::DayNotices;
 use crate::actors::snapshots::SnapshotQueue;
+use crate::claims::Claims;
 use crate::clock::Clock;
 use crate::committer::Committer;
 use crate::config::EngineConfig;
+use crate::handle::moves::{MovingAppointments, settle_open_moves};
 use crate::handle::publish::PublishLanes;
 use crate::handle::{EngineHandle, Parts};
 use crate::ids::Ids;
@@ -22,6 +26,7 @@ use crate::ledger::applier::Applier;
 use crate::ledger::overlay::Overlay;
 use crate::ledger::reader::Reader;
 use crate::ledger::registry::Registry;
+use crate::limits::OPEN_MOVES_MAX;
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
 
@@ -39,6 +44,8 @@ pub struct Assembly {
     pub registry: Arc<dyn Registry>,
     /// Own writes.
     pub overlay: Arc<Overlay>,
+    /// Patients' time and keys across days, as the ledger knows them.
+    pub claims: Arc<Claims>,
     /// The ledger's follower.
     pub applier: Applier,
     /// Group commit.
@@ -60,11 +67,17 @@ impl Assembly {
         let directory = Arc::new(Directory::new(self.starter, config.sleeping_bytes_max, Arc::clone(&self.meters)));
         let follower = self.applier.clone();
         let notices = Arc::new(DayNotices::default());
+        let (open_moves, opened) = mpsc::channel(OPEN_MOVES_MAX);
         let ports = Arc::new(DayPorts {
             clock: Arc::clone(&self.clock),
             journal: Arc::clone(&self.journal),
             committer: self.committer,
             overlay: Arc::clone(&self.overlay),
+            claims: Arc::clone(&self.claims),
+            // A day that finds no room is found again by the sweep of the open-work index.
+            on_open_moves: Box::new(move |day| {
+                let _ = open_moves.try_send(day);
+            }),
             on_durable: Box::new(move |position| follower.advanced(position)),
             spawn: self.spawn,
             deadlines: Arc::new(Deadlines::default()),
@@ -86,6 +99,10 @@ impl Assembly {
             applier: self.applier,
             directory,
             notices,
+            claims: self.claims,
+            deadlines: Arc::clone(&ports.deadlines),
+            spawn: Arc::clone(&ports.spawn),
+            moving: MovingAppointments::default(),
             admission: Arc::new(Admission::default()),
             meters: self.meters,
             publish_lanes,
@@ -94,6 +111,7 @@ impl Assembly {
             stopping: AtomicBool::new(false),
         });
         idle_lanes.start(&Arc::downgrade(&parts), &*ports.spawn);
+        ports.spawn.spawn(Box::pin(settle_open_moves(opened, Arc::downgrade(&parts))));
         (EngineHandle { parts }, ports)
     }
 }

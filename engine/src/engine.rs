@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::actors::day::DayPorts;
 use crate::actors::runtime::ActorThreads;
 use crate::assembly::Assembly;
+use crate::claims::Claims;
 use crate::clock::{Clock, SystemClock};
 use crate::committer::Committer;
 use crate::config::{EngineConfig, StartError};
@@ -58,6 +59,7 @@ impl Engine {
         )
         .await
         .map_err(|error| StartError::Store(error.to_string()))?;
+        let claims = Arc::new(Claims::default());
         let committer = Committer::start(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&clock));
         let threads = ActorThreads::start(config.actor_threads.max(1))
             .map_err(|error| StartError::Store(format!("cannot start the actors' threads: {error}")))?;
@@ -69,6 +71,7 @@ impl Engine {
             ledger: Arc::clone(&ledger) as _,
             registry: Arc::clone(&ledger) as _,
             overlay,
+            claims,
             applier,
             committer: committer.clone(),
             starter: Arc::clone(&threads) as _,
@@ -131,9 +134,7 @@ impl Engine {
 async fn run_deadlines(handle: EngineHandle, ports: Arc<DayPorts>, mut stopped: watch::Receiver<bool>) {
     loop {
         let now = handle.parts.clock.now();
-        for day in ports.deadlines.take_due(now) {
-            handle.parts.directory.hold_due(day, now);
-        }
+        handle.wake_due(now);
         let pause = ports.deadlines.next().map_or(Duration::from_secs(3_600), |next| until(now, next));
         tokio::select! {
             () = tokio::time::sleep(pause) => {}

@@ -10,10 +10,12 @@ use booking_core::{
 };
 
 use crate::actors::admission::{Admission, Lane};
+use crate::actors::deadlines::Deadlines;
 use crate::actors::directory::Directory;
 use crate::actors::entry::{DayEntry, Published};
 use crate::actors::notices::{DayNotices, DayWatch};
 use crate::actors::request::CommandReply;
+use crate::claims::Claims;
 use crate::clock::Clock;
 use crate::error::EngineError;
 use crate::ids::Ids;
@@ -21,14 +23,21 @@ use crate::journal::{Journal, ReadError};
 use crate::ledger::applier::Applier;
 use crate::ledger::reader::Reader;
 use crate::ledger::registry::Registry;
+use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
 use crate::view::{
     AppointmentAction, AppointmentAddress, AppointmentQuery, AppointmentReply, AppointmentScope, BookRequest, Caller,
     DayReply, DayView, HistoryItem, PlacedAppointment, PublishRequest, Readiness,
 };
 
+pub(crate) mod moves;
 pub(crate) mod publish;
+mod reschedule;
 mod submit;
+
+/// How often an appointment is looked for again because it moved, or changed, just then. Each needs another request for the same
+/// appointment to win in between.
+const HOPS_MAX: usize = 16;
 
 /// The engine as the gateway sees it. Cheap to clone.
 #[derive(Clone)]
@@ -46,6 +55,10 @@ pub(crate) struct Parts {
     pub(crate) applier: Applier,
     pub(crate) directory: Arc<Directory>,
     pub(crate) notices: Arc<DayNotices>,
+    pub(crate) claims: Arc<Claims>,
+    pub(crate) deadlines: Arc<Deadlines>,
+    pub(crate) spawn: Arc<dyn Spawn>,
+    pub(crate) moving: moves::MovingAppointments,
     pub(crate) admission: Arc<Admission>,
     pub(crate) meters: Arc<EngineMeters>,
     pub(crate) publish_lanes: publish::PublishLanes,
@@ -94,7 +107,17 @@ impl EngineHandle {
             AppointmentAction::NoShow => Action::NoShow { appointment },
         };
         let command = Command { envelope: caller.envelope, key: caller.key, action };
-        appointment_reply(self.submit(address.day, command, Lane::Protected).await?)
+        let mut day = address.day;
+        for _ in 0..HOPS_MAX {
+            if let Some(result) = self.replay_elsewhere(command.key.as_ref(), day).await {
+                return result.and_then(appointment_reply);
+            }
+            match self.submit(day, command.clone(), Lane::Protected).await {
+                Err(EngineError::Rejected(Rejection::MovedAway { to })) => day = to,
+                result => return result.and_then(appointment_reply),
+            }
+        }
+        Err(EngineError::Unavailable("the appointment was moved again and again".to_owned()))
     }
 
     /// Creates or replaces a day; `OverlapsOtherDay` if its slots overlap those of another day of the doctor.
@@ -210,6 +233,13 @@ impl EngineHandle {
     /// Number of days in memory with an actor.
     pub fn days_awake(&self) -> usize {
         self.parts.directory.awake()
+    }
+
+    /// Has every day take a turn whose timer is up at `now`.
+    pub fn wake_due(&self, now: UtcMillis) {
+        for day in self.parts.deadlines.take_due(now) {
+            self.parts.directory.due(day, now);
+        }
     }
 
     /// Asks days to sleep that were idle for `idle_millis` at `now`, and the longest idle ones beyond `awake_max`.

@@ -5,6 +5,7 @@
 
 pub mod actors;
 pub mod assembly;
+pub mod claims;
 pub mod clock;
 pub mod committer;
 pub mod config;

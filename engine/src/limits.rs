@@ -49,6 +49,19 @@ pub const OPEN_WORK_BATCH_MAX: usize = 10_000;
 /// sweep of the open-work index, which costs seconds and not correctness.
 pub const DEADLINES_MAX: usize = 200_000;
 
+/// How long a command waits for something unsettled on another day (a claim whose record is being written, a move under way)
+/// before its caller is told 503: a thousand group commits, and as long as a move waits for its day of arrival.
+pub const PARKED_MILLIS_MAX: i64 = 2_000;
+
+/// How long a move waits for the day of arrival to keep a place before it is given up (`protocols.md` A 5).
+pub const MOVE_HOLD_MILLIS_MAX: u64 = 2_000;
+
+/// Days with open moves that wait to be looked at: past it the sweep of the open-work index finds them again.
+pub const OPEN_MOVES_MAX: usize = 1_024;
+
+/// How often a day asks what became of a move on its way in, at most.
+pub const ASKING_PAUSE_MILLIS: i64 = 1_000;
+
 /// What a shed caller is told to wait, before jitter.
 pub const RETRY_AFTER_MILLIS: u64 = 1_000;
 

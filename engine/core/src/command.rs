@@ -131,6 +131,8 @@ pub enum Action {
     Move(Relocation),
     /// Whether an appointment of this day may leave it. Changes and remembers nothing.
     PrepareMove {
+        /// Which attempt.
+        move_id: MoveId,
         /// Which.
         appointment: AppointmentId,
     },

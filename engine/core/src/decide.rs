@@ -131,7 +131,7 @@ impl DoctorDay {
             Action::NoShow { appointment } => moment.no_show(*appointment),
             Action::Expire => Ok(Effect::Expired),
             Action::Move(relocation) => moment.relocate(relocation),
-            Action::PrepareMove { appointment } => moment.prepare_move(*appointment),
+            Action::PrepareMove { appointment, .. } => moment.prepare_move(*appointment),
             Action::HoldForMove(arriving) => moment.hold_for_move(arriving),
             Action::CommitMove(leaving) => moment.commit_move(leaving),
             Action::AcceptMove { move_id, row } => moment.accept_move(*move_id, row),

@@ -78,3 +78,10 @@ pub enum Rejection {
         start: UtcMillis,
     },
 }
+
+impl Rejection {
+    /// Whether it only says where or when to ask again: never told to a caller.
+    pub const fn is_internal(&self) -> bool {
+        matches!(self, Self::MovedAway { .. } | Self::Arriving | Self::MoveGivenUp)
+    }
+}

@@ -3,23 +3,28 @@
 
 use std::sync::Arc;
 
-use booking_core::{Command, DayKey, DayVersion, Decision, DoctorDay, Event, Home, Rejection, Success, UtcMillis};
+use booking_core::{Command, DayKey, DayVersion, DoctorDay, Event, Home, Rejection, UtcMillis};
 
 use super::deadlines::Deadlines;
 use super::directory::Retire;
 use super::entry::{DayEntry, Published};
 use super::gate::{Gate, UndurableRecord};
 use super::intake::Control;
-use super::publication;
+use super::parked::Parked;
+use super::pending_moves::PendingMoves;
+use super::publication::{self, DurableEvent};
+use super::questions;
 use super::recovery;
 use super::request::{CommandReply, CommandResult, Request};
 use super::snapshots::SnapshotQueue;
+use super::turn::Turn;
+use crate::claims::{Claims, Waiter};
 use crate::clock::Clock;
 use crate::committer::{CommitFailure, CommitListener, Committer, Submission};
 use crate::error::EngineError;
-use crate::journal::{DayAppend, Head, Journal, NewRecord, StoredSnapshot, chain};
+use crate::journal::{DayAppend, Head, Journal, NewRecord, StoredSnapshot};
 use crate::ledger::overlay::Overlay;
-use crate::limits::{SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX, UNDURABLE_RECORDS_MAX};
+use crate::limits::{ASKING_PAUSE_MILLIS, SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX, UNDURABLE_RECORDS_MAX};
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
 
@@ -33,6 +38,10 @@ pub struct DayPorts {
     pub committer: Committer,
     /// Own writes.
     pub overlay: Arc<Overlay>,
+    /// Patients' time and keys across days.
+    pub claims: Arc<Claims>,
+    /// Told of days with moves on their way in, to be settled. Never blocks; what it drops is found by the sweep.
+    pub on_open_moves: Box<dyn Fn(DayKey) + Send + Sync>,
     /// Told the position of records that are durable and published: the ledger may follow. Never blocks.
     pub on_durable: Box<dyn Fn(u64) + Send + Sync>,
     /// Background work.
@@ -83,6 +92,8 @@ pub(super) struct Awake {
     pub(super) durable_head: Head,
     /// Sequence of the last snapshot in the journal.
     pub(super) snapshot_sequence: u64,
+    /// Moves out of the day that are prepared.
+    pub(super) moves: PendingMoves,
 }
 
 impl Awake {
@@ -113,11 +124,18 @@ pub struct DayActor {
     /// The incarnation of the state: raised whenever the tip is dropped.
     pub(super) generation: u64,
     pub(super) gate: Gate,
+    pub(super) parked: Parked,
+    /// Events that were decided and then dropped with the state: what they claimed is looked at after the next load.
+    pub(super) dropped: Vec<Arc<Event>>,
+    /// Whether a turn panicked since the last load: then a claim may be left of which no event tells.
+    pub(super) has_panicked: bool,
     pub(super) origin: Option<Origin>,
     pub(super) panics: Vec<UtcMillis>,
     pub(super) load_started_micros: u64,
     /// Before this instant a due hold is not tried again: an append has just failed.
     not_before: UtcMillis,
+    /// Before this instant nobody is asked again what became of moves on their way in.
+    ask_not_before: UtcMillis,
 }
 
 /// How long a due hold waits after a failed append before it is tried again.
@@ -133,10 +151,14 @@ impl DayActor {
             phase: Phase::Unloaded,
             generation: 0,
             gate: Gate::default(),
+            parked: Parked::default(),
+            dropped: Vec::new(),
+            has_panicked: false,
             origin: Some(origin),
             panics: Vec::new(),
             load_started_micros,
             not_before: UtcMillis(i64::MIN),
+            ask_not_before: UtcMillis(i64::MIN),
         }
     }
 
@@ -191,7 +213,14 @@ impl DayActor {
             }
             // Word to an incarnation that was dropped: its load has found, or will find, what became of it.
             Control::Loaded { .. } | Control::Committed { .. } | Control::Failed { .. } => {}
-            Control::HoldDue => self.expire_due(),
+            Control::Due => self.due(),
+            Control::Unblocked => self.retry_parked(),
+            Control::Ask(question) => questions::answer(self, question),
+            Control::GiveUpMove { appointment, move_id } => {
+                if let Phase::Awake(awake) = &mut self.phase {
+                    awake.moves.end(appointment, move_id);
+                }
+            }
             Control::Sleep => return true,
         }
         false
@@ -218,39 +247,97 @@ impl DayActor {
         let now = self.ports.clock.now();
         let micros = self.ports.clock.monotonic_micros();
         self.ports.metrics.turn_commands.record(requests.len() as f64);
-        self.entry.touch(now);
-        let Phase::Awake(awake) = &mut self.phase else { return };
-        let expected = awake.tip_head;
-        let mut records = Vec::new();
-        for request in requests {
+        for request in &requests {
             self.ports.metrics.record_queue_micros(micros.saturating_sub(request.queued_micros));
-            #[cfg(feature = "testing")]
-            self.ports.faults.before_decide(&request.command);
-            let decision = awake.tip.decide(&request.command, now);
-            let result = prepare_answer(&decision, now);
-            if let Some(event) = decision.event {
-                records.push(adopt(awake, &mut self.gate, &self.entry, event));
-            }
-            self.gate.hold(awake.tip.version(), request, result);
         }
-        self.submit(expected, records);
-        self.release();
+        self.entry.touch(now);
+        self.decide(requests.into_iter().map(|request| (now, request)), now);
     }
 
-    /// A timer, or nobody in particular, says that a hold may be due.
-    fn expire_due(&mut self) {
-        let Phase::Awake(awake) = &mut self.phase else { return };
-        let now = self.ports.clock.now();
-        match awake.tip.next_hold_expiry() {
-            Some(due) if now >= due => {
-                let expected = awake.tip_head;
-                let decision = awake.tip.decide(&Command::expire(), now);
-                let record = decision.event.map(|event| adopt(awake, &mut self.gate, &self.entry, event));
-                self.submit(expected, record.into_iter().collect());
-            }
-            Some(due) => self.ports.deadlines.arm(self.entry.day(), due),
-            None => {}
+    /// Decides again what waited for something to be settled.
+    pub(super) fn retry_parked(&mut self) {
+        if matches!(self.phase, Phase::Awake(_)) && !self.parked.is_empty() {
+            let waiting = self.parked.take();
+            self.decide(waiting.into_iter(), self.ports.clock.now());
         }
+    }
+
+    /// Decides `requests`, each of which waits since the instant beside it.
+    fn decide(&mut self, requests: impl Iterator<Item = (UtcMillis, Request)>, now: UtcMillis) {
+        let Phase::Awake(awake) = &mut self.phase else { return };
+        let expected = awake.tip_head;
+        let mut turn = Turn {
+            awake,
+            gate: &mut self.gate,
+            parked: &mut self.parked,
+            entry: &self.entry,
+            ports: &self.ports,
+            now,
+            records: Vec::new(),
+            settled_arrival: false,
+            awaits_arrival: false,
+        };
+        requests.for_each(|(since, request)| turn.take(request, since));
+        if turn.settled_arrival {
+            let waiting = turn.parked.take();
+            waiting.into_iter().for_each(|(since, request)| turn.take(request, since));
+        }
+        let (records, awaits_arrival) = (turn.records, turn.awaits_arrival);
+        self.submit(expected, records);
+        self.release();
+        if awaits_arrival {
+            self.ask_about_arrivals(now);
+        }
+    }
+
+    /// Has somebody find out what became of the moves on their way in, but not again and again.
+    fn ask_about_arrivals(&mut self, now: UtcMillis) {
+        if now >= self.ask_not_before {
+            self.ask_not_before = now.plus_millis(ASKING_PAUSE_MILLIS);
+            (self.ports.on_open_moves)(self.entry.day());
+        }
+    }
+
+    /// A timer, or nobody in particular, says that something may be due: a hold, a move on its way in, a command that has waited
+    /// for too long.
+    fn due(&mut self) {
+        let now = self.ports.clock.now();
+        for request in self.parked.take_overdue(now) {
+            request.settle(Err(EngineError::Unavailable("what this depends on is not settled yet".to_owned())));
+        }
+        self.expire_due(now);
+        let Phase::Awake(awake) = &self.phase else { return };
+        let mut next = awake.tip.next_work_at();
+        if awake.durable.arrivals().next().is_some() && next.is_some_and(|due| due <= now) {
+            self.ask_about_arrivals(now);
+            next = Some(self.ask_not_before);
+        }
+        if let Some(at) = next.into_iter().chain(self.parked.next_overdue_at()).min() {
+            self.ports.deadlines.arm(self.entry.day(), at.max(self.not_before));
+        }
+    }
+
+    fn expire_due(&mut self, now: UtcMillis) {
+        let Phase::Awake(awake) = &mut self.phase else { return };
+        if awake.tip.next_hold_expiry().is_none_or(|due| now < due) {
+            return;
+        }
+        let expected = awake.tip_head;
+        let decision = awake.tip.decide(&Command::expire(), now);
+        let mut turn = Turn {
+            awake,
+            gate: &mut self.gate,
+            parked: &mut self.parked,
+            entry: &self.entry,
+            ports: &self.ports,
+            now,
+            records: Vec::new(),
+            settled_arrival: false,
+            awaits_arrival: false,
+        };
+        decision.event.into_iter().for_each(|event| turn.adopt(event));
+        let records = turn.records;
+        self.submit(expected, records);
     }
 
     fn submit(&mut self, expected: Head, records: Vec<NewRecord>) {
@@ -260,7 +347,7 @@ impl DayActor {
             day: self.entry.day(),
             epoch: last.version.epoch,
             expected,
-            next_work_at: awake.tip.next_hold_expiry(),
+            next_work_at: awake.tip.next_work_at(),
             records,
         };
         let listener = Arc::clone(&self.entry) as Arc<dyn CommitListener>;
@@ -279,11 +366,11 @@ impl DayActor {
     /// Applies records that are durable and publishes them; answers may leave after this.
     fn adopt_durable(&mut self, records: &[UndurableRecord], position: u64) {
         let Phase::Awake(awake) = &mut self.phase else { return };
-        let mut events: Vec<(Arc<Event>, u64)> = Vec::with_capacity(records.len());
+        let mut events = Vec::with_capacity(records.len());
         for record in records {
             awake.durable.apply(record.version, &record.event);
             awake.durable_head = Head { version: record.version, hash: record.hash };
-            events.push((Arc::clone(&record.event), position));
+            events.push(DurableEvent { event: &record.event, sequence: record.version.sequence, position });
         }
         publication::publish(&self.ports, &self.entry, &awake.durable, &events);
     }
@@ -314,45 +401,16 @@ impl DayActor {
 
     /// Goes to sleep if nothing waits, nothing is in flight and nobody is at the door.
     fn try_sleep(&mut self) -> bool {
-        if !self.gate.is_empty() {
+        if !self.gate.is_empty() || !self.parked.is_empty() {
             return false;
         }
+        let now = self.ports.clock.now();
         match &mut self.phase {
+            Phase::Awake(awake) if awake.moves.is_busy(now) => false,
             Phase::Awake(awake) => recovery::sleep(&self.ports, &self.entry, awake),
             Phase::Unloaded => self.ports.retire.retire(&self.entry, None),
             Phase::Loading | Phase::Parked(_) => false,
         }
-    }
-}
-
-/// Adopts a decided event on the tip and frames it as the next record.
-fn adopt(awake: &mut Awake, gate: &mut Gate, entry: &DayEntry, event: Event) -> NewRecord {
-    let version = awake.tip.next_version();
-    awake.tip.apply(version, &event);
-    let body: Arc<[u8]> = booking_core::encode_event(&event).into();
-    let hash = chain::link(awake.tip_head.hash, entry.day(), version, &body);
-    awake.tip_head = Head { version, hash };
-    gate.push_record(UndurableRecord { version, hash, event: Arc::new(event) });
-    NewRecord { version, hash, body }
-}
-
-/// The answer as far as it is known when the command is decided.
-fn prepare_answer(decision: &Decision, now: UtcMillis) -> CommandResult {
-    match &decision.outcome {
-        Err(rejection) => Err(EngineError::Rejected(rejection.clone())),
-        Ok(Success::Appointment { appointment, replayed, home }) => Ok(CommandReply::Appointment {
-            appointment: appointment.clone(),
-            home: home.clone(),
-            replayed: *replayed,
-            at: now,
-        }),
-        Ok(Success::Day { version, created, replayed_at }) => Ok(CommandReply::Decided {
-            version: *version,
-            created: *created,
-            replayed: replayed_at.is_some(),
-            at: replayed_at.unwrap_or(now),
-        }),
-        Ok(Success::Expired { .. } | Success::Dropped) => Ok(CommandReply::Done),
     }
 }
 
@@ -384,5 +442,11 @@ impl CommitListener for DayEntry {
 
     fn failed(&self, generation: u64, failure: CommitFailure) {
         self.intake().control(Control::Failed { generation, failure });
+    }
+}
+
+impl Waiter for DayEntry {
+    fn settled(&self) {
+        self.intake().control(Control::Unblocked);
     }
 }

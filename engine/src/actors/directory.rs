@@ -105,13 +105,13 @@ impl Directory {
         let actor = DayActor::new(Arc::clone(&entry), Arc::clone(ports), origin);
         entry.intake().connect(self.starter.start(actor));
         // The first turn reads the state.
-        entry.intake().control(Control::HoldDue);
+        entry.intake().control(Control::Due);
         entry
     }
 
-    /// Tells `day` that a hold may be due.
-    pub fn hold_due(&self, day: DayKey, now: UtcMillis) {
-        self.entry(day, now).intake().control(Control::HoldDue);
+    /// Tells `day` that something may be due.
+    pub fn due(&self, day: DayKey, now: UtcMillis) {
+        self.entry(day, now).intake().control(Control::Due);
     }
 
     /// Number of days awake.

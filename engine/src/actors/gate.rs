@@ -62,6 +62,17 @@ impl Gate {
         self.records.iter().rev().find(|record| landed(record)).map(|record| record.version)
     }
 
+    /// The events that are not known to be durable, oldest first.
+    pub fn events(&self) -> impl Iterator<Item = Arc<Event>> {
+        self.records.iter().map(|record| Arc::clone(&record.event))
+    }
+
+    /// Throws everything away: the answers are dropped, with word to their callers. Returns the events.
+    pub fn clear(&mut self) -> Vec<Arc<Event>> {
+        self.waiting.clear();
+        self.records.drain(..).map(|record| record.event).collect()
+    }
+
     /// Number of events that are not known to be durable.
     pub fn undurable(&self) -> usize {
         self.records.len()

@@ -7,11 +7,12 @@ use std::sync::OnceLock;
 use parking_lot::Mutex;
 
 use super::admission::Lane;
+use super::questions::Question;
 use super::request::Request;
 use crate::committer::CommitFailure;
 use crate::journal::{LoadedDay, ReadError};
 use crate::limits::DAY_COMMANDS_MAX;
-use booking_core::DayVersion;
+use booking_core::{AppointmentId, DayVersion, MoveId};
 
 /// Has a day take a turn soon.
 pub trait Wake: Send + Sync + 'static {
@@ -44,8 +45,19 @@ pub enum Control {
         /// Why.
         failure: CommitFailure,
     },
-    /// A hold may be due.
-    HoldDue,
+    /// Something may be due: a hold, say.
+    Due,
+    /// Something that parked commands wait for is settled.
+    Unblocked,
+    /// Somebody wants to know of moves.
+    Ask(Question),
+    /// A prepared move is given up.
+    GiveUpMove {
+        /// Of which appointment.
+        appointment: AppointmentId,
+        /// Which attempt.
+        move_id: MoveId,
+    },
     /// Go to sleep if there is nothing to do.
     Sleep,
 }

@@ -1,4 +1,4 @@
-//! What leaves a day once events are durable, and in which order: read overlay, won keys, picture, timer, applier, answers
+//! What leaves a day once events are durable, and in which order: read overlay, claims, won keys, picture, timer, applier, answers
 //! (`protocols.md` rules 1 and 2).
 //! Must not know: the rules, undurable state.
 
@@ -8,14 +8,25 @@ use booking_core::{DoctorDay, Event, Fact, RememberedKey, SubjectId, UtcMillis};
 
 use super::day::DayPorts;
 use super::entry::{DayEntry, Published};
+use super::settlement;
 use crate::ledger::overlay::OverlayEntry;
 
-/// Publishes `durable`, which has just had `events` (with their positions) applied. After this returns, answers may leave.
-pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: &[(Arc<Event>, u64)]) {
+/// An event that is durable.
+pub struct DurableEvent<'record> {
+    /// What happened.
+    pub event: &'record Event,
+    /// Its number in the day's log.
+    pub sequence: u64,
+    /// Its position in the journal.
+    pub position: u64,
+}
+
+/// Publishes `durable`, which has just had `events` applied. After this returns, answers may leave.
+pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: &[DurableEvent<'_>]) {
     let time_zone = zone_of(entry, durable, events);
     let mut overlay = Vec::new();
     let mut keys = Vec::new();
-    for (event, position) in events {
+    for DurableEvent { event, position, .. } in events {
         overlay.extend(OverlayEntry::of_event(entry.day(), &time_zone, event, *position));
         keys.extend(won_key(durable, event));
         count_expiries(ports, event);
@@ -23,12 +34,15 @@ pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: 
     if !overlay.is_empty() {
         ports.overlay.publish(overlay);
     }
+    for DurableEvent { event, sequence, .. } in events {
+        settlement::settle(&ports.claims, entry.day(), *sequence, event);
+    }
     if !keys.is_empty() {
         entry.add_won(keys.into_iter());
     }
     publish_picture(ports, entry, durable, time_zone, UtcMillis(i64::MIN));
-    if let Some((_, position)) = events.last() {
-        (ports.on_durable)(*position);
+    if let Some(last) = events.last() {
+        (ports.on_durable)(last.position);
     }
 }
 
@@ -48,19 +62,19 @@ fn publish_picture(
     time_zone: Arc<str>,
     not_before: UtcMillis,
 ) {
-    let next_expiry = durable.next_hold_expiry().map(|at| at.max(not_before));
+    let next_work = durable.next_work_at().map(|at| at.max(not_before));
     entry.publish(match durable.snapshot() {
         Some(snapshot) => Published::Present { snapshot: Arc::new(snapshot), time_zone },
         None => Published::Absent,
     });
-    if let Some(at) = next_expiry {
+    if let Some(at) = next_work {
         ports.deadlines.arm(entry.day(), at);
     }
 }
 
 /// The zone of the definition, shared with the last picture while it is the same.
-fn zone_of(entry: &DayEntry, durable: &DoctorDay, events: &[(Arc<Event>, u64)]) -> Arc<str> {
-    let amended = events.iter().any(|(event, _)| matches!(event.fact, Fact::Published(_)));
+fn zone_of(entry: &DayEntry, durable: &DoctorDay, events: &[DurableEvent<'_>]) -> Arc<str> {
+    let amended = events.iter().any(|durable| matches!(durable.event.fact, Fact::Published(_)));
     match &**entry.published_guard() {
         Published::Present { time_zone, .. } if !amended => Arc::clone(time_zone),
         _ => durable.definition().map_or_else(|| Arc::from(""), |definition| Arc::from(&*definition.time_zone)),

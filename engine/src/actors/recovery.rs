@@ -14,7 +14,10 @@ use super::directory::AsleepDay;
 use super::entry::DayEntry;
 use super::gate::Gate;
 use super::intake::Control;
+use super::parked::Parked;
+use super::pending_moves::PendingMoves;
 use super::publication;
+use super::settlement;
 use crate::committer::CommitFailure;
 use crate::journal::{Head, LoadedDay, ReadError, StoredRecord};
 use crate::ledger::overlay::OverlayEntry;
@@ -60,8 +63,9 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
         Err(error) => return unreadable(actor, &error),
     };
     let Some(loaded) = loaded else {
-        actor.gate = Gate::default();
-        return wake_up(actor, DoctorDay::default(), Head::default(), 0);
+        drop_gate(actor);
+        wake_up(actor, DoctorDay::default(), Head::default(), 0);
+        return actor.retry_parked();
     };
     let (state, overlay) = match rebuild(&actor.entry, &loaded) {
         Ok(rebuilt) => rebuilt,
@@ -70,8 +74,10 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
     // What is durable and not in the ledger yet must be readable before anybody is told of it; the overlay drops the rest.
     actor.ports.overlay.publish(overlay);
     let snapshot_sequence = loaded.snapshot.as_ref().map_or(0, |snapshot| snapshot.head.version.sequence);
+    actor.dropped.extend(actor.gate.events());
     wake_up(actor, state, loaded.head, snapshot_sequence);
     settle_gate(actor, &loaded.tail);
+    actor.retry_parked();
     if let Some(last) = loaded.tail.last() {
         (actor.ports.on_durable)(last.position);
     }
@@ -109,8 +115,27 @@ fn settle_gate(actor: &mut DayActor, tail: &[StoredRecord]) {
     actor.gate = Gate::default();
 }
 
+/// Throws away what waits in the gate; what it claimed is looked at after the next load.
+fn drop_gate(actor: &mut DayActor) {
+    let events = actor.gate.clear();
+    actor.dropped.extend(events);
+}
+
+/// What dropped events claimed is from now on as the state says that was read.
+fn settle_claims(actor: &mut DayActor, state: &DoctorDay) {
+    let (claims, day) = (&actor.ports.claims, actor.entry.day());
+    let dropped = std::mem::take(&mut actor.dropped);
+    settlement::settle_dropped(claims, day, state, dropped.iter().map(|event| &**event));
+    if std::mem::take(&mut actor.has_panicked) {
+        for (patient, appointment) in claims.pending_of(day) {
+            settlement::settle_as_read(claims, day, state, patient, appointment);
+        }
+    }
+}
+
 fn wake_up(actor: &mut DayActor, mut state: DoctorDay, head: Head, snapshot_sequence: u64) {
     state.adopt_epoch(actor.ports.journal.epoch());
+    settle_claims(actor, &state);
     publication::publish_loaded(&actor.ports, &actor.entry, &state, actor.not_before());
     actor.phase = Phase::Awake(Box::new(Awake {
         tip: state.clone(),
@@ -118,6 +143,7 @@ fn wake_up(actor: &mut DayActor, mut state: DoctorDay, head: Head, snapshot_sequ
         tip_head: head,
         durable_head: head,
         snapshot_sequence,
+        moves: PendingMoves::default(),
     }));
     let took = actor.ports.clock.monotonic_micros().saturating_sub(actor.load_started_micros);
     actor.ports.metrics.record_activation_micros(took);
@@ -135,7 +161,8 @@ fn unreadable(actor: &mut DayActor, error: &ReadError) {
         }
     }
     // Whoever waits is told 503: nothing was booked, or the same key tells what happened.
-    actor.gate = Gate::default();
+    drop_gate(actor);
+    actor.parked = Parked::default();
 }
 
 /// An append was not acknowledged.
@@ -145,7 +172,6 @@ pub(super) fn append_failed(actor: &mut DayActor, failure: &CommitFailure) {
     actor.note_failure();
     if matches!(failure, CommitFailure::Poisoned(_)) {
         park(actor, "the journal failed; the process is about to end");
-        actor.gate = Gate::default();
         return;
     }
     reload(actor);
@@ -159,10 +185,10 @@ impl DayActor {
         self.panics.retain(|at| now.millis_since(*at) < PANIC_WINDOW_MILLIS);
         self.panics.push(now);
         self.note_failure();
+        self.has_panicked = true;
         if self.panics.len() >= PANICS_MAX {
             tracing::error!(panics = self.panics.len(), "a day panics again and again; it is parked");
             park(self, "this day is out of service after repeated defects");
-            self.gate = Gate::default();
         } else {
             tracing::error!("a day panicked; it drops its state and reads it again");
             self.ports.metrics.replays.increment(1);
@@ -177,6 +203,9 @@ fn park(actor: &mut DayActor, reason: &str) {
     }
     actor.generation += 1;
     actor.phase = Phase::Parked(Arc::from(reason));
+    // Claims stay as they are: what became of them cannot be known before a restart.
+    drop_gate(actor);
+    actor.parked = Parked::default();
 }
 
 /// Packs the day and hands it back to the directory; false if somebody is at the door.

@@ -78,16 +78,15 @@ pub struct Request {
 }
 
 impl Request {
-    /// A request to `entry`. If it has a key, the caller has entered it into the entry's keys in flight before.
+    /// A request. `in_flight` is the day into whose keys in flight the caller has entered its key.
     pub fn new(
         command: Command,
         lane: Lane,
         queued_micros: u64,
-        entry: Arc<DayEntry>,
+        in_flight: Option<Arc<DayEntry>>,
         permit: Permit,
     ) -> (Self, oneshot::Receiver<CommandResult>) {
         let (reply, answer) = oneshot::channel();
-        let in_flight = command.key.as_ref().map(|_| entry);
         let ticket = Ticket { reply: Some(reply), in_flight, _permit: permit };
         (Self { command, lane, queued_micros, ticket }, answer)
     }
@@ -95,7 +94,9 @@ impl Request {
     /// Answers the caller and every twin that waits for the same answer.
     pub fn settle(mut self, result: CommandResult) {
         if let (Some(entry), Some(key)) = (self.ticket.in_flight.take(), self.command.key.as_ref()) {
-            entry.in_flight().leave(key, Some(&result));
+            // Twins of one that must ask elsewhere do so themselves.
+            let is_final = !matches!(&result, Err(EngineError::Rejected(rejection)) if rejection.is_internal());
+            entry.in_flight().leave(key, is_final.then_some(&result));
         }
         if let Some(reply) = self.ticket.reply.take() {
             // A caller that went away has no wish to know; its key tells it later.

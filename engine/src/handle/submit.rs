@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use booking_core::{
-    Action, Answer, Appointment, AppointmentId, Command, DayKey, Home, Rejection, RememberedKey, UtcMillis,
+    Action, Answer, Appointment, AppointmentId, Command, DayKey, Home, Rejection, RememberedKey, RequestKey, UtcMillis,
 };
 
 use super::EngineHandle;
@@ -24,7 +24,7 @@ use crate::telemetry::meters::ShedReason;
 const LOOKUPS_MAX: usize = 64;
 
 /// What one attempt came to.
-enum Attempt {
+pub(super) enum Attempt {
     Settled(CommandResult),
     /// Look the day up again.
     Again,
@@ -69,7 +69,8 @@ impl EngineHandle {
             booking.appointment = AppointmentId::born_in(self.parts.ids.next(), &entry.day());
         }
         let micros = self.parts.clock.monotonic_micros();
-        let (request, answer) = Request::new(admitted, lane, micros, Arc::clone(entry), permit);
+        let in_flight = command.key.as_ref().map(|_| Arc::clone(entry));
+        let (request, answer) = Request::new(admitted, lane, micros, in_flight, permit);
         match entry.intake().offer(request) {
             Offered::Taken => Attempt::Settled(answer.await.unwrap_or_else(|_| Err(interrupted()))),
             Offered::Closed(request) => {
@@ -84,8 +85,52 @@ impl EngineHandle {
         }
     }
 
+    /// Brings one step of something larger to its day: that was admitted as a whole, and its key is looked after elsewhere.
+    pub(super) async fn step(&self, day: DayKey, command: Command) -> CommandResult {
+        for _ in 0..LOOKUPS_MAX {
+            let Some(permit) = self.parts.admission.admit(Lane::Protected) else {
+                return Err(self.shed(ShedReason::EngineQueue, &command));
+            };
+            let micros = self.parts.clock.monotonic_micros();
+            let (request, answer) = Request::new(command.clone(), Lane::Protected, micros, None, permit);
+            let entry = self.parts.directory.entry(day, self.parts.clock.now());
+            match entry.intake().offer(request) {
+                Offered::Taken => return answer.await.unwrap_or_else(|_| Err(interrupted())),
+                Offered::Closed(request) => request.withdraw(),
+                Offered::Full(request) => request.settle(Err(self.shed(ShedReason::DayQueue, &command))),
+            }
+        }
+        Err(EngineError::Unavailable("the day was interrupted again and again".to_owned()))
+    }
+
+    /// The first answer to a request on an appointment, if its key has won on another day than `day`, where the appointment was
+    /// then. Another request under that key is left to the day to refuse, in place of a success.
+    pub(super) async fn replay_elsewhere(&self, key: Option<&RequestKey>, day: DayKey) -> Option<CommandResult> {
+        let key = key?;
+        for _ in 0..LOOKUPS_MAX {
+            let other = self.parts.claims.day_of_key(key).filter(|other| *other != day)?;
+            let entry = self.parts.directory.entry(other, self.parts.clock.now());
+            match self.follow(entry.in_flight().look(key)).await {
+                Some(Attempt::Settled(result)) => return Some(result),
+                Some(Attempt::Again) => continue,
+                None => {}
+            }
+            match self.day(other).await {
+                Ok(_) | Err(EngineError::Rejected(_)) => {}
+                Err(error) => return Some(Err(error)),
+            }
+            let entry = self.parts.directory.entry(other, self.parts.clock.now());
+            let published = entry.published_guard();
+            return match (entry.key_state(key), &**published) {
+                (KeyState::Won(known), Published::Present { .. }) => Some(Ok(replay(other, &known, &published))),
+                _ => None,
+            };
+        }
+        None
+    }
+
     /// Waits for a twin, if there is one; `None` if the key is free.
-    async fn follow(&self, attached: Attached) -> Option<Attempt> {
+    pub(super) async fn follow(&self, attached: Attached) -> Option<Attempt> {
         match attached {
             Attached::Free => None,
             Attached::Twin(answer) => Some(match answer.await {
@@ -104,7 +149,7 @@ impl EngineHandle {
     }
 
     /// An answer that the published picture and the won keys give for certain.
-    fn answer_early(&self, entry: &DayEntry, command: &Command, now: UtcMillis) -> Option<CommandResult> {
+    pub(super) fn answer_early(&self, entry: &DayEntry, command: &Command, now: UtcMillis) -> Option<CommandResult> {
         let published = entry.published_guard();
         let Published::Present { snapshot, .. } = &**published else { return None };
         if let Some(key) = &command.key {
@@ -121,7 +166,7 @@ impl EngineHandle {
         Some(Err(refusal.into()))
     }
 
-    fn admit(&self, lane: Lane, command: &Command) -> Result<crate::actors::admission::Permit, EngineError> {
+    pub(super) fn admit(&self, lane: Lane, command: &Command) -> Result<crate::actors::admission::Permit, EngineError> {
         let parts = &self.parts;
         if parts.stopping.load(Ordering::Acquire) {
             return Err(self.shed(ShedReason::Stopping, command));

@@ -7,6 +7,7 @@ pub mod people;
 pub mod reader;
 pub mod registry;
 pub mod sqlite;
+pub mod won_keys;
 
 use std::sync::Arc;
 

@@ -2,5 +2,6 @@
 //! Must not know: HTTP.
 
 mod behaviour;
+mod claims;
 mod faulty_storms;
 mod support;

@@ -8,6 +8,7 @@ use booking_core::{
     Role, SlotDefinition, SubjectId, UtcMillis,
 };
 use engine::assembly::Assembly;
+use engine::claims::Claims;
 use engine::clock::Clock;
 use engine::committer::Committer;
 use engine::ids::SystemIds;
@@ -35,6 +36,7 @@ pub struct World {
     pub engine: EngineHandle,
     pub journal: Arc<MemoryJournal>,
     pub clock: Arc<ManualClock>,
+    pub claims: Arc<Claims>,
     _directory: TempDir,
 }
 
@@ -50,6 +52,7 @@ impl World {
         let clock = Arc::new(ManualClock::at(START));
         let ledger = Arc::new(SqliteLedger::open(directory.path()).await.expect("a ledger"));
         let overlay = Arc::new(Overlay::default());
+        let claims = Arc::new(Claims::default());
         let applier = Applier::start(
             Arc::clone(&journal) as Arc<dyn Journal>,
             Arc::clone(&ledger) as Arc<dyn Ledger>,
@@ -67,6 +70,7 @@ impl World {
             ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
             registry: ledger,
             overlay,
+            claims: Arc::clone(&claims),
             applier,
             committer,
             starter: Arc::new(TaskActors),
@@ -75,7 +79,7 @@ impl World {
             faults,
         }
         .assemble(&EngineConfig::embedded(directory.path().to_owned()));
-        Self { engine, journal, clock, _directory: directory }
+        Self { engine, journal, clock, claims, _directory: directory }
     }
 
     /// Publishes `day` with `slots` slots of `capacity` places from nine hours after [`START`] on, open at once.
@@ -105,6 +109,11 @@ impl World {
     pub async fn remaining(&self, day: DayKey) -> u64 {
         let view = self.engine.day(day).await.expect("the day can be read");
         view.snapshot.remaining_in_all_at(view.now)
+    }
+
+    /// Wakes the days whose timers are up: no task does so here.
+    pub fn run_deadlines(&self) {
+        self.engine.wake_due(self.clock.now());
     }
 
     /// Number of records in the journal.

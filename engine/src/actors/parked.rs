@@ -1,0 +1,50 @@
+//! Commands that wait for something unsettled outside their day's own records: a claim of another day, or a move on its way in.
+//! They hold nothing meanwhile, and are decided again, in the order in which they came (`protocols.md` rule 10).
+//! Must not know: what they wait for.
+
+use std::collections::VecDeque;
+
+use booking_core::UtcMillis;
+
+use super::request::Request;
+use crate::limits::PARKED_MILLIS_MAX;
+
+/// See the module. Bounded by admission: each keeps its permit.
+#[derive(Default)]
+pub struct Parked {
+    requests: VecDeque<(UtcMillis, Request)>,
+}
+
+impl Parked {
+    /// Adds a request that has waited since `since`.
+    pub fn push(&mut self, since: UtcMillis, request: Request) {
+        self.requests.push_back((since, request));
+    }
+
+    /// Takes all of them, with since when they wait, to be decided again.
+    pub fn take(&mut self) -> VecDeque<(UtcMillis, Request)> {
+        std::mem::take(&mut self.requests)
+    }
+
+    /// Takes those that have waited for too long.
+    pub fn take_overdue(&mut self, now: UtcMillis) -> Vec<Request> {
+        let (overdue, rest) = self.take().into_iter().partition(|(since, _)| is_overdue(*since, now));
+        self.requests = rest;
+        let overdue: VecDeque<(UtcMillis, Request)> = overdue;
+        overdue.into_iter().map(|(_, request)| request).collect()
+    }
+
+    /// When the first has waited for too long.
+    pub fn next_overdue_at(&self) -> Option<UtcMillis> {
+        self.requests.iter().map(|(since, _)| since.plus_millis(PARKED_MILLIS_MAX)).min()
+    }
+
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+}
+
+fn is_overdue(since: UtcMillis, now: UtcMillis) -> bool {
+    now.millis_since(since) >= PARKED_MILLIS_MAX
+}

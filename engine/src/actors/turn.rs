@@ -1,0 +1,184 @@
+//! One turn's decisions: each command is decided on the tip, claimed across days if it wins, adopted, and its answer put into the
+//! gate. What depends on something unsettled elsewhere is parked.
+//! Must not know: how records become durable, who takes the turn.
+
+use std::sync::Arc;
+
+use booking_core::{Action, Command, Date, Decision, Event, Fact, Rejection, RequestKey, Success, UtcMillis};
+
+use super::day::{Awake, DayPorts};
+use super::entry::DayEntry;
+use super::gate::{Gate, UndurableRecord};
+use super::parked::Parked;
+use super::request::{CommandReply, CommandResult, Request};
+use crate::claims::{Claimed, Visit, Waiter, Wish};
+use crate::error::EngineError;
+use crate::journal::{Head, NewRecord, chain};
+
+/// How often a winner is decided again because another day claimed the patient's time in between. Each needs one more
+/// appointment of the same patient to become live at that instant.
+const DECISIONS_MAX: usize = 16;
+
+/// See the module.
+pub(super) struct Turn<'actor> {
+    pub(super) awake: &'actor mut Awake,
+    pub(super) gate: &'actor mut Gate,
+    pub(super) parked: &'actor mut Parked,
+    pub(super) entry: &'actor Arc<DayEntry>,
+    pub(super) ports: &'actor DayPorts,
+    pub(super) now: UtcMillis,
+    /// What is to be appended, in order.
+    pub(super) records: Vec<NewRecord>,
+    /// Whether a move on its way in was settled: who waits for it can be decided again.
+    pub(super) settled_arrival: bool,
+    /// Whether somebody waits for a move on its way in.
+    pub(super) awaits_arrival: bool,
+}
+
+impl Turn<'_> {
+    /// Decides `request`, which waits `since`.
+    pub(super) fn take(&mut self, mut request: Request, since: UtcMillis) {
+        #[cfg(feature = "testing")]
+        self.ports.faults.before_decide(&request.command);
+        let Some(decision) = self.decide(&mut request.command) else {
+            self.parked.push(since, request);
+            if let Some(at) = self.parked.next_overdue_at() {
+                self.ports.deadlines.arm(self.entry.day(), at);
+            }
+            return;
+        };
+        self.note_move(&request.command, &decision);
+        let result = prepare_answer(&decision, self.now);
+        if let Some(event) = decision.event {
+            self.adopt(event);
+        }
+        self.gate.hold(self.awake.tip.version(), request, result);
+    }
+
+    /// Adopts a decided event on the tip and frames it as the next record.
+    pub(super) fn adopt(&mut self, event: Event) {
+        let version = self.awake.tip.next_version();
+        self.awake.tip.apply(version, &event);
+        let body: Arc<[u8]> = booking_core::encode_event(&event).into();
+        let hash = chain::link(self.awake.tip_head.hash, self.entry.day(), version, &body);
+        self.awake.tip_head = Head { version, hash };
+        self.gate.push_record(UndurableRecord { version, hash, event: Arc::new(event) });
+        self.records.push(NewRecord { version, hash, body });
+    }
+
+    /// The decision, with everything claimed that it needs; `None` if it must wait.
+    fn decide(&mut self, command: &mut Command) -> Option<Decision> {
+        if let Action::CommitMove(leaving) = &command.action
+            && !self.awake.moves.end(leaving.appointment, leaving.move_id)
+        {
+            return Some(self.awake.tip.refuse(command, self.now, Rejection::MoveGivenUp));
+        }
+        set_busy(&mut command.action, Vec::new());
+        for _ in 0..DECISIONS_MAX {
+            let decision = self.awake.tip.decide(command, self.now);
+            if decision.outcome == Err(Rejection::Arriving) {
+                self.awaits_arrival = true;
+                return None;
+            }
+            let busy = match self.claim(command, &decision) {
+                Claimed::Granted => return Some(decision),
+                Claimed::KeyElsewhere => return Some(self.awake.tip.refuse(command, self.now, Rejection::KeyReused)),
+                Claimed::Unsettled { expire } => {
+                    if let Some(day) = expire {
+                        self.ports.deadlines.arm(day, self.now);
+                    }
+                    return None;
+                }
+                Claimed::Busy(busy) => busy,
+            };
+            set_busy(&mut command.action, busy);
+        }
+        None
+    }
+
+    /// Claims what the decision is to record, for winners only. A refusal because of another appointment is decided again
+    /// if the patient is busy elsewhere too: the earliest of all is named.
+    fn claim(&self, command: &Command, decision: &Decision) -> Claimed {
+        let day = self.entry.day();
+        if let Err(Rejection::AlreadyBooked { .. }) = decision.outcome
+            && let Some((patient, except, known)) = wish_of(&command.action)
+            && known == 0
+        {
+            let busy = self.ports.claims.busy(patient, day, except, self.now);
+            return if busy.is_empty() { Claimed::Granted } else { Claimed::Busy(busy) };
+        }
+        let Some(event) = &decision.event else { return Claimed::Granted };
+        let (visit, key) = (visit_of(event), key_of(event, day.date));
+        if visit.is_none() && key.is_none() {
+            return Claimed::Granted;
+        }
+        let sequence = self.awake.tip.next_version().sequence;
+        let waiter = Arc::clone(self.entry) as Arc<dyn Waiter>;
+        self.ports.claims.claim(&Wish { day, sequence, visit, key, now: self.now }, &waiter)
+    }
+
+    /// Keeps the books of moves.
+    fn note_move(&mut self, command: &Command, decision: &Decision) {
+        match (&command.action, &decision.outcome) {
+            (Action::PrepareMove { appointment, move_id }, Ok(Success::Appointment { replayed: false, .. })) => {
+                self.awake.moves.prepare(*appointment, *move_id, self.now);
+            }
+            (Action::AcceptMove { .. } | Action::DropMove { .. }, Ok(_)) => self.settled_arrival = true,
+            _ => {}
+        }
+    }
+}
+
+/// The time of its patient that an event takes, of a winner.
+pub(super) fn visit_of(event: &Event) -> Option<Visit> {
+    match &event.fact {
+        Fact::Taken | Fact::Moved { .. } => event.changes.last().and_then(|change| Visit::of(&change.row)),
+        Fact::MoveHeld { row, .. } => Visit::of(row),
+        _ => None,
+    }
+}
+
+/// The key that an event remembers, and the last date on which it must be known.
+pub(super) fn key_of(event: &Event, date: Date) -> Option<(&RequestKey, Date)> {
+    let (key, _) = event.remembered.as_ref()?;
+    Some((key, event.moved_to().map_or(date, |to| to.day.date.max(date))))
+}
+
+/// Of a command that takes a place: patient, the appointment itself, and how many times it knows the patient to be elsewhere.
+fn wish_of(action: &Action) -> Option<(booking_core::PatientId, booking_core::AppointmentId, usize)> {
+    match action {
+        Action::Book(booking) => Some((booking.patient, booking.appointment, booking.busy.len())),
+        Action::HoldForMove(arriving) => Some((arriving.row.patient, arriving.row.id, arriving.wish.busy.len())),
+        _ => None,
+    }
+}
+
+/// Says when the patient is elsewhere.
+fn set_busy(action: &mut Action, busy: Vec<booking_core::Busy>) {
+    match action {
+        Action::Book(booking) => booking.busy = busy,
+        Action::Move(relocation) => relocation.busy = busy,
+        Action::HoldForMove(arriving) => arriving.wish.busy = busy,
+        _ => {}
+    }
+}
+
+/// The answer as far as it is known when the command is decided.
+fn prepare_answer(decision: &Decision, now: UtcMillis) -> CommandResult {
+    match &decision.outcome {
+        Err(rejection) => Err(EngineError::Rejected(rejection.clone())),
+        Ok(Success::Appointment { appointment, replayed, home }) => Ok(CommandReply::Appointment {
+            appointment: appointment.clone(),
+            home: home.clone(),
+            replayed: *replayed,
+            at: now,
+        }),
+        Ok(Success::Day { version, created, replayed_at }) => Ok(CommandReply::Decided {
+            version: *version,
+            created: *created,
+            replayed: replayed_at.is_some(),
+            at: replayed_at.unwrap_or(now),
+        }),
+        Ok(Success::Expired { .. } | Success::Dropped) => Ok(CommandReply::Done),
+    }
+}

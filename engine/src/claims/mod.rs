@@ -1,0 +1,155 @@
+//! What is claimed across doctor-days: a patient's time, and an idempotency key. An index in memory of this process, beside
+//! the journals (`protocols.md` B and C): built at start, asked by the day that is about to record a winner.
+//! Must not know: how a day decides, how records become durable, SQL.
+//!
+//! The order is always: place (tentative, in the day's memory), claim, append. A claim is *pending* from the turn that
+//! decides until its record is durable, then *live*; it goes when the record that frees it is durable, before anybody is told.
+//! Whoever meets a pending claim of another day waits for it and holds nothing meanwhile, so there is no cycle.
+//!
+//! Locks: one shard at a time, never across an await. A waiter is entered under the lock that its obstacle was seen under.
+
+mod keys;
+mod patients;
+
+use std::sync::Arc;
+
+use booking_core::{AppointmentId, Busy, Date, DayKey, PatientId, RequestKey, UtcMillis};
+
+use self::keys::{KeyAnswer, KeyClaims};
+pub use self::patients::{Patients, Visit, VisitAnswer};
+use crate::ledger::won_keys::KeyDigest;
+
+/// Is told that something it waited for is settled. Must not block.
+pub trait Waiter: Send + Sync + 'static {
+    /// Look again.
+    fn settled(&self);
+}
+
+/// What a day is about to record.
+pub struct Wish<'wish> {
+    /// Which day.
+    pub day: DayKey,
+    /// Number of the record.
+    pub sequence: u64,
+    /// The time that it takes of a patient.
+    pub visit: Option<Visit>,
+    /// The key that it remembers, and the last date on which it must be known.
+    pub key: Option<(&'wish RequestKey, Date)>,
+    /// The present.
+    pub now: UtcMillis,
+}
+
+/// What became of a wish.
+#[derive(Debug)]
+pub enum Claimed {
+    /// All of it is claimed, until it is settled.
+    Granted,
+    /// The patient is elsewhere at that time. All the times at which it is elsewhere for certain.
+    Busy(Vec<Busy>),
+    /// The key has won on another day.
+    KeyElsewhere,
+    /// It depends on something that is not settled; the waiter will be told.
+    Unsettled {
+        /// A day that must record a hold which is due.
+        expire: Option<DayKey>,
+    },
+}
+
+/// The index.
+#[derive(Default)]
+pub struct Claims {
+    patients: Patients,
+    keys: KeyClaims,
+}
+
+impl Claims {
+    /// Claims all of `wish`, or nothing. `waiter` is kept only if the answer is [`Claimed::Unsettled`].
+    pub fn claim(&self, wish: &Wish<'_>, waiter: &Arc<dyn Waiter>) -> Claimed {
+        let key = wish.key.map(|(key, until)| (KeyDigest::of(key.subject, &key.key), until));
+        if let Some((digest, until)) = key {
+            match self.keys.claim(digest, wish.day, wish.sequence, until, waiter) {
+                KeyAnswer::Granted => {}
+                KeyAnswer::Elsewhere => return Claimed::KeyElsewhere,
+                KeyAnswer::Unsettled => return Claimed::Unsettled { expire: None },
+            }
+        }
+        let Some(visit) = &wish.visit else { return Claimed::Granted };
+        let refused = match self.patients.claim(visit, wish.day, wish.sequence, wish.now, waiter) {
+            VisitAnswer::Granted => return Claimed::Granted,
+            VisitAnswer::Busy(busy) => Claimed::Busy(busy),
+            VisitAnswer::Unsettled { expire } => Claimed::Unsettled { expire },
+        };
+        if let Some((digest, _)) = key {
+            self.keys.release(digest, wish.day, wish.sequence);
+        }
+        refused
+    }
+
+    /// When a patient is elsewhere than on `day` for certain, `except` for one appointment.
+    pub fn busy(&self, patient: PatientId, day: DayKey, except: AppointmentId, now: UtcMillis) -> Vec<Busy> {
+        self.patients.busy(patient, day, except, now)
+    }
+
+    /// How record `sequence` of `day` leaves an appointment: with this visit, or (`None`) with none there.
+    pub fn settle(
+        &self,
+        patient: PatientId,
+        appointment: AppointmentId,
+        day: DayKey,
+        sequence: u64,
+        visit: Option<Visit>,
+    ) {
+        self.patients.settle(patient, appointment, day, sequence, visit);
+    }
+
+    /// An appointment has left `from` by record `sequence` for the visit on another day.
+    pub fn transfer(&self, from: DayKey, sequence: u64, to: DayKey, visit: Visit) {
+        self.patients.transfer(from, sequence, to, visit);
+    }
+
+    /// Whether a claim of `appointment` on `day` is pending.
+    pub fn is_pending(&self, patient: PatientId, appointment: AppointmentId, day: DayKey) -> bool {
+        self.patients.is_pending(patient, appointment, day)
+    }
+
+    /// Every appointment of `day` with a pending claim. Reads the whole index: for defects only.
+    pub fn pending_of(&self, day: DayKey) -> Vec<(PatientId, AppointmentId)> {
+        self.patients.pending_of(day)
+    }
+
+    /// The key has won on `day`.
+    pub fn key_won(&self, key: &RequestKey, day: DayKey, until: Date) {
+        self.keys.won(KeyDigest::of(key.subject, &key.key), day, until);
+    }
+
+    /// The key has not won on `day` after all.
+    pub fn key_lost(&self, key: &RequestKey, day: DayKey) {
+        self.keys.release(KeyDigest::of(key.subject, &key.key), day, u64::MAX);
+    }
+
+    /// Where the key has won or is about to.
+    pub fn day_of_key(&self, key: &RequestKey) -> Option<DayKey> {
+        self.keys.day_of(KeyDigest::of(key.subject, &key.key))
+    }
+
+    /// Adds what the ledger knows of a key, at start.
+    pub fn restore_key(&self, digest: KeyDigest, day: DayKey, until: Date) {
+        self.keys.won(digest, day, until);
+    }
+
+    /// Forgets, bit by bit, visits that have ended at `now` and keys whose last date is before `today`. Called by maintenance.
+    pub fn sweep(&self, now: UtcMillis, today: Date) {
+        self.patients.sweep(now);
+        self.keys.sweep(today);
+    }
+
+    /// Number of claimed visits.
+    pub fn visits(&self) -> usize {
+        self.patients.len()
+    }
+
+    /// Number of known keys.
+    pub fn keys(&self) -> usize {
+        self.keys.len()
+    }
+}
