@@ -3,6 +3,7 @@
 
 mod cancel;
 mod changes;
+mod claims;
 mod clinics;
 mod crash;
 mod day_rules;
@@ -13,6 +14,7 @@ mod expiry;
 mod holds;
 mod idempotency;
 mod input;
+mod key_days;
 mod key_rules;
 mod lists;
 mod metrics;
