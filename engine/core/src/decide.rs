@@ -191,10 +191,12 @@ impl DoctorDay {
     }
 }
 
-/// The key under which a success is remembered: publishing takes none, and nobody asks for an expiry under one.
+/// The key under which a success is remembered: publishing takes none, and nobody asks for an expiry under one. That of a
+/// move belongs to the day which the appointment leaves.
 fn key_of(command: &Command) -> Option<&RequestKey> {
     match command.action {
         Action::Publish { .. } | Action::Expire => None,
+        Action::HoldForMove(_) | Action::AcceptMove { .. } | Action::DropMove { .. } => None,
         _ => command.key.as_ref(),
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use crate::admission::Stock;
 use crate::apply::taking;
 use crate::appointment::{Appointment, Status};
-use crate::day::{DoctorDay, KEYS_PER_SUBJECT_MAX};
+use crate::day::{Arrival, Departure, DoctorDay, KEYS_PER_SUBJECT_MAX};
 use crate::definition::DayDefinition;
 use crate::places::Taking;
 use crate::time::UtcMillis;
@@ -27,7 +27,10 @@ pub fn check(day: &DoctorDay, now: UtcMillis) -> Result<(), String> {
             stock(day, definition)?;
             conservation(day, definition, now)
         }
-        None => ensure(day.appointments.rows().is_empty(), || "an unpublished day has appointments".into()),
+        None => {
+            let is_empty = day.appointments.rows().is_empty() && day.arrivals.is_empty() && day.departures.is_empty();
+            ensure(is_empty, || "an unpublished day has appointments".into())
+        }
     }
 }
 
@@ -41,24 +44,36 @@ fn rows(day: &DoctorDay) -> Result<(), String> {
     for row in day.appointments.rows() {
         let id = row.id;
         ensure(day.appointments.get(id) == Some(row), || format!("appointment {id} is kept twice or not found"))?;
-        ensure(row.status != Status::Completed, || format!("{id} is stored as completed"))?;
-        let ends = row.hold_expires_at.is_some();
-        ensure(ends == matches!(row.status, Status::Held | Status::Expired), || {
-            format!("{id}: hold end with status {:?}", row.status)
-        })?;
-        ensure(row.hold_expires_at.is_none_or(|end| end <= row.start), || format!("{id} is held past its start"))?;
+        sound(row)?;
         if taking(row.status).is_some() {
             ensure(places.insert((row.start, row.place)), || format!("{id}: place {} is taken twice", row.place))?;
         }
-        ensure(day.departure(id).is_none(), || format!("{id} is here and has left"))?;
     }
-    for (_, arrival) in day.arrivals() {
-        let row = &arrival.row;
+    let mut coming = HashSet::new();
+    for (_, Arrival { row, .. }) in day.arrivals() {
+        sound(row)?;
         ensure(row.status.is_live(), || format!("{} is to come in as {:?}", row.id, row.status))?;
         ensure(day.appointments.get(row.id).is_none(), || format!("{} is here and is to come in", row.id))?;
+        ensure(coming.insert(row.id), || format!("two places are kept for {}", row.id))?;
         ensure(places.insert((row.start, row.place)), || format!("{}: place {} is taken twice", row.id, row.place))?;
     }
+    for (id, Departure { row, .. }) in &day.departures {
+        sound(row)?;
+        ensure(row.id == *id && row.status.is_live(), || format!("{id} has left as {row:?}"))?;
+        ensure(day.appointments.get(*id).is_none(), || format!("{id} is here and has left"))?;
+    }
     Ok(())
+}
+
+/// Status and hold of an appointment go together.
+fn sound(row: &Appointment) -> Result<(), String> {
+    let id = row.id;
+    ensure(row.status != Status::Completed, || format!("{id} is stored as completed"))?;
+    let ends = row.hold_expires_at.is_some();
+    ensure(ends == matches!(row.status, Status::Held | Status::Expired), || {
+        format!("{id}: hold end with status {:?}", row.status)
+    })?;
+    ensure(row.hold_expires_at.is_none_or(|end| end <= row.start), || format!("{id} is held past its start"))
 }
 
 fn holds(day: &DoctorDay) -> Result<(), String> {

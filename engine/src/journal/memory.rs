@@ -53,6 +53,8 @@ struct Gate {
     closed: bool,
     /// Appends that stand before the gate.
     waiting: usize,
+    /// How many may pass though it is closed.
+    passes: usize,
 }
 
 #[derive(Default)]
@@ -129,6 +131,16 @@ impl MemoryJournal {
         self.gate.send_modify(|gate| gate.closed = false);
     }
 
+    /// Lets one waiting append, or the next to come, pass the closed gate.
+    pub fn pass(&self) {
+        self.gate.send_modify(|gate| gate.passes += 1);
+    }
+
+    /// Whether somebody may still pass the closed gate.
+    pub fn is_passing(&self) -> bool {
+        self.gate.borrow().passes > 0
+    }
+
     /// Becomes ready when `count` appends wait at the gate.
     pub async fn held(&self, count: usize) {
         self.wait_gate(|gate| gate.waiting >= count).await;
@@ -162,8 +174,11 @@ impl MemoryJournal {
             return;
         }
         self.gate.send_modify(|gate| gate.waiting += 1);
-        self.wait_gate(|gate| !gate.closed).await;
-        self.gate.send_modify(|gate| gate.waiting -= 1);
+        self.wait_gate(|gate| !gate.closed || gate.passes > 0).await;
+        self.gate.send_modify(|gate| {
+            gate.waiting -= 1;
+            gate.passes = if gate.closed { gate.passes.saturating_sub(1) } else { 0 };
+        });
     }
 
     fn require_clean(&self) -> Result<(), AppendError> {

@@ -13,11 +13,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use booking_core::{
-    Appointment, AppointmentId, Change, DayKey, DayVersion, Event, PatientId, PersonalText, Role, Status, SubjectId,
-    UtcMillis,
+    Appointment, AppointmentId, Change, Date, DayKey, DayVersion, Event, Home, PatientId, PersonalText, Role, Status,
+    SubjectId, UtcMillis,
 };
 use uuid::Uuid;
 
+use self::won_keys::{KeyDigest, LiveAppointment};
 use crate::journal::ReadError;
 
 /// An appointment with the day it stands on.
@@ -62,6 +63,12 @@ impl HistoryItem {
         let reason = if row.status == Status::Cancelled { row.cancellation_reason.clone() } else { None };
         Self { at: event.at, actor, role, from: change.from, to: row.status, reason, version: row.version }
     }
+}
+
+/// Every change of `event`, with the home of its appointment from then on if that is another day than the recording one.
+pub(crate) fn changes_with_homes(event: &Event) -> impl Iterator<Item = (&Change, Option<&Home>)> {
+    let last = event.changes.len().saturating_sub(1);
+    event.changes.iter().enumerate().map(move |(at, change)| (change, event.moved_to().filter(|_| at == last)))
 }
 
 /// One durable record, decoded, on its way into the ledger.
@@ -180,6 +187,27 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// Appointments by (start, id).
     async fn appointments(&self, query: &AppointmentQuery) -> Result<Vec<PlacedAppointment>, ReadError>;
+
+    /// Every held or booked appointment that ends after `now`, also those whose hold is due, in no particular order. Rows
+    /// are passed on as they are read, not collected. To be asked before the engine opens: an answer takes long.
+    async fn live_appointments(
+        &self,
+        now: UtcMillis,
+        visit: &mut (dyn FnMut(LiveAppointment) + Send),
+    ) -> Result<(), ReadError>;
+
+    /// Every key that has won, with the day whose record remembers it and the last date that its answer concerns, where that
+    /// is `from` or later; by that date. Passed on as they are read. Keys that were applied by a program that did not keep
+    /// them are missing.
+    async fn won_keys(
+        &self,
+        from: Date,
+        visit: &mut (dyn FnMut(KeyDigest, DayKey, Date) + Send),
+    ) -> Result<(), ReadError>;
+
+    /// Forgets the keys whose answers concern no date from `before` on, in bounded transactions; returns how many those
+    /// were. If it fails between two, the next call goes on.
+    async fn forget_won_keys(&self, before: Date) -> Result<u64, ApplyError>;
 
     /// Flushes and releases the store.
     async fn close(&self);

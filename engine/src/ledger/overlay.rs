@@ -12,13 +12,14 @@ mod index;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use booking_core::{AppointmentId, Change, DayKey, Event, PatientId};
+use booking_core::{AppointmentId, DayKey, Event, PatientId};
 use parking_lot::{Mutex, RwLock};
 
 use self::index::Index;
-use super::{AppointmentScope, HistoryItem, PlacedAppointment};
+use super::{AppointmentScope, HistoryItem, PlacedAppointment, changes_with_homes};
 
 /// A power of two. Publishers and readers of different appointments seldom meet.
 const SHARDS: usize = 32;
@@ -26,8 +27,10 @@ const SHARDS: usize = 32;
 /// A durable change on its way to the ledger.
 #[derive(Clone, Debug)]
 pub struct OverlayEntry {
-    /// The appointment after the change.
+    /// The appointment after the change, at its home from then on.
     pub placed: PlacedAppointment,
+    /// The day whose record it is: another one than the home if the appointment has just left it.
+    pub recorded_by: DayKey,
     /// The step that led there.
     pub step: HistoryItem,
     /// The journal position of the record.
@@ -35,18 +38,24 @@ pub struct OverlayEntry {
 }
 
 impl OverlayEntry {
-    /// The entries of the record at `position`: one each change of `event`.
+    /// The entries of the record of `day` at `position`: one each change of `event`. An appointment that leaves is at its
+    /// new home from here on, and nowhere else.
     pub fn of_event<'event>(
         day: DayKey,
-        time_zone: &std::sync::Arc<str>,
+        time_zone: &Arc<str>,
         event: &'event Event,
         position: u64,
     ) -> impl Iterator<Item = Self> + use<'event> {
-        let time_zone = std::sync::Arc::clone(time_zone);
-        event.changes.iter().map(move |change: &Change| Self {
-            placed: PlacedAppointment { day, time_zone: time_zone.clone(), appointment: change.row.clone() },
-            step: HistoryItem::of(event, change),
-            position,
+        let time_zone = Arc::clone(time_zone);
+        changes_with_homes(event).map(move |(change, home)| {
+            let (home, time_zone) = home.map_or((day, &time_zone), |home| (home.day, &home.time_zone));
+            let (time_zone, appointment) = (Arc::clone(time_zone), change.row.clone());
+            Self {
+                placed: PlacedAppointment { day: home, time_zone, appointment },
+                recorded_by: day,
+                step: HistoryItem::of(event, change),
+                position,
+            }
         })
     }
 }
@@ -57,7 +66,7 @@ pub struct Overlay {
     by_patient: Index<PatientId>,
     by_day: Index<DayKey>,
     hasher: RandomState,
-    /// Days whose entries stay: the ledger refuses them. Few, and each a defect.
+    /// Days whose records stay: the ledger refuses them. Few, and each a defect.
     pinned: RwLock<HashSet<DayKey>>,
     /// Everything up to here was evicted: the ledger has it.
     evicted: AtomicU64,
@@ -75,8 +84,17 @@ struct Shard {
 /// One appointment: its newest version, and the steps that the ledger may lack.
 struct Kept {
     newest: PlacedAppointment,
-    /// With their positions, by version.
-    steps: Vec<(u64, HistoryItem)>,
+    /// Every day in whose index it is: those that recorded a step of it, and those where it stood after one. On a day that
+    /// it has left, the ledger may have it still.
+    days: Vec<DayKey>,
+    /// By version.
+    steps: Vec<KeptStep>,
+}
+
+struct KeptStep {
+    position: u64,
+    recorded_by: DayKey,
+    item: HistoryItem,
 }
 
 impl Default for Overlay {
@@ -102,9 +120,10 @@ impl Overlay {
             let mut shard = self.shard(id).lock();
             // The pins are read second: a day is pinned before anything of it counts as evicted.
             let is_old = entry.position <= self.evicted.load(Ordering::Acquire);
-            if is_old && !self.pinned.read().contains(&entry.placed.day) {
+            let pinned = self.pinned.read();
+            if is_old && !pinned.contains(&entry.recorded_by) {
                 // The ledger has it already, and everything before it of this appointment: nothing older may stay.
-                self.forget(&mut shard, id, entry.position);
+                self.forget(&mut shard, id, entry.position, &pinned);
             } else if self.keep(&mut shard, id, &entry) {
                 shard.queue.push(Reverse((entry.position, id)));
             }
@@ -121,7 +140,7 @@ impl Overlay {
         }
     }
 
-    /// Keeps the entries of `day`, those to come too, until the process ends: the ledger does not take them. Called
+    /// Keeps the entries that `day` recorded, those to come too, until the process ends: the ledger does not take them. Called
     /// before any eviction past them.
     pub fn pin_day(&self, day: DayKey) {
         self.pinned.write().insert(day);
@@ -132,7 +151,8 @@ impl Overlay {
         self.shard(id).lock().appointments.get(&id).map(|kept| kept.newest.clone())
     }
 
-    /// The newest versions of all appointments here in `scope`, in no particular order.
+    /// The newest versions of all appointments here that are in `scope` or were, in no particular order: the ledger may
+    /// show one still on the day that it has left, and whoever merges must know better. The caller filters.
     pub fn appointments(&self, scope: AppointmentScope) -> Vec<PlacedAppointment> {
         let ids = match scope {
             AppointmentScope::Patient(patient) => self.by_patient.get(&patient),
@@ -147,7 +167,17 @@ impl Overlay {
         shard
             .appointments
             .get(&id)
-            .map_or_else(Vec::new, |kept| kept.steps.iter().map(|(_, step)| step.clone()).collect())
+            .map_or_else(Vec::new, |kept| kept.steps.iter().map(|step| step.item.clone()).collect())
+    }
+
+    /// The newest versions of all appointments here, in no particular order. At a start those are what parked days have
+    /// recorded; the ledger may have a newer version of one that has left such a day.
+    pub fn newest(&self) -> Vec<PlacedAppointment> {
+        let mut newest = Vec::new();
+        for shard in &self.shards {
+            newest.extend(shard.lock().appointments.values().map(|kept| kept.newest.clone()));
+        }
+        newest
     }
 
     /// Number of entries.
@@ -169,35 +199,38 @@ impl Overlay {
         let placed = &entry.placed;
         let kept = shard.appointments.entry(id).or_insert_with(|| {
             self.by_patient.insert(placed.appointment.patient, id);
-            self.by_day.insert(placed.day, id);
-            Kept { newest: placed.clone(), steps: Vec::with_capacity(1) }
+            Kept { newest: placed.clone(), days: Vec::with_capacity(1), steps: Vec::with_capacity(1) }
         });
-        let Err(place) = kept.steps.binary_search_by_key(&entry.step.version, |(_, step)| step.version) else {
+        let Err(place) = kept.steps.binary_search_by_key(&entry.step.version, |step| step.item.version) else {
             return false;
         };
-        if placed.appointment.version > kept.newest.appointment.version {
-            if placed.day != kept.newest.day {
-                self.by_day.remove(kept.newest.day, id);
-                self.by_day.insert(placed.day, id);
+        for day in [placed.day, entry.recorded_by] {
+            if !kept.days.contains(&day) {
+                self.by_day.insert(day, id);
+                kept.days.push(day);
             }
+        }
+        if placed.appointment.version > kept.newest.appointment.version {
             kept.newest = placed.clone();
         }
-        kept.steps.insert(place, (entry.position, entry.step.clone()));
+        let (position, recorded_by, item) = (entry.position, entry.recorded_by, entry.step.clone());
+        kept.steps.insert(place, KeptStep { position, recorded_by, item });
         self.entries.fetch_add(1, Ordering::Relaxed);
         true
     }
 
-    /// Removes the steps of an appointment up to `position`, and the appointment with its last step.
-    fn forget(&self, shard: &mut Shard, id: AppointmentId, position: u64) {
+    /// Removes the steps of an appointment up to `position`, unless a pinned day recorded them, and the appointment with
+    /// its last step.
+    fn forget(&self, shard: &mut Shard, id: AppointmentId, position: u64, pinned: &HashSet<DayKey>) {
         let Some(kept) = shard.appointments.get_mut(&id) else { return };
         let before = kept.steps.len();
-        kept.steps.retain(|(at, _)| *at > position);
+        kept.steps.retain(|step| step.position > position || pinned.contains(&step.recorded_by));
         self.entries.fetch_sub(before - kept.steps.len(), Ordering::Relaxed);
-        if kept.steps.is_empty() {
-            let (patient, day) = (kept.newest.appointment.patient, kept.newest.day);
-            shard.appointments.remove(&id);
-            self.by_patient.remove(patient, id);
-            self.by_day.remove(day, id);
+        if kept.steps.is_empty()
+            && let Some(kept) = shard.appointments.remove(&id)
+        {
+            self.by_patient.remove(kept.newest.appointment.patient, id);
+            kept.days.into_iter().for_each(|day| self.by_day.remove(day, id));
         }
     }
 
@@ -212,10 +245,7 @@ impl Overlay {
                     _ => return,
                 }
                 let Some(Reverse((at, id))) = shard.queue.pop() else { return };
-                let day = shard.appointments.get(&id).map(|kept| kept.newest.day);
-                if day.is_some_and(|day| !pinned.contains(&day)) {
-                    self.forget(&mut shard, id, at);
-                }
+                self.forget(&mut shard, id, at, pinned);
             }
         }
     }

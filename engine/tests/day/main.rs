@@ -4,4 +4,5 @@
 mod behaviour;
 mod claims;
 mod faulty_storms;
+mod moves;
 mod support;

@@ -111,6 +111,22 @@ impl World {
         view.snapshot.remaining_in_all_at(view.now)
     }
 
+    /// What everyone could book on `day` now, if it can be read.
+    pub async fn counts(&self, day: DayKey) -> Result<u64, EngineError> {
+        self.engine.day(day).await.map(|view| view.snapshot.remaining_in_all_at(view.now))
+    }
+
+    /// The clock's present.
+    pub fn clock_now(&self) -> UtcMillis {
+        self.clock.now()
+    }
+
+    /// Lets time pass, and wakes the days whose timers are up.
+    pub fn pass_time(&self, millis: i64) {
+        self.clock.advance(millis);
+        self.run_deadlines();
+    }
+
     /// Wakes the days whose timers are up: no task does so here.
     pub fn run_deadlines(&self) {
         self.engine.wake_due(self.clock.now());

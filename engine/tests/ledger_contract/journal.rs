@@ -10,6 +10,7 @@ use engine::clock::Clock;
 use engine::journal::StoredSnapshot;
 use engine::journal::{AppendError, ChainHash, DayAppend, DayOutcome, Journal, LoadedDay, ReadError, StoredRecord};
 use engine::ledger::overlay::Overlay;
+use engine::ledger::won_keys::{KeyDigest, LiveAppointment};
 use engine::ledger::{AppliedRecord, ApplyError, AppointmentQuery, HistoryItem, Ledger, ParkedDay, PlacedAppointment};
 use parking_lot::Mutex;
 
@@ -182,6 +183,26 @@ impl Ledger for MoodyLedger {
         let answer = self.inner.appointments(query).await;
         self.meanwhile().await;
         answer
+    }
+
+    async fn live_appointments(
+        &self,
+        now: UtcMillis,
+        visit: &mut (dyn FnMut(LiveAppointment) + Send),
+    ) -> Result<(), ReadError> {
+        self.inner.live_appointments(now, visit).await
+    }
+
+    async fn won_keys(
+        &self,
+        from: Date,
+        visit: &mut (dyn FnMut(KeyDigest, DayKey, Date) + Send),
+    ) -> Result<(), ReadError> {
+        self.inner.won_keys(from, visit).await
+    }
+
+    async fn forget_won_keys(&self, before: Date) -> Result<u64, ApplyError> {
+        self.inner.forget_won_keys(before).await
     }
 
     async fn close(&self) {

@@ -5,11 +5,13 @@ mod applier;
 mod faults;
 mod journal;
 mod ledger;
+mod moves;
 mod people;
 mod properties;
 mod reader;
 mod registry;
 mod seats;
+mod start;
 mod story;
 
 use std::sync::Arc;
@@ -82,6 +84,20 @@ contract!(Sqlite in sqlite:
         collapsing_a_batch_hides_no_violation,
         places_change_hands_within_a_batch,
         only_the_holder_gives_a_place_back,
+    },
+    moves::{
+        a_move_is_one_step_and_one_row,
+        every_step_is_seen_before_and_after_the_ledger,
+        one_record_a_batch_or_all_in_one,
+        an_arrival_has_its_seat_from_the_first_step,
+        a_parked_day_of_departure_shows_the_new_home,
+        a_home_without_a_row_is_shown,
+    },
+    start::{
+        live_appointments_are_those_that_are_not_over,
+        appointments_of_a_day_that_is_parked_from_its_first_record_count,
+        won_keys_follow_the_days_of_their_answers,
+        many_keys_are_forgotten_in_batches,
     },
     reader::{
         own_writes_are_seen_before_the_ledger_has_them,

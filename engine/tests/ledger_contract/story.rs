@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use booking_core::{
-    Action, Appointment, AppointmentId, Booking, Command, Date, DayDefinition, DayKey, DayVersion, DoctorDay, DoctorId,
-    Envelope, Event, PatientId, PersonalText, Release, RequestId, Role, SlotDefinition, SubjectId, Success, UtcMillis,
+    Action, Appointment, AppointmentId, Arriving, Booking, Command, Date, DayDefinition, DayKey, DayVersion, DoctorDay,
+    DoctorId, Envelope, Event, Fingerprint, Home, Leaving, MoveId, PatientId, PersonalText, Release, Relocation,
+    RequestId, RequestKey, Role, Seat, SlotDefinition, SubjectId, Success, UtcMillis,
 };
 use engine::ledger::AppliedRecord;
 use uuid::Uuid;
@@ -25,14 +26,21 @@ pub(crate) struct Story {
     pub(crate) records: Vec<AppliedRecord>,
     told: usize,
     ids: u128,
+    /// The next command comes under this key of its subject.
+    pub(crate) key: Option<&'static str>,
     /// The instant of the next command.
     pub(crate) now: i64,
 }
 
 /// Doctor number `doctor` on 2 March 2026.
 pub(crate) fn day(doctor: u128) -> DayKey {
-    let date = Date::from_civil(2026, 3, 2).expect("a date");
-    DayKey { doctor: DoctorId(Uuid::from_u128(0xD0C << 96 | doctor)), date }
+    DayKey { doctor: DoctorId(Uuid::from_u128(0xD0C << 96 | doctor)), date: date(0) }
+}
+
+/// So many days after 2 March 2026.
+pub(crate) fn date(later: i32) -> Date {
+    let date = Date::from_civil(2026, 3, 2).and_then(|date| date.plus_days(later));
+    date.expect("a date")
 }
 
 /// Patient number `number`.
@@ -120,6 +128,56 @@ impl Story {
         self.change(day, appointment, Action::Cancel { appointment, reason: reason.map(PersonalText::plain) })
     }
 
+    /// A place of this day for one that has a place of it.
+    pub(crate) fn move_within(&mut self, day: DayKey, appointment: AppointmentId, slot: usize) {
+        let relocation = relocation(appointment, slot);
+        assert!(self.change(day, appointment, Action::Move(relocation)), "moved");
+    }
+
+    /// The first step of a move to another day: a place is kept there.
+    pub(crate) fn hold_for_move(&mut self, from: DayKey, appointment: AppointmentId, to: DayKey, slot: usize) -> Move {
+        self.ids += 1;
+        let id = MoveId(Uuid::from_u128(0x307E << 96 | self.ids));
+        let row = self.row(from, appointment);
+        let arriving = Arriving { move_id: id, from, row, wish: relocation(appointment, slot) };
+        self.command(to, Role::System, Uuid::nil(), Action::HoldForMove(arriving)).expect("a place is kept");
+        Move { id, from, to, appointment }
+    }
+
+    /// The second: the appointment leaves.
+    pub(crate) fn commit_move(&mut self, step: Move) {
+        let kept = self.days[&step.to].arrival(step.id).expect("a place is kept").row.clone();
+        let version = self.row(step.from, step.appointment).version;
+        let leaving = Leaving {
+            move_id: step.id,
+            appointment: step.appointment,
+            version,
+            to: Home { day: step.to, time_zone: ZONE.into() },
+            seat: Seat::of(&kept),
+            end: kept.end,
+        };
+        self.command(step.from, Role::Patient, kept.patient.0, Action::CommitMove(leaving)).expect("it leaves");
+    }
+
+    /// The last, after the second: it has come in.
+    pub(crate) fn accept_move(&mut self, step: Move) {
+        let row = self.days[&step.from].departure(step.appointment).expect("it has left").row.clone();
+        let accept = Action::AcceptMove { move_id: step.id, row };
+        self.command(step.to, Role::System, Uuid::nil(), accept).expect("it comes in");
+    }
+
+    /// Or, without the second: the place is given back.
+    pub(crate) fn drop_move(&mut self, step: Move) {
+        self.command(step.to, Role::System, Uuid::nil(), Action::DropMove { move_id: step.id }).expect("dropped");
+    }
+
+    /// All steps of a move to another day.
+    pub(crate) fn move_to(&mut self, from: DayKey, appointment: AppointmentId, to: DayKey, slot: usize) {
+        let step = self.hold_for_move(from, appointment, to, slot);
+        self.commit_move(step);
+        self.accept_move(step);
+    }
+
     fn change(&mut self, day: DayKey, appointment: AppointmentId, action: Action) -> bool {
         let who = self.row(day, appointment).patient;
         self.command(day, Role::Patient, who.0, action).is_some()
@@ -172,13 +230,31 @@ impl Story {
         self.now += 1_000;
         let request = RequestId(Uuid::from_u128(0x4E9 << 96 | self.ids));
         let envelope = Envelope { subject: SubjectId(subject), role, request };
-        let command = Command { envelope, key: None, action };
+        let key = self.key.take().map(|key| RequestKey {
+            subject: envelope.subject,
+            key: key.into(),
+            fingerprint: Fingerprint([7; 16]),
+        });
+        let command = Command { envelope, key, action };
         let decision = self.days.entry(day).or_default().decide(&command, UtcMillis(self.now));
         if let Some(event) = decision.event {
             self.record(day, event);
         }
         decision.outcome.ok()
     }
+}
+
+/// A move of an appointment from day to day, while it is under way.
+#[derive(Clone, Copy)]
+pub(crate) struct Move {
+    id: MoveId,
+    from: DayKey,
+    to: DayKey,
+    appointment: AppointmentId,
+}
+
+fn relocation(appointment: AppointmentId, slot: usize) -> Relocation {
+    Relocation { appointment, start: Some(start(slot)), audiences: Arc::from([]), busy: Vec::new() }
 }
 
 /// The booking of `record` once more, of another patient under another id: a place sold twice.

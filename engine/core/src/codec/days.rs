@@ -120,11 +120,7 @@ impl DoctorDay {
 
     /// Whether `row` is sound, and its place (if it takes one) exists and is untaken.
     pub(super) fn has_room_for(&self, row: &Appointment) -> bool {
-        let ends = matches!(row.status, Status::Held | Status::Expired);
-        let is_sound = row.status != Status::Completed
-            && row.hold_expires_at.is_some() == ends
-            && row.hold_expires_at.is_none_or(|end| end <= row.start)
-            && self.definition.is_some();
+        let is_sound = is_sound(row) && self.definition.is_some();
         if taking(row.status).is_none() {
             return is_sound;
         }
@@ -155,6 +151,13 @@ impl DoctorDay {
         }
         Ok(())
     }
+}
+
+/// Whether status and hold of a row go together.
+pub(super) fn is_sound(row: &Appointment) -> bool {
+    row.status != Status::Completed
+        && row.hold_expires_at.is_some() == matches!(row.status, Status::Held | Status::Expired)
+        && row.hold_expires_at.is_none_or(|end| end <= row.start)
 }
 
 /// Instants are near the first slot.

@@ -38,12 +38,23 @@ impl Moment<'_> {
         Ok(Effect::Row { fact: None, from: Some(row.status), row })
     }
 
-    /// A place for one that is not here. Asked again for the same attempt: the same place.
+    /// A place for one that is not here. Asked again for the same attempt: the same place. One that has moved in, and one
+    /// that left in a later version, cannot come by this attempt: it is a late echo of one that is settled.
     pub(super) fn hold_for_move(&self, arriving: &Arriving) -> Result<Effect, Rejection> {
         if let Some(arrival) = self.day.arrivals.get(&arriving.move_id) {
             return Ok(Effect::Arrival { fact: None, row: arrival.row.clone() });
         }
-        if arriving.row.is_due(self.at) {
+        let id = arriving.row.id;
+        if self.version_here(id).is_some_and(|version| version > arriving.row.version)
+            || self.day.appointments.get(id).is_some()
+        {
+            return Err(Rejection::MoveGivenUp);
+        }
+        // Which of two attempts is alive only the other day knows: a second place is kept when the first is settled.
+        if self.day.arrivals.values().any(|arrival| arrival.row.id == id) {
+            return Err(Rejection::Arriving);
+        }
+        if !arriving.row.status.is_live() || arriving.row.is_due(self.at) {
             return Err(Rejection::NotChangeable);
         }
         let (seat, end) = self.find_seat(&wish_of(&arriving.row, &arriving.wish))?;
@@ -67,18 +78,17 @@ impl Moment<'_> {
         Ok(Effect::Row { fact: Some(fact), from: Some(row.status), row: moved })
     }
 
-    /// It has come in. If no place is kept for it, it is here already, or was.
+    /// It has come in. If no place is kept for it, it is here already in this version or a later one, or was.
     pub(super) fn accept_move(&self, move_id: MoveId, row: &Appointment) -> Result<Effect, Rejection> {
-        let known = self.day.arrivals.contains_key(&move_id);
-        let has_been_here = self.day.appointments.get(row.id).is_some() || self.day.departures.contains_key(&row.id);
-        match (known, has_been_here) {
-            (true, _) => {
-                let fact = Fact::MovedIn { move_id, row: Box::new(row.clone()) };
-                Ok(Effect::Arrival { fact: Some(fact), row: row.clone() })
+        let fact = match self.day.arrivals.get(&move_id) {
+            Some(arrival) if is_as_expected(row, &arrival.row) => {
+                Some(Fact::MovedIn { move_id, row: Box::new(row.clone()) })
             }
-            (false, true) => Ok(Effect::Arrival { fact: None, row: row.clone() }),
-            (false, false) => Err(Rejection::UnknownAppointment),
-        }
+            Some(_) => return Err(Rejection::MoveGivenUp),
+            None if self.version_here(row.id).is_some_and(|version| version >= row.version) => None,
+            None => return Err(Rejection::UnknownAppointment),
+        };
+        Ok(Effect::Arrival { fact, row: row.clone() })
     }
 
     /// It does not come.
@@ -87,6 +97,12 @@ impl Moment<'_> {
         Effect::Dropped {
             fact: arrival.map(|arrival| Fact::MoveDropped { move_id, row: Box::new(arrival.row.clone()) }),
         }
+    }
+
+    /// The version in which this day knows an appointment that is here, or has been.
+    fn version_here(&self, id: AppointmentId) -> Option<u32> {
+        let row = self.day.appointments.get(id);
+        row.or_else(|| self.day.departures.get(&id).map(|departure| &departure.row)).map(|row| row.version)
     }
 
     /// An appointment of this day that is held or booked and has not begun.
@@ -104,6 +120,11 @@ fn wish_of<'wish>(row: &Appointment, relocation: &'wish Relocation) -> Wish<'wis
         audiences: &relocation.audiences,
         busy: &relocation.busy,
     }
+}
+
+/// Whether `row` is what the place was kept for. The two days recorded it each at its own time.
+fn is_as_expected(row: &Appointment, expected: &Appointment) -> bool {
+    *row == Appointment { updated_at: row.updated_at, ..expected.clone() }
 }
 
 /// `row` in another seat. A hold keeps its end, but none lasts beyond the start of its slot.

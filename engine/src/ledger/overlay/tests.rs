@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use booking_core::{Appointment, AppointmentId, Date, DayKey, DoctorId, PatientId, Role, Status, SubjectId, UtcMillis};
+use booking_core::{
+    Appointment, AppointmentId, Change, Date, DayKey, DoctorId, Envelope, Event, Fact, Home, MoveId, PatientId,
+    RequestId, Role, Seat, Status, SubjectId, UtcMillis,
+};
 use uuid::Uuid;
 
 use super::{Overlay, OverlayEntry};
@@ -41,7 +44,8 @@ fn entry(day: DayKey, appointment: u128, version: u32, position: u64) -> Overlay
         reason: None,
         version,
     };
-    OverlayEntry { placed: PlacedAppointment { day, time_zone: Arc::from("UTC"), appointment: row }, step, position }
+    let placed = PlacedAppointment { day, time_zone: Arc::from("UTC"), appointment: row };
+    OverlayEntry { placed, recorded_by: day, step, position }
 }
 
 fn version(overlay: &Overlay, appointment: u128) -> Option<u32> {
@@ -101,6 +105,82 @@ fn keeps_pinned_days() {
     overlay.evict(12);
     assert_eq!(version(&overlay, 1), Some(2), "also what is published late");
     assert_eq!(overlay.history(id(1)).len(), 2);
+}
+
+/// Version `version` of an appointment that `from` recorded when it left for `to`.
+fn departure(from: DayKey, to: DayKey, appointment: u128, version: u32, position: u64) -> OverlayEntry {
+    OverlayEntry { recorded_by: from, ..entry(to, appointment, version, position) }
+}
+
+fn home(overlay: &Overlay, appointment: u128) -> Option<DayKey> {
+    overlay.appointment(id(appointment)).map(|placed| placed.day)
+}
+
+/// Whether whoever lists `day` is told of the appointment, and where.
+fn told(overlay: &Overlay, day: DayKey) -> Vec<DayKey> {
+    overlay.appointments(AppointmentScope::Day(day)).iter().map(|placed| placed.day).collect()
+}
+
+#[test]
+fn tells_the_day_that_an_appointment_left_where_it_is() {
+    let overlay = Overlay::default();
+    // The ledger has version 1 on day 1, and will show it there until it has version 2.
+    overlay.publish(vec![departure(day(1), day(2), 7, 2, 10)]);
+    assert_eq!(home(&overlay, 7), Some(day(2)));
+    assert_eq!((told(&overlay, day(1)), told(&overlay, day(2))), (vec![day(2)], vec![day(2)]));
+    overlay.publish(vec![departure(day(2), day(1), 7, 3, 20)]);
+    assert_eq!((told(&overlay, day(1)), told(&overlay, day(2))), (vec![day(1)], vec![day(1)]));
+    overlay.evict(10);
+    assert_eq!((home(&overlay, 7), overlay.len()), (Some(day(1)), 1));
+    overlay.evict(20);
+    assert!(overlay.is_empty());
+    assert!(told(&overlay, day(1)).is_empty() && told(&overlay, day(2)).is_empty(), "the indexes are empty too");
+}
+
+#[test]
+fn the_recording_day_is_the_one_that_is_pinned() {
+    let overlay = Overlay::default();
+    overlay.pin_day(day(1));
+    overlay.publish(vec![departure(day(1), day(2), 7, 2, 10), entry(day(2), 7, 3, 20)]);
+    overlay.publish(vec![departure(day(3), day(1), 8, 2, 15)]);
+    overlay.evict(30);
+    assert_eq!(home(&overlay, 8), None, "the ledger took that: day 3 is not parked");
+    assert_eq!(version(&overlay, 7), Some(3), "never an older one than was told");
+    assert_eq!(overlay.history(id(7)).iter().map(|step| step.version).collect::<Vec<_>>(), [2]);
+    assert_eq!(overlay.newest().len(), 1);
+    // Published late, after the sweep: what the ledger lacks is taken, what it has is not.
+    overlay.publish(vec![departure(day(1), day(2), 9, 2, 25), entry(day(2), 9, 3, 28)]);
+    assert_eq!(version(&overlay, 9), Some(2));
+}
+
+#[test]
+fn entries_of_an_event_stand_where_the_appointment_does() {
+    let (row, vienna) = (entry(day(1), 7, 2, 0).placed.appointment, Arc::<str>::from("Europe/Vienna"));
+    let expired = Appointment { id: id(6), status: Status::Expired, ..row.clone() };
+    let to = Home { day: day(2), time_zone: Arc::from("UTC") };
+    let from = Seat { start: UtcMillis(0), place: 3 };
+    let nil = Uuid::nil();
+    let event = Event {
+        at: UtcMillis(5),
+        envelope: Envelope { subject: SubjectId(nil), role: Role::System, request: RequestId(nil) },
+        fact: Fact::MovedOut { move_id: MoveId(nil), to, from },
+        changes: vec![
+            Change { from: Some(Status::Held), row: expired },
+            Change { from: Some(Status::Booked), row: row.clone() },
+        ],
+        remembered: None,
+    };
+    let homes = |event: &Event| {
+        let entries = OverlayEntry::of_event(day(1), &vienna, event, 9);
+        let told = entries.map(|it| (it.placed.appointment.id, it.placed.day, it.placed.time_zone, it.recorded_by));
+        told.collect::<Vec<_>>()
+    };
+    let here = |number| (id(number), day(1), vienna.clone(), day(1));
+    assert_eq!(homes(&event), [here(6), (id(7), day(2), Arc::from("UTC"), day(1))]);
+    let stays = Event { fact: Fact::Moved { from }, ..event.clone() };
+    assert_eq!(homes(&stays), [here(6), here(7)]);
+    let arrives = Fact::MovedIn { move_id: MoveId(nil), row: Box::new(row) };
+    assert!(homes(&Event { fact: arrives, changes: Vec::new(), ..event }).is_empty(), "the other day has told it");
 }
 
 /// A publisher, an applier that has the ledger take the changes and evicts them, and a reader. The reader takes note of the

@@ -88,7 +88,7 @@ pub(super) async fn park(
 }
 
 /// All of `work` or nothing. `BEGIN IMMEDIATE`: a read that turns into a write would be told busy without waiting.
-async fn transact<W>(writer: &SqlitePool, work: W) -> Result<(), ApplyError>
+pub(super) async fn transact<W>(writer: &SqlitePool, work: W) -> Result<(), ApplyError>
 where
     W: for<'connection> AsyncFnOnce(&'connection mut SqliteConnection) -> Result<(), ApplyError>,
 {

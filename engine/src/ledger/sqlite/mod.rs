@@ -8,6 +8,7 @@ mod people;
 mod projections;
 mod read;
 mod registry;
+mod start;
 mod words;
 
 use std::path::Path;
@@ -15,10 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use booking_core::{AppointmentId, DayKey, DayVersion};
+use booking_core::{AppointmentId, Date, DayKey, DayVersion, UtcMillis};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+use super::won_keys::{KeyDigest, LiveAppointment};
 use super::{AppliedRecord, ApplyError, AppointmentQuery, HistoryItem, Ledger, ParkedDay, PlacedAppointment};
 use crate::config::StartError;
 use crate::journal::ReadError;
@@ -177,6 +179,26 @@ impl Ledger for SqliteLedger {
 
     async fn appointments(&self, query: &AppointmentQuery) -> Result<Vec<PlacedAppointment>, ReadError> {
         read::appointments(&self.readers, query).await
+    }
+
+    async fn live_appointments(
+        &self,
+        now: UtcMillis,
+        visit: &mut (dyn FnMut(LiveAppointment) + Send),
+    ) -> Result<(), ReadError> {
+        start::live_appointments(&self.readers, now, visit).await
+    }
+
+    async fn won_keys(
+        &self,
+        from: Date,
+        visit: &mut (dyn FnMut(KeyDigest, DayKey, Date) + Send),
+    ) -> Result<(), ReadError> {
+        start::won_keys(&self.readers, from, visit).await
+    }
+
+    async fn forget_won_keys(&self, before: Date) -> Result<u64, ApplyError> {
+        start::forget_won_keys(&self.writer, before).await
     }
 
     /// The last connection to close writes the log back into the file.

@@ -11,11 +11,14 @@ use super::words::{self, damaged, id, number, read_error, reason, status, value}
 use crate::journal::ReadError;
 use crate::ledger::{AppointmentQuery, AppointmentScope, HistoryItem, ParkedDay, PlacedAppointment};
 
+/// A day that is parked from its publication on has no zone here, and appointments that moved there: told as the applier
+/// tells it of such days.
 macro_rules! select_appointments {
     ($where:literal) => {
         concat!(
             "SELECT a.id, a.doctor, a.date, a.patient, a.start_ms, a.end_ms, a.place, a.status, a.hold_expires_ms, \
-             a.reason_key, a.reason, a.created_ms, a.updated_ms, a.version, d.time_zone \
+             a.reason_key, a.reason, a.created_ms, a.updated_ms, a.version, coalesce(d.time_zone, \
+             (SELECT 'UTC' FROM parked_day p WHERE p.doctor = a.doctor AND p.date = a.date)) AS time_zone \
              FROM appointment a LEFT JOIN doctor_day d ON d.doctor = a.doctor AND d.date = a.date WHERE ",
             $where
         )

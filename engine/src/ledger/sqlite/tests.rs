@@ -3,10 +3,10 @@
 
 use sqlx::Row;
 
-use super::{SqliteLedger, apply, people, projections, read, registry};
+use super::{SqliteLedger, apply, people, projections, read, registry, start};
 
 /// Tables that grow with use. A list of values, or the few parked days, may be read from end to end.
-const LARGE: [&str; 11] = [
+const LARGE: [&str; 12] = [
     "appointment",
     "appointment_history",
     "doctor_day",
@@ -17,6 +17,7 @@ const LARGE: [&str; 11] = [
     "request_key",
     "patient",
     "clinic",
+    "won_key",
     "a",
 ];
 
@@ -31,8 +32,8 @@ async fn no_statement_reads_a_whole_table() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let ledger = SqliteLedger::open(directory.path()).await.expect("opens");
     let bulk = apply::BULK_STATEMENTS.iter().chain(&projections::STATEMENTS).map(|statement| statement.text(128));
-    let single =
-        apply::STATEMENTS.iter().chain(&read::STATEMENTS).chain(&registry::STATEMENTS).chain(&people::STATEMENTS);
+    let single = apply::STATEMENTS.iter().chain(&read::STATEMENTS).chain(&start::STATEMENTS);
+    let single = single.chain(&registry::STATEMENTS).chain(&people::STATEMENTS);
     let mut plans = 0;
     for statement in bulk.chain(single.map(|text| (*text).to_owned())) {
         for step in plan(&ledger, &statement).await {
@@ -43,6 +44,17 @@ async fn no_statement_reads_a_whole_table() {
         }
     }
     assert!(plans > 20, "plans are shown at all");
+}
+
+#[tokio::test]
+async fn live_appointments_are_found_through_the_days() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let ledger = SqliteLedger::open(directory.path()).await.expect("opens");
+    let steps = plan(&ledger, start::LIVE).await;
+    assert!(steps.iter().any(|step| step == "SCAN doctor_day"), "days have no index by their end: {steps:?}");
+    let search = "SEARCH a USING INDEX appointment_by_day (doctor=? AND date=?)";
+    assert!(steps.iter().any(|step| step == search), "{steps:?}");
+    assert!(!steps.iter().any(|step| step == "SCAN a"), "{steps:?}");
 }
 
 #[tokio::test]

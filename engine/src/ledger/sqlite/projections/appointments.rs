@@ -37,18 +37,18 @@ impl Projection for Appointments {
     }
 }
 
-/// The last version of each appointment of the batch, in the order of first appearance (ids rise with time, and so the
+/// The last version of each appointment of the batch, at its home, in the order of first appearance (ids rise with time, and so the
 /// tree is written from left to right).
 fn newest<'records>(batch: &Batch<'records>) -> Vec<(DayKey, &'records Appointment)> {
     let mut rows: Vec<(DayKey, &Appointment)> = Vec::with_capacity(batch.records.len());
     let mut places: HashMap<AppointmentId, usize> = HashMap::with_capacity(batch.records.len());
-    for (record, change) in batch.changes() {
+    for (_, home, change) in batch.changes() {
         match places.get(&change.row.id) {
-            Some(place) if rows[*place].1.version < change.row.version => rows[*place] = (record.day, &change.row),
+            Some(place) if rows[*place].1.version < change.row.version => rows[*place] = (home, &change.row),
             Some(_) => {}
             None => {
                 places.insert(change.row.id, rows.len());
-                rows.push((record.day, &change.row));
+                rows.push((home, &change.row));
             }
         }
     }

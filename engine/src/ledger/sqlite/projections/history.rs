@@ -31,7 +31,7 @@ struct Row {
 #[async_trait]
 impl Projection for History {
     async fn apply(&self, batch: &Batch<'_>, connection: &mut SqliteConnection) -> Result<(), ApplyError> {
-        let steps = batch.changes().map(|(record, change)| Row {
+        let steps = batch.changes().map(|(record, _, change)| Row {
             appointment: change.row.id,
             request: record.event.envelope.request,
             step: HistoryItem::of(&record.event, change),

@@ -5,12 +5,13 @@ mod appointments;
 mod days;
 mod history;
 mod seats;
+mod won_keys;
 
 use async_trait::async_trait;
-use booking_core::Change;
+use booking_core::{Change, DayKey};
 use sqlx::sqlite::SqliteConnection;
 
-use crate::ledger::{AppliedRecord, ApplyError};
+use crate::ledger::{AppliedRecord, ApplyError, changes_with_homes};
 
 /// Records that are new to the ledger, in the order of positions; those of one day follow each other without a gap.
 pub(super) struct Batch<'records> {
@@ -19,9 +20,12 @@ pub(super) struct Batch<'records> {
 }
 
 impl<'records> Batch<'records> {
-    /// Every change of every record, in order.
-    pub(super) fn changes(&self) -> impl Iterator<Item = (&'records AppliedRecord, &'records Change)> {
-        self.records.iter().flat_map(|record| record.event.changes.iter().map(move |change| (*record, change)))
+    /// Every change of every record, in order, with the day on which the appointment stands from then on.
+    pub(super) fn changes(&self) -> impl Iterator<Item = (&'records AppliedRecord, DayKey, &'records Change)> {
+        self.records.iter().flat_map(|record| {
+            let changes = changes_with_homes(&record.event);
+            changes.map(move |(change, home)| (*record, home.map_or(record.day, |home| home.day), change))
+        })
     }
 }
 
@@ -34,7 +38,7 @@ pub(super) trait Projection: Send + Sync {
 
 /// Every projection. A new one (reminders, say) is added here.
 pub(super) const PROJECTIONS: &[&dyn Projection] =
-    &[&days::Days, &appointments::Appointments, &history::History, &seats::Seats];
+    &[&days::Days, &appointments::Appointments, &history::History, &seats::Seats, &won_keys::WonKeys];
 
 /// Those that look for rows, for the test of their plans.
 #[cfg(test)]

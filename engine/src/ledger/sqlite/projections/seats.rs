@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use async_trait::async_trait;
-use booking_core::{AppointmentId, Change, DayKey, Status, UtcMillis};
+use booking_core::{AppointmentId, DayKey, UtcMillis};
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::SqliteConnection;
 
@@ -34,7 +34,7 @@ pub(in super::super) static STATEMENTS: [&BulkStatement; 2] = [&VACATE, &OCCUPY]
 /// Table `seat`.
 pub(super) struct Seats;
 
-/// One place of one slot.
+/// One place of one slot of one day.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 struct Seat {
     day: DayKey,
@@ -78,26 +78,15 @@ impl Projection for Seats {
 fn uses(batch: &Batch<'_>) -> Result<HashMap<Seat, Use>, ApplyError> {
     let mut uses = HashMap::with_capacity(batch.records.len());
     for record in &batch.records {
-        for change in record.event.changes.iter().filter(|change| !takes(Some(change.row.status))) {
-            if takes(change.from) {
-                leave(&mut uses, seat(record.day, change), change.row.id)?;
-            }
+        let seat = |seat: booking_core::Seat| Seat { day: record.day, start: seat.start, place: seat.place };
+        for (left, id) in record.event.seats_left() {
+            leave(&mut uses, seat(left), id)?;
         }
-        for change in record.event.changes.iter().filter(|change| takes(Some(change.row.status))) {
-            if !takes(change.from) {
-                sit(&mut uses, seat(record.day, change), change.row.id)?;
-            }
+        for (taken, id) in record.event.seats_taken() {
+            sit(&mut uses, seat(taken), id)?;
         }
     }
     Ok(uses)
-}
-
-fn takes(status: Option<Status>) -> bool {
-    status.is_some_and(Status::takes_place)
-}
-
-fn seat(day: DayKey, change: &Change) -> Seat {
-    Seat { day, start: change.row.start, place: change.row.place }
 }
 
 fn leave(uses: &mut HashMap<Seat, Use>, seat: Seat, id: AppointmentId) -> Result<(), ApplyError> {
