@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::actors::day::DayPorts;
 use crate::actors::runtime::ActorThreads;
 use crate::assembly::Assembly;
-use crate::claims::Claims;
+use crate::claims::{self, Claims};
 use crate::clock::{Clock, SystemClock};
 use crate::committer::Committer;
 use crate::config::{EngineConfig, StartError};
@@ -60,6 +60,9 @@ impl Engine {
         .await
         .map_err(|error| StartError::Store(error.to_string()))?;
         let claims = Arc::new(Claims::default());
+        claims::restore(&claims, &*ledger, &overlay, clock.now())
+            .await
+            .map_err(|error| StartError::Store(error.to_string()))?;
         let committer = Committer::start(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&clock));
         let threads = ActorThreads::start(config.actor_threads.max(1))
             .map_err(|error| StartError::Store(format!("cannot start the actors' threads: {error}")))?;
@@ -162,6 +165,7 @@ async fn run_maintenance(
         parts.meters.admitted.set(parts.admission.admitted() as f64);
         let now = parts.clock.now();
         handle.sweep(now, config.idle_millis, config.awake_days_max);
+        sweep_claims(&handle, now);
         arm_open_work(&ports, now).await;
         save_snapshots(&ports).await;
         tokio::select! {
@@ -178,6 +182,15 @@ async fn arm_open_work(ports: &DayPorts, now: UtcMillis) {
         Ok(work) => work.into_iter().for_each(|(day, at)| ports.deadlines.arm(day, at)),
         Err(error) => tracing::warn!(%error, "the index of open work could not be read; trying again"),
     }
+}
+
+fn sweep_claims(handle: &EngineHandle, now: UtcMillis) {
+    let parts = &handle.parts;
+    if let Some(oldest) = claims::oldest_date(now) {
+        parts.claims.sweep(now, oldest);
+    }
+    parts.meters.claimed_visits.set(parts.claims.visits() as f64);
+    parts.meters.claimed_keys.set(parts.claims.keys() as f64);
 }
 
 async fn save_snapshots(ports: &DayPorts) {

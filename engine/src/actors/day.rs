@@ -147,11 +147,10 @@ impl DayActor {
         let load_started_micros = ports.clock.monotonic_micros();
         Self {
             entry,
-            ports,
             phase: Phase::Unloaded,
             generation: 0,
             gate: Gate::default(),
-            parked: Parked::default(),
+            parked: Parked::new(ports.metrics.parked_commands.clone()),
             dropped: Vec::new(),
             has_panicked: false,
             origin: Some(origin),
@@ -159,6 +158,7 @@ impl DayActor {
             load_started_micros,
             not_before: UtcMillis(i64::MIN),
             ask_not_before: UtcMillis(i64::MIN),
+            ports,
         }
     }
 

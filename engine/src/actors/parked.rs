@@ -5,32 +5,42 @@
 use std::collections::VecDeque;
 
 use booking_core::UtcMillis;
+use metrics::Gauge;
 
 use super::request::Request;
 use crate::limits::PARKED_MILLIS_MAX;
 
 /// See the module. Bounded by admission: each keeps its permit.
-#[derive(Default)]
 pub struct Parked {
     requests: VecDeque<(UtcMillis, Request)>,
+    /// How many wait on all days.
+    gauge: Gauge,
 }
 
 impl Parked {
+    /// Nobody waits yet.
+    pub fn new(gauge: Gauge) -> Self {
+        Self { requests: VecDeque::new(), gauge }
+    }
+
     /// Adds a request that has waited since `since`.
     pub fn push(&mut self, since: UtcMillis, request: Request) {
+        self.gauge.increment(1.0);
         self.requests.push_back((since, request));
     }
 
     /// Takes all of them, with since when they wait, to be decided again.
     pub fn take(&mut self) -> VecDeque<(UtcMillis, Request)> {
+        self.gauge.decrement(self.requests.len() as f64);
         std::mem::take(&mut self.requests)
     }
 
     /// Takes those that have waited for too long.
     pub fn take_overdue(&mut self, now: UtcMillis) -> Vec<Request> {
-        let (overdue, rest) = self.take().into_iter().partition(|(since, _)| is_overdue(*since, now));
+        let (overdue, rest): (VecDeque<_>, VecDeque<_>) =
+            std::mem::take(&mut self.requests).into_iter().partition(|(since, _)| is_overdue(*since, now));
         self.requests = rest;
-        let overdue: VecDeque<(UtcMillis, Request)> = overdue;
+        self.gauge.decrement(overdue.len() as f64);
         overdue.into_iter().map(|(_, request)| request).collect()
     }
 
@@ -42,6 +52,12 @@ impl Parked {
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
+    }
+}
+
+impl Drop for Parked {
+    fn drop(&mut self) {
+        self.gauge.decrement(self.requests.len() as f64);
     }
 }
 

@@ -14,7 +14,6 @@ use super::directory::AsleepDay;
 use super::entry::DayEntry;
 use super::gate::Gate;
 use super::intake::Control;
-use super::parked::Parked;
 use super::pending_moves::PendingMoves;
 use super::publication;
 use super::settlement;
@@ -162,7 +161,7 @@ fn unreadable(actor: &mut DayActor, error: &ReadError) {
     }
     // Whoever waits is told 503: nothing was booked, or the same key tells what happened.
     drop_gate(actor);
-    actor.parked = Parked::default();
+    drop(actor.parked.take());
 }
 
 /// An append was not acknowledged.
@@ -205,7 +204,7 @@ fn park(actor: &mut DayActor, reason: &str) {
     actor.phase = Phase::Parked(Arc::from(reason));
     // Claims stay as they are: what became of them cannot be known before a restart.
     drop_gate(actor);
-    actor.parked = Parked::default();
+    drop(actor.parked.take());
 }
 
 /// Packs the day and hands it back to the directory; false if somebody is at the door.

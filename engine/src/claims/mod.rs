@@ -10,6 +10,7 @@
 
 mod keys;
 mod patients;
+mod restore;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use booking_core::{AppointmentId, Busy, Date, DayKey, PatientId, RequestKey, Utc
 
 use self::keys::{KeyAnswer, KeyClaims};
 pub use self::patients::{Patients, Visit, VisitAnswer};
+pub use self::restore::{oldest_date, restore};
 use crate::ledger::won_keys::KeyDigest;
 
 /// Is told that something it waited for is settled. Must not block.
@@ -130,6 +132,11 @@ impl Claims {
     /// Where the key has won or is about to.
     pub fn day_of_key(&self, key: &RequestKey) -> Option<DayKey> {
         self.keys.day_of(KeyDigest::of(key.subject, &key.key))
+    }
+
+    /// Adds what the ledger knows of a visit, at start.
+    pub fn restore_visit(&self, day: DayKey, visit: Visit) {
+        self.patients.settle(visit.patient, visit.appointment, day, 0, Some(visit));
     }
 
     /// Adds what the ledger knows of a key, at start.

@@ -24,6 +24,7 @@ use crate::actors::questions::{Attempt, OpenMove, Question};
 use crate::actors::request::{CommandReply, CommandResult};
 use crate::error::EngineError;
 use crate::limits::MOVE_HOLD_MILLIS_MAX;
+use crate::telemetry::meters::MoveOutcome;
 
 /// Tries to take an appointment in before that is left to the sweep of the open-work index: about a second.
 const ACCEPTS_MAX: u32 = 6;
@@ -118,7 +119,7 @@ impl EngineHandle {
         let row = match self.step(job.from, job.prepare()).await {
             Ok(CommandReply::Appointment { appointment, replayed: false, .. }) => appointment,
             // The first answer again, or a refusal: nothing is pending.
-            other => return answer.tell(other),
+            other => return self.tell(&mut answer, other),
         };
         let version = row.version;
         let mut holding = std::pin::pin!(self.step(job.to.day, job.hold(row)));
@@ -127,7 +128,8 @@ impl EngineHandle {
             Ok(held) => held,
             Err(_) => {
                 self.give_up(&job);
-                answer.tell(Err(EngineError::Unavailable("the day to move to does not answer".to_owned())));
+                let slow = EngineError::Unavailable("the day to move to does not answer".to_owned());
+                self.tell(&mut answer, Err(slow));
                 // What comes late is given back.
                 let late = holding.await;
                 return self.drop_unless_refused(&job, &late).await;
@@ -137,7 +139,7 @@ impl EngineHandle {
             Ok(CommandReply::Appointment { appointment: held, .. }) => self.commit(job, version, held, answer).await,
             other => {
                 self.give_up(&job);
-                answer.tell(other.clone());
+                self.tell(&mut answer, other.clone());
                 self.drop_unless_refused(&job, &other).await;
             }
         }
@@ -148,11 +150,11 @@ impl EngineHandle {
         match &outcome {
             Ok(CommandReply::Appointment { appointment, replayed: false, .. }) => {
                 let row = appointment.clone();
-                answer.tell(outcome);
+                self.tell(&mut answer, outcome);
                 self.accept(job.to.day, job.move_id, row).await;
             }
             Ok(_) | Err(EngineError::Rejected(_)) => {
-                answer.tell(outcome);
+                self.tell(&mut answer, outcome);
                 self.drop_move(job.to.day, job.move_id).await;
             }
             // Not known: the day of departure tells, once it has read itself again.
@@ -160,17 +162,33 @@ impl EngineHandle {
                 Some(Attempt::Committed(departure)) => {
                     let (row, home) = (departure.row.clone(), Some(departure.to.clone()));
                     let at = row.updated_at;
-                    answer.tell(Ok(CommandReply::Appointment { appointment: row.clone(), home, replayed: false, at }));
+                    let appointment = row.clone();
+                    let moved = CommandReply::Appointment { appointment, home, replayed: false, at };
+                    self.tell(&mut answer, Ok(moved));
                     self.accept(job.to.day, job.move_id, row).await;
                 }
                 Some(Attempt::Aborted) => {
-                    answer.tell(outcome);
+                    self.tell(&mut answer, outcome);
                     self.drop_move(job.to.day, job.move_id).await;
                 }
                 // Left to the sweep of the open-work index.
-                Some(Attempt::Pending) | None => answer.tell(outcome),
+                Some(Attempt::Pending) | None => {
+                    self.parts.meters.count_move(MoveOutcome::Unknown);
+                    answer.tell(outcome);
+                }
             },
         }
+    }
+
+    /// Tells and counts an outcome that is certain.
+    fn tell(&self, answer: &mut MoveAnswer, result: CommandResult) {
+        match &result {
+            Ok(CommandReply::Appointment { replayed: true, .. }) => {}
+            Ok(_) => self.parts.meters.count_move(MoveOutcome::Moved),
+            Err(EngineError::Rejected(_)) => self.parts.meters.count_move(MoveOutcome::Refused),
+            Err(_) => self.parts.meters.count_move(MoveOutcome::Unavailable),
+        }
+        answer.tell(result);
     }
 
     /// Takes the appointment in. What fails again and again is left to the sweep.
@@ -212,8 +230,14 @@ impl EngineHandle {
         let Some(open) = self.ask(day, Question::Arrivals).await else { return };
         for OpenMove { move_id, appointment, from } in open {
             match self.attempt_of(from, appointment, move_id).await {
-                Some(Attempt::Committed(departure)) => self.accept(day, move_id, departure.row).await,
-                Some(Attempt::Aborted) => self.drop_move(day, move_id).await,
+                Some(Attempt::Committed(departure)) => {
+                    self.parts.meters.moves_settled.increment(1);
+                    self.accept(day, move_id, departure.row).await;
+                }
+                Some(Attempt::Aborted) => {
+                    self.parts.meters.moves_settled.increment(1);
+                    self.drop_move(day, move_id).await;
+                }
                 // Somebody drives it, or the day cannot be read now: it is asked again.
                 Some(Attempt::Pending) | None => {}
             }

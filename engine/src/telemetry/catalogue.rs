@@ -64,6 +64,8 @@ pub const BOOKING_OUTCOMES: &[&str] = &[
     "unavailable",
     "internal",
 ];
+/// How a move between days ended.
+pub const MOVE_OUTCOMES: &[&str] = &["moved", "refused", "unavailable", "unknown"];
 const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "other"];
 const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "5xx"];
 const LIMIT_KINDS: &[&str] = &["subject", "address"];
@@ -103,6 +105,11 @@ catalogue! {
     LEDGER_RETRIES = "hotslot_ledger_retries_total" Counter [] &[], "Ledger transactions that failed and are tried again.";
     LEDGER_PARKED = "hotslot_ledger_parked_days" Gauge [] &[], "Days whose records the ledger refuses: page at once; the other days go on.";
     OVERLAY_ENTRIES = "hotslot_overlay_entries" Gauge [] &[], "Durable changes kept in memory until the ledger has them.";
+    CLAIMED_VISITS = "hotslot_claimed_visits" Gauge [] &[], "Times of patients that are claimed across days: one for every appointment to come, and those being decided.";
+    CLAIMED_KEYS = "hotslot_claimed_keys" Gauge [] &[], "Idempotency keys known across days, until their days are over.";
+    PARKED_COMMANDS = "hotslot_parked_commands" Gauge [] &[], "Commands that wait for something unsettled on another day; bounded by admission, and each by two seconds.";
+    MOVES = "hotslot_moves_total" Counter ["outcome": MOVE_OUTCOMES] &[], "Moves of appointments between days, by outcome; `unknown` ones are settled by asking the day of departure.";
+    MOVES_SETTLED = "hotslot_moves_settled_total" Counter [] &[], "Moves on their way in that a day had to ask about because nobody drove them any more: after a crash or a failure.";
     CONSERVATION_SAMPLES = "hotslot_conservation_samples_total" Counter [] &[], "Slots whose counts were checked to add up to the capacity.";
     CONSERVATION_VIOLATIONS = "hotslot_conservation_violations_total" Counter [] &[], "Slots whose counts did not add up: page at once.";
     STREAM_CLIENTS = "hotslot_stream_clients" Gauge [] &[], "Open streams of days; bounded by streams_max.";

@@ -34,12 +34,21 @@ pub struct EngineMeters {
     pub conservation_samples: Counter,
     /// [`names::CONSERVATION_VIOLATIONS`].
     pub conservation_violations: Counter,
+    /// [`names::CLAIMED_VISITS`].
+    pub claimed_visits: Gauge,
+    /// [`names::CLAIMED_KEYS`].
+    pub claimed_keys: Gauge,
+    /// [`names::PARKED_COMMANDS`].
+    pub parked_commands: Gauge,
+    /// [`names::MOVES_SETTLED`].
+    pub moves_settled: Counter,
     /// [`names::CLOCK_STEADY`].
     pub clock_steady: Gauge,
     activation: Histogram,
     queue: Histogram,
     total: Histogram,
     outcomes: Vec<Counter>,
+    moves: Vec<Counter>,
     shed: Vec<Counter>,
 }
 
@@ -54,6 +63,19 @@ pub enum ShedReason {
     LedgerLag,
     /// The engine is stopping.
     Stopping,
+}
+
+/// How a move between days ended; the order is that of [`names::MOVE_OUTCOMES`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MoveOutcome {
+    /// It is on the other day.
+    Moved,
+    /// One of the days refused.
+    Refused,
+    /// A day or its store did not answer; nothing has changed.
+    Unavailable,
+    /// Its commit may have happened.
+    Unknown,
 }
 
 impl EngineMeters {
@@ -73,6 +95,10 @@ impl EngineMeters {
             early_refusals: counter!(names::EARLY_REFUSALS),
             conservation_samples: counter!(names::CONSERVATION_SAMPLES),
             conservation_violations: counter!(names::CONSERVATION_VIOLATIONS),
+            claimed_visits: gauge!(names::CLAIMED_VISITS),
+            claimed_keys: gauge!(names::CLAIMED_KEYS),
+            parked_commands: gauge!(names::PARKED_COMMANDS),
+            moves_settled: counter!(names::MOVES_SETTLED),
             clock_steady: gauge!(names::CLOCK_STEADY),
             activation: histogram!(names::ACTIVATION_DURATION),
             queue: histogram!(names::STAGE_DURATION, "stage" => "queue"),
@@ -81,6 +107,7 @@ impl EngineMeters {
                 .iter()
                 .map(|outcome| counter!(names::BOOKINGS, "outcome" => *outcome))
                 .collect(),
+            moves: names::MOVE_OUTCOMES.iter().map(|outcome| counter!(names::MOVES, "outcome" => *outcome)).collect(),
             shed: names::SHED_REASONS.iter().map(|reason| counter!(names::SHED, "reason" => *reason)).collect(),
         }
     }
@@ -98,6 +125,11 @@ impl EngineMeters {
     /// A day was brought into memory in so long.
     pub fn record_activation_micros(&self, micros: u64) {
         self.activation.record(micros as f64 / 1e6);
+    }
+
+    /// A move between days has ended.
+    pub fn count_move(&self, outcome: MoveOutcome) {
+        self.moves[outcome as usize].increment(1);
     }
 
     /// A command was turned away.
@@ -165,5 +197,6 @@ mod tests {
         assert_eq!(name(Err(&EngineError::Overloaded { retry_after_millis: 1 })), "overloaded");
         assert_eq!(name(Err(&EngineError::Unavailable(String::new()))), "unavailable");
         assert_eq!(names::SHED_REASONS[ShedReason::Stopping as usize], "stopping");
+        assert_eq!(names::MOVE_OUTCOMES[MoveOutcome::Unknown as usize], "unknown");
     }
 }

@@ -301,6 +301,7 @@ async fn a_crash_after_any_record_leaves_one_place() {
         let next = World::over(Arc::new(journal.reopen()), Faults::default()).await;
         let (home, status) = settled(&next, id).await;
         assert_eq!((home == day(1), status), (passed >= 2, Status::Booked), "after {passed} records");
+        assert_eq!(next.claims.visits(), 1, "after {passed} records");
         let again = reschedule(&next, &booked, day(1), Some("m")).await.expect("the same key");
         assert_eq!(again.replayed, passed >= 2, "after {passed} records");
         assert_eq!(settled(&next, id).await, (day(1), Status::Booked), "after {passed} records");

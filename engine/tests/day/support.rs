@@ -61,6 +61,7 @@ impl World {
         )
         .await
         .expect("an applier");
+        engine::claims::restore(&claims, &*ledger, &overlay, clock.now()).await.expect("claims");
         let committer =
             Committer::start(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&clock) as Arc<dyn Clock>);
         let (engine, _ports) = Assembly {
