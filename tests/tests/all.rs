@@ -22,6 +22,7 @@ mod move_keys;
 mod move_races;
 mod move_rules;
 mod moves;
+mod moves_crash;
 mod patients;
 mod program;
 mod refusals;
