@@ -1,6 +1,7 @@
 //! All black-box tests, one module a concern, in one binary.
 //! Must not know: anything but the published contract.
 
+mod amending;
 mod cancel;
 mod changes;
 mod claims;
