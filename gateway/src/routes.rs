@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, Route, guard, web};
 use crate::api::call::Call;
 use crate::api::catalogue::Code;
 use crate::api::problem::Problem;
-use crate::api::{appointments, bookings, clinics, days, doctors, operations, patients, stream};
+use crate::api::{appointments, bookings, clinics, days, doctors, operations, patients, reschedule, stream};
 use crate::auth::permission::{Guard, Permission};
 use crate::middleware::edge::{self, Answer};
 use crate::state::Worker;
@@ -47,6 +47,7 @@ pub(crate) fn interface() -> Vec<Entry> {
         open(&get, "/v1/doctors/{id}/days/{date}", days::read),
         guarded(&put, "/v1/doctors/{id}/days/{date}", days::publish),
         guarded(&post, "/v1/appointments/{id}/confirm", appointments::confirm),
+        guarded(&post, "/v1/appointments/{id}/reschedule", reschedule::reschedule),
         guarded(&get, "/v1/appointments/{id}", appointments::read),
         guarded(&delete, "/v1/appointments/{id}", appointments::delete),
         guarded(&post, "/v1/appointments/{id}/cancel", appointments::cancel),

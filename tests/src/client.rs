@@ -99,6 +99,11 @@ impl Client {
         self.call("POST", &format!("/v1/appointments/{id}/confirm"))
     }
 
+    /// `POST /v1/appointments/{id}/reschedule`, without a key.
+    pub fn reschedule(&self, id: &str, wish: &Wish) -> Call {
+        self.call("POST", &format!("/v1/appointments/{id}/reschedule")).json(wish.body())
+    }
+
     /// `POST /v1/appointments/{id}/cancel`, without a body.
     pub fn cancel(&self, id: &str) -> Call {
         self.call("POST", &format!("/v1/appointments/{id}/cancel"))

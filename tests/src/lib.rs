@@ -7,6 +7,7 @@ pub mod clock;
 pub mod crowd;
 pub mod disk;
 pub mod limits;
+pub mod places;
 pub mod plan;
 pub mod program;
 pub mod reply;

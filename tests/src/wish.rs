@@ -1,4 +1,4 @@
-//! What a patient asks for: the body of a booking or a hold.
+//! What a patient asks for: the body of a booking, a hold or a move.
 //! Must not know: how it is sent.
 
 use jiff::Timestamp;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::plan::{Day, text_of};
 
-/// The body of `POST /v1/appointments` and `POST /v1/holds`.
+/// The body of `POST /v1/appointments`, `POST /v1/holds` and of a move.
 #[derive(Clone, Debug)]
 pub struct Wish(Value);
 
@@ -14,6 +14,11 @@ impl Wish {
     /// Any place of that day.
     pub fn any(day: &Day) -> Self {
         Self(json!({"doctor_id": day.doctor, "date": day.date}))
+    }
+
+    /// Any place of that date, with the doctor whom the appointment is with (moves only).
+    pub fn date(date: &str) -> Self {
+        Self(json!({"date": date}))
     }
 
     /// A place in the slot number `slot` of that day.

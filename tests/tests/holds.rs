@@ -86,11 +86,22 @@ async fn a_hold_lives_for_one_to_nine_hundred_seconds() {
 async fn whoever_holds_has_a_live_appointment_already() {
     let server = Server::start().await;
     let day = server.publish(&Plan::quarters(3)).await;
+    let elsewhere = server.publish(&Plan::quarters_of(3, 2)).await;
     let patient = server.patient();
     let id = patient.hold(&Wish::slot(&day, 1)).await.expect(201).text_of("id");
-    for reply in [patient.hold(&Wish::any(&day)).await, patient.book(&Wish::slot(&day, 0)).await] {
+    for reply in [
+        patient.hold(&Wish::any(&day)).await,
+        patient.book(&Wish::slot(&day, 0)).await,
+        patient.book(&Wish::slot(&elsewhere, 1)).await,
+    ] {
         assert_eq!(reply.problem(409, "already_booked")["appointment_id"], json!(id));
     }
+    let beside = patient.book(&Wish::any(&elsewhere)).await.expect(201).json();
+    assert_eq!(instant_of(&beside["start"]), elsewhere.starts[0], "the earliest that suits the patient");
+    let after = server.patient();
+    after.hold(&Wish::slot(&day, 0)).await.expect(201);
+    let suits = after.book(&Wish::any(&elsewhere)).await.expect(201).json();
+    assert_eq!(instant_of(&suits["start"]), elsewhere.starts[1], "not at the same time at another doctor's");
 }
 
 #[tokio::test]

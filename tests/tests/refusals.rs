@@ -96,14 +96,33 @@ async fn closed_then_not_released_then_no_such_slot_then_taken_then_already_book
 async fn the_appointment_that_stands_in_the_way_is_named_to_its_patient() {
     let server = Server::start().await;
     let day = server.publish(&Plan::quarters(3)).await;
+    let elsewhere = server.publish(&Plan::grid(day.starts[0], 1, SignedDuration::from_mins(45), 9)).await;
     let patient = server.patient();
     let id = patient.book(&Wish::slot(&day, 1)).await.expect(201).text_of("id");
-    for wish in [Wish::slot(&day, 2), Wish::any(&day)] {
+    for wish in [Wish::slot(&day, 2), Wish::any(&day), Wish::any(&elsewhere), Wish::slot(&elsewhere, 0)] {
         let problem = patient.book(&wish).await.problem(409, "already_booked");
         assert_eq!(problem["appointment_id"], json!(id));
     }
     patient.cancel(&id).await.expect(200);
-    patient.book(&Wish::slot(&day, 2)).await.expect(201);
+    patient.book(&Wish::any(&elsewhere)).await.expect(201);
+    let at_its_end = day.starts[0] + SignedDuration::from_mins(45);
+    let touching = server.publish(&Plan::grid(at_its_end, 1, SignedDuration::from_mins(5), 1)).await;
+    patient.book(&Wish::any(&touching)).await.expect(201);
+}
+
+#[tokio::test]
+async fn a_patient_who_books_two_overlapping_days_at_once_gets_one() {
+    let server = Server::start().await;
+    for _ in 0..20 {
+        let days = [server.publish(&Plan::quarters(1)).await, server.publish(&Plan::quarters(1)).await];
+        let patient = server.patient();
+        let replies = blackbox::at_once(2, |number| patient.book(&Wish::any(&days[number])).into_future()).await;
+        assert_eq!(blackbox::count_of(&replies, 201), 1, "{} / {}", replies[0].text(), replies[1].text());
+        let lost = replies.iter().find(|reply| reply.status != 201).expect("one lost");
+        lost.problem(409, "already_booked");
+        let won = replies.iter().position(|reply| reply.status == 201).expect("one won");
+        server.patient().book(&Wish::any(&days[1 - won])).await.expect(201);
+    }
 }
 
 #[tokio::test]

@@ -95,7 +95,8 @@ pub(crate) fn created(reply: &AppointmentReply) -> Answer {
     Ok(response)
 }
 
-fn answered(status: StatusCode, reply: &AppointmentReply) -> Answer {
+/// The answer to a command on an appointment.
+pub(super) fn answered(status: StatusCode, reply: &AppointmentReply) -> Answer {
     let mut response = json(status, &AppointmentView::at(&reply.placed, reply.now))?;
     if reply.replayed {
         response.headers_mut().insert(IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
@@ -226,11 +227,13 @@ async fn listed(call: &Call, wanted: AppointmentQuery) -> Answer {
     json(StatusCode::OK, &page(&rows, limit, cursor, |row| AppointmentView::at(row, now)))
 }
 
-async fn find(call: &Call) -> Result<PlacedAppointment, Problem> {
+/// The appointment in the path.
+pub(super) async fn find(call: &Call) -> Result<PlacedAppointment, Problem> {
     let id = call.path_appointment()?;
     call.engine().appointment(id).await.map_err(|error| of_engine(error, call.now()))
 }
 
-fn parties(placed: &PlacedAppointment) -> AppointmentParties {
+/// Whose it is.
+pub(super) fn parties(placed: &PlacedAppointment) -> AppointmentParties {
     AppointmentParties { patient: placed.appointment.patient, doctor: placed.day.doctor }
 }

@@ -60,6 +60,14 @@ impl RequestDigest {
         self
     }
 
+    /// Adds a UUID that may be left out.
+    pub(crate) fn optional_id(self, id: Option<Uuid>) -> Self {
+        match id {
+            None => self.number(0),
+            Some(id) => self.number(1).id(id),
+        }
+    }
+
     /// Adds a number.
     pub(crate) fn number(mut self, number: i64) -> Self {
         self.0.update(number.to_be_bytes());

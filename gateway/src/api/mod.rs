@@ -24,6 +24,7 @@ pub(crate) mod patients;
 pub(crate) mod problem;
 pub(crate) mod query;
 pub(crate) mod refusal;
+pub(crate) mod reschedule;
 pub(crate) mod stream;
 pub(crate) mod tag;
 pub(crate) mod zone;

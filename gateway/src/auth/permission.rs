@@ -108,6 +108,11 @@ permission!(
     |principal, parties| principal.role == Role::Admin || principal.is(Role::Patient, parties.patient.0)
 );
 permission!(
+    /// Give it another place: its patient, admins.
+    Reschedule(AppointmentParties),
+    |principal, parties| principal.role == Role::Admin || principal.is(Role::Patient, parties.patient.0)
+);
+permission!(
     /// Read, cancel: its patient, its doctor, admins.
     TakePart(AppointmentParties),
     |principal, parties| principal.role == Role::Admin
@@ -161,6 +166,8 @@ mod tests {
         assert_eq!(who::<Book>(&PatientId(id(OTHER))), [false, false, true]);
         assert_eq!(who::<Confirm>(&parties(ME, ME)), [true, false, true]);
         assert_eq!(who::<Confirm>(&parties(OTHER, ME)), [false, false, true]);
+        assert_eq!(who::<Reschedule>(&parties(ME, ME)), [true, false, true]);
+        assert_eq!(who::<Reschedule>(&parties(OTHER, ME)), [false, false, true]);
         assert_eq!(who::<TakePart>(&parties(ME, OTHER)), [true, false, true]);
         assert_eq!(who::<TakePart>(&parties(OTHER, ME)), [false, true, true]);
         assert_eq!(who::<TakePart>(&parties(OTHER, OTHER)), [false, false, true]);

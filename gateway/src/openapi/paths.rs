@@ -24,6 +24,7 @@ pub(super) fn paths() -> Value {
         "/v1/appointments/{id}": {"get": read_appointment(), "delete": delete_appointment()},
         "/v1/appointments/{id}/history": {"get": read_history()},
         "/v1/appointments/{id}/confirm": {"post": confirm()},
+        "/v1/appointments/{id}/reschedule": {"post": reschedule()},
         "/v1/appointments/{id}/cancel": {"post": cancel()},
         "/v1/appointments/{id}/no-show": {"post": no_show()},
         "/v1/patients/{id}/appointments": {"get": list_appointments_of_patient()},
@@ -247,6 +248,18 @@ fn confirm() -> Value {
         .body(false, "NoFields", json!({}))
         .refuses(&[Code::HoldExpired]);
     changing(operation, "Booked")
+}
+
+fn reschedule() -> Value {
+    let description = "To another slot, date or doctor: id, status, hold_expires_at and created_at stay. Without doctor_id the doctor it is \
+        with. With start that slot, without it the earliest free one of the date that suits the patient; on the day it is on, only \
+        an earlier one than its own. To the place it has, or to none earlier: unchanged. Whatever is refused changes nothing.";
+    let example = json!({"date": "2026-06-02", "start": "2026-06-02T08:20:00+02:00"});
+    let operation = Operation::new("reschedule", "appointments", "Move an appointment", description)
+        .guarded("its patient, admins")
+        .body(true, "NewPlace", example)
+        .refuses(&[Code::Closed, Code::NotReleased, Code::SlotTaken, Code::SoldOut, Code::AlreadyBooked]);
+    changing(operation, "At its new place")
 }
 
 fn cancel() -> Value {

@@ -157,7 +157,8 @@ fn appointments() -> Value {
     let status = ["held", "booked", "cancelled", "expired", "completed", "no_show"];
     let wish = json!({"doctor_id": uuid(), "date": date()});
     let start =
-        or_null(json!({"type": "string", "format": "date-time", "description": "Null: the earliest free slot"}));
+        || or_null(json!({"type": "string", "format": "date-time", "description": "Null: the earliest free slot"}));
+    let doctor = or_null(json!({"type": "string", "format": "uuid", "description": "Null: the doctor it is with"}));
     let patient =
         or_null(json!({"type": "string", "format": "uuid", "description": "Null: the caller; an admin must name it"}));
     let ttl = json!({"type": ["integer", "null"], "minimum": 1, "maximum": 900, "default": 300});
@@ -183,8 +184,9 @@ fn appointments() -> Value {
     });
     json!({
         "Status": {"type": "string", "enum": status},
-        "NewAppointment": object(wish.clone(), json!({"start": start, "patient_id": patient})),
-        "NewHold": object(wish, json!({"start": start, "patient_id": patient, "ttl_seconds": ttl})),
+        "NewAppointment": object(wish.clone(), json!({"start": start(), "patient_id": patient})),
+        "NewHold": object(wish, json!({"start": start(), "patient_id": patient, "ttl_seconds": ttl})),
+        "NewPlace": object(json!({"date": date()}), json!({"doctor_id": doctor, "start": start()})),
         "Appointment": appointment,
         "AppointmentPage": page("Appointment"),
         "Step": object(step, json!({})),
