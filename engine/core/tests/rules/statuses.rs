@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use booking_core::{Action, Decision, Fact, Rejection, Relocation, Status, Success, UtcMillis};
 
-use crate::driver::{Driver, appointment_id, booking, command, definition};
+use crate::driver::{Driver, appointment_id, booking, command, definition, move_id};
 
 /// The slot is from second 1000 to 2000; the hold, if any, from 100 to 400. Columns: status, second at which the action
 /// comes, then what confirm, cancel, no-show, expire, a move to the slot from 3000 on and the preparation of a move to
@@ -57,7 +57,7 @@ fn actions() -> [Action; 6] {
             audiences: Arc::new([]),
             busy: Vec::new(),
         }),
-        Action::PrepareMove { appointment },
+        Action::PrepareMove { move_id: move_id(1), appointment },
     ]
 }
 

@@ -131,7 +131,7 @@ impl World {
             true => keyed(action, subject_of(0), &format!("move-{attempt}"), 1),
             false => command(action),
         };
-        let prepare = with_key(Action::PrepareMove { appointment: id });
+        let prepare = with_key(Action::PrepareMove { move_id: attempt, appointment: id });
         let Some((from, decision)) = self.ask(id, &prepare) else { return };
         let Ok(Success::Appointment { appointment: row, .. }) = decision.outcome else { return };
         if from == to {
@@ -211,7 +211,7 @@ impl World {
             return;
         };
         if key.is_some() {
-            let again = Command { key, ..command(Action::PrepareMove { appointment }) };
+            let again = Command { key, ..command(Action::PrepareMove { move_id, appointment }) };
             let replayed = self.run(from, &again).outcome;
             let first = Success::Appointment { appointment: row.clone(), replayed: true, home: Some(home(to as i32)) };
             assert_eq!(replayed, Ok(first), "the key of a move does not repeat its answer");

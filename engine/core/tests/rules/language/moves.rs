@@ -29,7 +29,7 @@ impl Attempts {
     pub(super) fn learn(&mut self, command: &Command, decision: &Decision) {
         let Ok(Success::Appointment { appointment: row, .. }) = &decision.outcome else { return };
         match &command.action {
-            Action::PrepareMove { appointment } => {
+            Action::PrepareMove { appointment, .. } => {
                 self.prepared.insert(*appointment, row.clone());
             }
             Action::HoldForMove(arriving) => {
@@ -50,7 +50,7 @@ impl Stage {
         let attempt = words.plain.get(2).map(|name| move_id(number_of(name)));
         Some(match verb {
             "move" => Action::Move(self.relocation(id, words.plain.get(2)?, words)),
-            "prepare" => Action::PrepareMove { appointment: id },
+            "prepare" => Action::PrepareMove { move_id: move_id(0), appointment: id },
             "keep" => {
                 let from = day_key(self.day_named(words.option("from")?) as i32);
                 let prepared = self.attempts.prepared.get(&id)?.clone();
