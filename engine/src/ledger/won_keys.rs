@@ -1,10 +1,8 @@
 //! What the engine asks at its start, before it opens: who is where when, and which idempotency keys have won.
 //! Must not know: answers and fingerprints (the days keep those), SQL.
 
-use booking_core::{AppointmentId, Date, DayKey, PatientId, SubjectId, UtcMillis};
+use booking_core::{AppointmentId, Date, DayKey, Event, PatientId, SubjectId, UtcMillis};
 use sha2::{Digest, Sha256};
-
-use super::AppliedRecord;
 
 /// A subject and its key, told apart from all others without naming either: half of their SHA-256. Two that are alike by
 /// chance are not to be expected before 2^64 keys.
@@ -40,11 +38,11 @@ pub struct LiveAppointment {
     pub version: u32,
 }
 
-/// The key that `record` remembers, if it does, and the last date that its answer concerns: that of the record's day, or
-/// the later one of the day to which the appointment left.
-pub(crate) fn won_key(record: &AppliedRecord) -> Option<(KeyDigest, Date)> {
-    let (key, _) = record.event.remembered.as_ref()?;
-    let until = record.event.moved_to().map_or(record.day.date, |home| home.day.date.max(record.day.date));
+/// The key that `event`, a record of `day`, remembers, and the last date that its answer concerns: that of the day, or the
+/// later one of the day to which the appointment left.
+pub(crate) fn won_key(day: DayKey, event: &Event) -> Option<(KeyDigest, Date)> {
+    let (key, _) = event.remembered.as_ref()?;
+    let until = event.moved_to().map_or(day.date, |home| home.day.date.max(day.date));
     Some((KeyDigest::of(key.subject, &key.key), until))
 }
 

@@ -1,16 +1,25 @@
 //! Whether the ledger's rows of one day are those that its records lead to.
 //! Must not know: SQL, how the records were followed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use booking_core::{AppointmentId, DayKey};
+use booking_core::{AppointmentId, Date, DayKey};
 
 use super::finding::{Findings, Kind};
 use super::rows::{self, DayRows, Place};
+use crate::ledger::sqlite::audit::WonKeyBounds;
+use crate::ledger::won_keys::KeyDigest;
 
 /// Adds every difference between what `journal` leads to and what the `ledger` has, and every place that the ledger's
-/// own rows give away twice. `ledger.version` is not looked at.
-pub(crate) fn compare(day: DayKey, journal: &DayRows, ledger: &DayRows, findings: &mut Findings) {
+/// own rows give away twice. `ledger.version` is not looked at; rows and steps of `travellers` neither, which other days
+/// have a part in.
+pub(crate) fn compare(
+    day: DayKey,
+    journal: &DayRows,
+    ledger: &mut DayRows,
+    travellers: &BTreeMap<AppointmentId, BTreeSet<DayKey>>,
+    findings: &mut Findings,
+) {
     match (&journal.day, &ledger.day) {
         (Some(_), None) => findings.add(Kind::DayLost, day, "the published day has no row"),
         (None, Some(_)) => findings.add(Kind::DayUnknown, day, "it was never published, and has a row"),
@@ -21,10 +30,52 @@ pub(crate) fn compare(day: DayKey, journal: &DayRows, ledger: &DayRows, findings
         }
         (None, None) => {}
     }
-    appointments(day, journal, ledger, findings);
     sold_twice(day, ledger, findings);
+    ledger.appointments.retain(|id, _| !travellers.contains_key(id));
+    ledger.steps.retain(|(id, _), _| !travellers.contains_key(id));
+    appointments(day, journal, ledger, findings);
     history(day, journal, ledger, findings);
     seats(day, journal, ledger, findings);
+}
+
+/// Adds every difference between the rows of one appointment that moves: `home` is where the journal has it, `stands` where
+/// the ledger has it.
+pub(crate) fn compare_traveller(
+    (home, journal): (Option<DayKey>, &DayRows),
+    (stands, ledger): (Option<DayKey>, &DayRows),
+    findings: &mut Findings,
+) {
+    let Some(day) = home.or(stands) else { return };
+    if let (Some(home), Some(stands)) = (home, stands)
+        && home != stands
+    {
+        let ids: Vec<String> = ledger.appointments.keys().map(AppointmentId::to_string).collect();
+        let what = format!("appointment {}: it stands on {stands} and should on {home}", ids.join(", "));
+        findings.add(Kind::AppointmentDiffers, home, what);
+    }
+    appointments(day, journal, ledger, findings);
+    history(day, journal, ledger, findings);
+}
+
+/// Adds every key that has won and has no row, and every row of a key that has not. Where the ledger does not say what it
+/// has forgotten, it does not keep keys yet.
+pub(crate) fn compare_won_keys(
+    day: DayKey,
+    journal: &DayRows,
+    ledger: &BTreeSet<(Date, KeyDigest)>,
+    bounds: WonKeyBounds,
+    findings: &mut Findings,
+) {
+    for ((until, digest), position) in &journal.won_keys {
+        let is_due = *position > bounds.after_position && bounds.forgotten_before.is_none_or(|before| *until >= before);
+        if is_due && !ledger.contains(&(*until, *digest)) {
+            let what = format!("the key that won at position {position}, kept until {until}, has no row");
+            findings.add(Kind::WonKeyLost, day, what);
+        }
+    }
+    for (until, _) in ledger.iter().filter(|key| !journal.won_keys.contains_key(key)) {
+        findings.add(Kind::WonKeyUnknown, day, format_args!("a key that is kept until {until} has not won"));
+    }
 }
 
 fn appointments(day: DayKey, journal: &DayRows, ledger: &DayRows, findings: &mut Findings) {

@@ -52,13 +52,27 @@ kinds! {
     Oversold = "oversold",
     /// A patient has two live appointments on one day.
     DoubleBooking = "double_booking",
+    /// A patient has two appointments to come, on different days, at one time.
+    OverlappingAppointments = "overlapping_appointments",
+    /// One appointment stands on two days.
+    AppointmentOnTwoDays = "appointment_on_two_days",
+    /// An appointment left for a day that neither took it in nor keeps a place for it.
+    MoveLost = "move_lost",
+    /// An appointment was taken in from a day that never let it go.
+    MoveUncommitted = "move_uncommitted",
+    /// Two days tell different things of one move.
+    MoveDiffers = "move_differs",
+    /// A place is kept for a move that nobody settles, though an engine ran on.
+    ArrivalStale = "arrival_stale",
     /// One key of one subject has won twice on one day.
     KeyDuplicated = "key_duplicated",
+    /// One key of one subject has won on two days.
+    KeyOnTwoDays = "key_on_two_days",
     /// The state after the last record is not in order.
     InvariantBroken = "invariant_broken",
     /// The table of heads does not agree with the records.
     HeadMismatch = "head_mismatch",
-    /// The index of open work does not name the earliest hold.
+    /// The index of open work does not name when the day must next do something.
     NextWorkMismatch = "next_work_mismatch",
     /// A packed state is not what the records lead to.
     SnapshotMismatch = "snapshot_mismatch",
@@ -96,6 +110,10 @@ kinds! {
     SeatUnknown = "seat_unknown",
     /// A seat has another owner than its place.
     SeatDiffers = "seat_differs",
+    /// A key that won has no row.
+    WonKeyLost = "won_key_lost",
+    /// A row of a key that did not win on that day.
+    WonKeyUnknown = "won_key_unknown",
 }
 
 /// The findings of one kind.

@@ -1,13 +1,15 @@
 //! The ledger's rows of one day as plain values, and what they should be after so many records.
 //! Must not know: SQL, the journal's bytes, what is done about a difference.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use booking_core::{
-    Appointment, AppointmentId, DayDefinition, DayVersion, Event, Fact, PersonalText, RequestId, Status, UtcMillis,
+    Appointment, AppointmentId, Date, DayDefinition, DayKey, DayVersion, Event, Fact, PersonalText, RequestId, Status,
+    UtcMillis,
 };
 
 use crate::ledger::HistoryItem;
+use crate::ledger::won_keys::{KeyDigest, won_key};
 
 /// A row of `doctor_day`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,27 +44,54 @@ pub(crate) struct DayRows {
     pub(crate) version: DayVersion,
     pub(crate) day: Option<DayRow>,
     pub(crate) appointments: BTreeMap<AppointmentId, Appointment>,
+    /// Those that came in from another day, which has recorded them as they are.
+    pub(crate) came_in: BTreeSet<AppointmentId>,
+    /// Those that left, where they stood then.
+    pub(crate) left: BTreeMap<AppointmentId, (DayKey, Appointment)>,
     pub(crate) steps: BTreeMap<(AppointmentId, u32), StepRow>,
     pub(crate) seats: BTreeMap<Place, AppointmentId>,
+    /// Keys that won, by the last date that they concern, with the journal position of the record.
+    pub(crate) won_keys: BTreeMap<(Date, KeyDigest), u64>,
 }
 
 impl DayRows {
-    /// One more record of the day.
-    pub(crate) fn apply(&mut self, version: DayVersion, event: &Event) {
+    /// One more record of `day`, at a position of the journal.
+    pub(crate) fn apply(&mut self, day: DayKey, version: DayVersion, position: u64, event: &Event) {
+        let leaving = match &event.fact {
+            Fact::MovedOut { to, .. } => event.changes.last().map(|last| (to.day, last)),
+            _ => None,
+        };
         for change in &event.changes {
             let step = StepRow { request: event.envelope.request, item: HistoryItem::of(event, change) };
             self.steps.insert((change.row.id, change.row.version), step);
+            self.came_in.remove(&change.row.id);
             if let Some(before) = self.appointments.insert(change.row.id, change.row.clone())
                 && before.status.takes_place()
-                && self.seats.get(&place_of(&before)) == Some(&before.id)
             {
-                self.seats.remove(&place_of(&before));
+                self.vacate(&before);
             }
         }
+        if let Some((home, change)) = leaving {
+            self.appointments.remove(&change.row.id);
+            self.left.insert(change.row.id, (home, change.row.clone()));
+        }
         // Within one record places are given back before others are taken.
-        for change in event.changes.iter().filter(|change| change.row.status.takes_place()) {
+        let staying = event.changes.len() - usize::from(leaving.is_some());
+        for change in event.changes.iter().take(staying).filter(|change| change.row.status.takes_place()) {
             self.seats.insert(place_of(&change.row), change.row.id);
         }
+        self.fact(version, event);
+        self.won_keys.extend(won_key(day, event).map(|(digest, until)| ((until, digest), position)));
+        self.version = version;
+    }
+
+    fn vacate(&mut self, row: &Appointment) {
+        if self.seats.get(&place_of(row)) == Some(&row.id) {
+            self.seats.remove(&place_of(row));
+        }
+    }
+
+    fn fact(&mut self, version: DayVersion, event: &Event) {
         match &event.fact {
             Fact::Published(definition) => {
                 let closed = self.day.take().and_then(|day| Some((day.closed_at?, day.closed_reason)));
@@ -74,6 +103,14 @@ impl DayRows {
                     day.version = version;
                 }
             }
+            Fact::MoveHeld { row, .. } => {
+                self.seats.insert(place_of(row), row.id);
+            }
+            Fact::MovedIn { row, .. } => {
+                self.appointments.insert(row.id, Appointment::clone(row));
+                self.came_in.insert(row.id);
+            }
+            Fact::MoveDropped { row, .. } => self.vacate(row),
             Fact::Taken
             | Fact::Confirmed
             | Fact::Cancelled
@@ -81,12 +118,8 @@ impl DayRows {
             | Fact::Expired
             | Fact::Remembered
             | Fact::Moved { .. }
-            | Fact::MoveHeld { .. }
-            | Fact::MovedIn { .. }
-            | Fact::MoveDropped { .. }
             | Fact::MovedOut { .. } => {}
         }
-        self.version = version;
     }
 }
 

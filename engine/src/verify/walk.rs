@@ -10,8 +10,10 @@ use sqlx::sqlite::SqliteRow;
 use super::VerifyError;
 use super::finding::{Findings, Kind};
 use super::fold::Fold;
+use super::whole::Whole;
 use crate::journal::sqlite::audit::{self, BlockRow, HeadRow};
 use crate::journal::{StoredRecord, StoredSnapshot};
+use crate::ledger::sqlite::audit::WonKeyBounds;
 
 /// Where the findings about the whole file are.
 const JOURNAL: &str = "journal";
@@ -80,6 +82,8 @@ pub(super) struct Bounds {
     pub(super) epoch: u32,
     /// Up to where the ledger has applied the journal.
     pub(super) applied_position: u64,
+    /// Which won keys the ledger has; `None` if it keeps none.
+    pub(super) won_keys: Option<WonKeyBounds>,
 }
 
 /// One day while it is followed, and what was seen.
@@ -109,8 +113,10 @@ impl FollowedDay {
         &mut self,
         blocks: &mut Blocks<'_>,
         connection: &mut SqliteConnection,
+        whole: &mut Whole,
         findings: &mut Findings,
     ) -> Result<(), VerifyError> {
+        whole.begin(self.day);
         let snapshot = match audit::snapshot(connection, self.day).await? {
             Some(Ok(snapshot)) => Some(snapshot),
             Some(Err(what)) => {
@@ -120,7 +126,7 @@ impl FollowedDay {
             None => None,
         };
         while let Some(block) = blocks.of(self.day, findings).await? {
-            self.block(&block, connection, snapshot.as_ref(), findings).await?;
+            self.block(&block, connection, snapshot.as_ref(), whole, findings).await?;
         }
         self.fold.finish(findings);
         let end = self.fold.head().version;
@@ -154,6 +160,7 @@ impl FollowedDay {
         block: &BlockRow,
         connection: &mut SqliteConnection,
         snapshot: Option<&StoredSnapshot>,
+        whole: &mut Whole,
         findings: &mut Findings,
     ) -> Result<(), VerifyError> {
         if block.previous_position != self.last_position {
@@ -166,7 +173,7 @@ impl FollowedDay {
         self.last_position = block.position;
         self.records += block.record_count;
         match audit::records(connection, block.position).await? {
-            Ok(records) => records.iter().for_each(|record| self.record(record, snapshot, findings)),
+            Ok(records) => records.iter().for_each(|record| self.record(record, snapshot, whole, findings)),
             Err(what) => {
                 if !self.fold.is_broken() {
                     findings.add(Kind::BlockDamaged, self.day, what);
@@ -177,9 +184,17 @@ impl FollowedDay {
         Ok(())
     }
 
-    fn record(&mut self, record: &StoredRecord, snapshot: Option<&StoredSnapshot>, findings: &mut Findings) {
+    fn record(
+        &mut self,
+        record: &StoredRecord,
+        snapshot: Option<&StoredSnapshot>,
+        whole: &mut Whole,
+        findings: &mut Findings,
+    ) {
         let sequence = record.version.sequence;
-        self.fold.record(record, findings);
+        if let Some(event) = self.fold.record(record, findings) {
+            whole.record(record.version.epoch, &event);
+        }
         if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.head.version.sequence == sequence) {
             self.fold.compare_snapshot(snapshot, findings);
         }
@@ -223,10 +238,10 @@ impl FollowedDay {
             );
             findings.add(Kind::HeadMismatch, self.day, what);
         }
-        let expiry = self.fold.next_hold_expiry();
-        if row.next_work_at != expiry {
+        let due = self.fold.next_work_at();
+        if row.next_work_at != due {
             let words = |at: Option<booking_core::UtcMillis>| at.map_or("none".to_owned(), |at| format!("{} ms", at.0));
-            let what = format!("its earliest hold ends: {}; its head says: {}", words(expiry), words(row.next_work_at));
+            let what = format!("it must next act at: {}; its head says: {}", words(due), words(row.next_work_at));
             findings.add(Kind::NextWorkMismatch, self.day, what);
         }
     }

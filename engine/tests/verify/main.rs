@@ -1,6 +1,8 @@
 //! Does an audit name every kind of damage by its kind, and nothing where there is none?
 //! Must not know: HTTP, the command line.
 
+mod moves;
+mod moving;
 mod world;
 
 use engine::journal::lock::DirectoryLock;
@@ -111,7 +113,8 @@ async fn what_is_whole_is_clean_and_lag_is_no_finding() {
 #[tokio::test]
 async fn a_ledger_that_has_nothing_yet_is_lag() {
     let world = World::new().await;
-    for table in ["appointment", "appointment_history", "seat", "doctor_day", "applied_day", "applied_shard"] {
+    for table in ["appointment", "appointment_history", "seat", "doctor_day", "applied_day", "applied_shard", "won_key"]
+    {
         let mut connection = world.connect(LEDGER).await;
         let statement = sqlx::AssertSqlSafe(format!("DELETE FROM {table}"));
         sqlx::query(statement).execute(&mut connection).await.expect("it is SQL");

@@ -21,14 +21,14 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 /// 2026-03-02T08:00:00Z.
-const MORNING: i64 = 1_772_438_400_000;
+pub(crate) const MORNING: i64 = 1_772_438_400_000;
 /// Records of each day of [`World::new`].
 pub(crate) const RECORDS: u64 = 7;
 
 /// Two days of equal history: published; three bookings (the first under a key); one of them cancelled, with a reason; a
 /// hold; the day closed. One block each record. The second day is applied up to its sixth record only.
 pub(crate) struct World {
-    directory: TempDir,
+    pub(crate) directory: TempDir,
 }
 
 /// The first day, or the second.
@@ -37,7 +37,7 @@ pub(crate) fn day(number: u128) -> DayKey {
     DayKey { doctor: DoctorId(Uuid::from_u128(0xD0C << 96 | number)), date }
 }
 
-fn start(slot: usize) -> UtcMillis {
+pub(crate) fn start(slot: usize) -> UtcMillis {
     UtcMillis(MORNING + slot as i64 * 600_000)
 }
 
@@ -46,21 +46,26 @@ pub(crate) fn appointment(day: DayKey, number: u128) -> AppointmentId {
     AppointmentId::born_in(Uuid::from_u128(day.doctor.0.as_u128() << 20 | number << 12), &day)
 }
 
-fn patient(number: u128) -> PatientId {
+pub(crate) fn patient(number: u128) -> PatientId {
     PatientId(Uuid::from_u128(0xA71 << 96 | number))
 }
 
-fn key() -> RequestKey {
-    RequestKey { subject: SubjectId(patient(1).0), key: "first".into(), fingerprint: Fingerprint([7; 16]) }
+/// Patient number `number` of those that use `day` only: nobody is at two places at once.
+fn patient_of(day: DayKey, number: u128) -> PatientId {
+    PatientId(Uuid::from_u128(patient(number).0.as_u128() | (day.doctor.0.as_u128() & 0xFF) << 64))
 }
 
-fn command(subject: Uuid, role: Role, key: Option<RequestKey>, action: Action) -> Command {
+fn key(day: DayKey) -> RequestKey {
+    RequestKey { subject: SubjectId(patient_of(day, 1).0), key: "first".into(), fingerprint: Fingerprint([7; 16]) }
+}
+
+pub(crate) fn command(subject: Uuid, role: Role, key: Option<RequestKey>, action: Action) -> Command {
     let request = RequestId(Uuid::from_u128(9));
     Command { envelope: Envelope { subject: SubjectId(subject), role, request }, key, action }
 }
 
 fn book(day: DayKey, number: u128, hold_millis: Option<i64>) -> Action {
-    let (appointment, patient) = (appointment(day, number), patient(number));
+    let (appointment, patient) = (appointment(day, number), patient_of(day, number));
     Action::Book(Booking { appointment, patient, start: None, hold_millis, audiences: Arc::from([]), busy: Vec::new() })
 }
 
@@ -79,11 +84,11 @@ fn history(day: DayKey) -> Vec<Command> {
     let cancel = Action::Cancel { appointment: appointment(day, 2), reason: reason.clone() };
     vec![
         command(doctor, Role::Doctor, None, Action::Publish { definition, precondition: None }),
-        command(patient(1).0, Role::Patient, Some(key()), book(day, 1, None)),
-        command(patient(2).0, Role::Patient, None, book(day, 2, None)),
-        command(patient(3).0, Role::Patient, None, book(day, 3, None)),
-        command(patient(2).0, Role::Patient, None, cancel),
-        command(patient(4).0, Role::Patient, None, book(day, 4, Some(600_000))),
+        command(patient_of(day, 1).0, Role::Patient, Some(key(day)), book(day, 1, None)),
+        command(patient_of(day, 2).0, Role::Patient, None, book(day, 2, None)),
+        command(patient_of(day, 3).0, Role::Patient, None, book(day, 3, None)),
+        command(patient_of(day, 2).0, Role::Patient, None, cancel),
+        command(patient_of(day, 4).0, Role::Patient, None, book(day, 4, Some(600_000))),
         command(doctor, Role::Doctor, None, Action::Close { reason }),
     ]
 }
@@ -105,7 +110,7 @@ impl Writer<'_> {
             epoch: self.journal.epoch(),
             expected: self.head,
             records: vec![record.clone()],
-            next_work_at: self.state.next_hold_expiry(),
+            next_work_at: self.state.next_work_at(),
         };
         self.journal.append(&[append]).await.expect("it is written");
         self.head = Head { version: record.version, hash: record.hash };
@@ -178,7 +183,7 @@ impl World {
     }
 }
 
-async fn applied(journal: &SqliteJournal) -> Vec<AppliedRecord> {
+pub(crate) async fn applied(journal: &SqliteJournal) -> Vec<AppliedRecord> {
     let stored = journal.read_after(0, 1_000).await.expect("records");
     let records = stored.iter().map(|record| AppliedRecord {
         day: record.day,
@@ -219,6 +224,6 @@ pub(crate) fn key_again(event: &Event) -> Event {
     let mut forged = event.clone();
     forged.fact = Fact::Remembered;
     forged.changes.clear();
-    forged.remembered = Some((key(), Answer::Appointment(row)));
+    forged.remembered = Some((key(day(1)), Answer::Appointment(row)));
     forged
 }

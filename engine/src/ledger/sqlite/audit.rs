@@ -6,27 +6,34 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use booking_core::{AppointmentId, DayKey, DayVersion, PersonalText, RequestId, UtcMillis};
+use booking_core::{AppointmentId, Date, DayKey, DayVersion, PersonalText, RequestId, UtcMillis};
 use futures_util::stream::BoxStream;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::words::{self, id, number, read_error, value};
-use super::{FILE as FILE_NAME, read};
+use super::{FILE as FILE_NAME, read, start};
 use crate::journal::ReadError;
 use crate::ledger::ParkedDay;
+use crate::ledger::won_keys::KeyDigest;
 use crate::verify::rows::{DayRow, DayRows, StepRow};
 
 /// The file below the data directory.
 pub(crate) const FILE: &str = FILE_NAME;
 
-const DAYS: &str = "SELECT doctor, date FROM doctor_day UNION SELECT doctor, date FROM appointment \
+const DAYS: &str = "\
+                    SELECT doctor, date FROM doctor_day UNION SELECT doctor, date FROM appointment \
                     UNION SELECT doctor, date FROM seat UNION SELECT doctor, date FROM applied_day \
-                    UNION SELECT doctor, date FROM parked_day ORDER BY doctor, date";
+                    UNION SELECT doctor, date FROM parked_day";
+const DAYS_OF_KEYS: &str = "SELECT DISTINCT doctor, date FROM won_key";
+const HAS_KEYS: &str = "SELECT count(*) AS tables FROM sqlite_schema WHERE type = 'table' AND name = 'won_key_bounds'";
+const KEY_BOUNDS: &str = "SELECT after_position, forgotten_before FROM won_key_bounds";
+const WON: &str = "SELECT until_date, doctor, date, digest FROM won_key ORDER BY doctor, date, until_date, digest";
 const APPLIED: &str = "SELECT doctor, date, epoch, sequence FROM applied_day WHERE doctor = ?1 AND date = ?2";
 const POSITION: &str = "SELECT coalesce(max(position), 0) AS position FROM applied_shard";
 const DAY: &str = "SELECT * FROM doctor_day WHERE doctor = ?1 AND date = ?2";
 const APPOINTMENTS: &str = "SELECT * FROM appointment WHERE doctor = ?1 AND date = ?2 ORDER BY start_ms, id";
+const APPOINTMENT: &str = "SELECT * FROM appointment WHERE id = ?1";
 const SEATS: &str = "SELECT start_ms, place, appointment FROM seat WHERE doctor = ?1 AND date = ?2";
 const STEPS: &str = "SELECT * FROM appointment_history \
                      WHERE appointment IN (SELECT unhex(value) FROM json_each(?1)) ORDER BY appointment, version";
@@ -34,18 +41,80 @@ const ORPHANS: &str = "SELECT appointment, version FROM appointment_history h \
                        WHERE NOT EXISTS (SELECT 1 FROM appointment a WHERE a.id = h.appointment) \
                        ORDER BY appointment, version";
 
+/// What the table of won keys does not have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WonKeyBounds {
+    /// Keys of records up to this position of the journal.
+    pub(crate) after_position: u64,
+    /// Keys that concern no date from this one on.
+    pub(crate) forgotten_before: Option<Date>,
+}
+
 /// Every day that any table names, and in words every name that is none.
-pub(crate) async fn days(connection: &mut SqliteConnection) -> Result<(BTreeSet<DayKey>, Vec<String>), ReadError> {
+pub(crate) async fn days(
+    connection: &mut SqliteConnection,
+    has_won_keys: bool,
+) -> Result<(BTreeSet<DayKey>, Vec<String>), ReadError> {
     let (mut days, mut malformed) = (BTreeSet::new(), Vec::new());
-    for row in sqlx::query(DAYS).fetch_all(connection).await.map_err(failed)? {
-        match words::day(&row) {
-            Ok(day) => {
-                days.insert(day);
+    for text in [Some(DAYS), has_won_keys.then_some(DAYS_OF_KEYS)].into_iter().flatten() {
+        for row in sqlx::query(text).fetch_all(&mut *connection).await.map_err(failed)? {
+            match words::day(&row) {
+                Ok(day) => {
+                    days.insert(day);
+                }
+                Err(error) => malformed.push(error.to_string()),
             }
-            Err(error) => malformed.push(error.to_string()),
         }
     }
     Ok((days, malformed))
+}
+
+/// `None` if the file is one of a program that kept no keys.
+pub(crate) async fn won_key_bounds(connection: &mut SqliteConnection) -> Result<Option<WonKeyBounds>, ReadError> {
+    let tables = sqlx::query(HAS_KEYS).fetch_one(&mut *connection).await.map_err(failed)?;
+    if number::<u64>(&tables, "tables")? == 0 {
+        return Ok(None);
+    }
+    let row = sqlx::query(KEY_BOUNDS).fetch_optional(connection).await.map_err(failed)?;
+    let row = row.ok_or_else(|| words::damaged("`won_key_bounds` is empty".to_owned()))?;
+    let forgotten_before = match value::<Option<i32>>(&row, "forgotten_before")? {
+        Some(days) => Some(Date::from_days(days).ok_or_else(|| words::damaged(format!("a date is {days}")))?),
+        None => None,
+    };
+    Ok(Some(WonKeyBounds { after_position: number(&row, "after_position")?, forgotten_before }))
+}
+
+/// All won keys by day; [`won_key`] reads one.
+pub(crate) fn won_keys(connection: &mut SqliteConnection) -> BoxStream<'_, Result<SqliteRow, sqlx::Error>> {
+    sqlx::query(WON).fetch(connection)
+}
+
+/// A row of [`won_keys`].
+pub(crate) fn won_key(row: &SqliteRow) -> Result<(KeyDigest, DayKey, Date), ReadError> {
+    start::won(row)
+}
+
+/// The rows of one appointment, and the day where it stands; in words every row that is none.
+pub(crate) async fn appointment(
+    connection: &mut SqliteConnection,
+    appointment: AppointmentId,
+) -> Result<(Option<DayKey>, DayRows, Vec<String>), ReadError> {
+    let (mut rows, mut malformed, mut stands) = (DayRows::default(), Vec::new(), None);
+    let mut keep = |checked: Result<(), ReadError>| malformed.extend(checked.err().map(|error| error.to_string()));
+    let query = sqlx::query(APPOINTMENT).bind(appointment.as_bytes().to_vec());
+    if let Some(row) = query.fetch_optional(&mut *connection).await.map_err(failed)? {
+        let read = words::day(&row).and_then(|day| Ok((day, read::appointment_of(&row)?)));
+        keep(read.map(|(day, row)| {
+            stands = Some(day);
+            rows.appointments.extend([(row.id, row)]);
+        }));
+    }
+    for row in
+        sqlx::query(STEPS).bind(list(&BTreeSet::from([appointment]))).fetch_all(connection).await.map_err(failed)?
+    {
+        keep(step(&row).map(|(id, step)| rows.steps.extend([((id, step.item.version), step)])));
+    }
+    Ok((stands, rows, malformed))
 }
 
 /// The journal's position up to which everything is applied, parked days aside.

@@ -26,7 +26,7 @@ pub(super) struct WonKeys;
 impl Projection for WonKeys {
     async fn apply(&self, batch: &Batch<'_>, connection: &mut SqliteConnection) -> Result<(), ApplyError> {
         let won = batch.records.iter().filter_map(|record| {
-            let (digest, until) = won_key(record)?;
+            let (digest, until) = won_key(record.day, &record.event)?;
             Some((until, record.day, digest))
         });
         let mut rows: Vec<(Date, DayKey, KeyDigest)> = won.collect();
