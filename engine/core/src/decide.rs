@@ -87,19 +87,18 @@ impl DoctorDay {
         let key = key_of(command);
         match self.effect_of(command, key, at, &due) {
             Ok(effect) => self.conclude(command, key, at, due, effect),
-            Err(rejection) => self.refuse(command, at, rejection),
+            Err(rejection) => refusal(command, at, due, rejection),
         }
     }
 
     /// The decision to refuse `command` for a reason that lies outside this day. As with every decision, holds that are
     /// due at `at` are recorded.
     pub fn refuse(&self, command: &Command, at: UtcMillis, rejection: Rejection) -> Decision {
-        let due = self.due_at(at);
-        let event = (!due.is_empty()).then(|| event(command, at, Fact::Expired, due));
-        Decision { event, outcome: Err(rejection) }
+        refusal(command, at, self.due_at(at), rejection)
     }
 
     /// The expiry of every hold that is due at `at`, in order of expiry, then id.
+    #[inline]
     fn due_at(&self, at: UtcMillis) -> Vec<Change> {
         let due = self.holds.iter().take_while(|(expiry, _)| *expiry <= at);
         due.filter_map(|(_, id)| self.appointments.get(*id)).map(|row| moment::expiry_of(row, at)).collect()
@@ -199,6 +198,11 @@ fn key_of(command: &Command) -> Option<&RequestKey> {
         Action::HoldForMove(_) | Action::AcceptMove { .. } | Action::DropMove { .. } => None,
         _ => command.key.as_ref(),
     }
+}
+
+fn refusal(command: &Command, at: UtcMillis, due: Vec<Change>, rejection: Rejection) -> Decision {
+    let event = (!due.is_empty()).then(|| event(command, at, Fact::Expired, due));
+    Decision { event, outcome: Err(rejection) }
 }
 
 fn event(command: &Command, at: UtcMillis, fact: Fact, changes: Vec<Change>) -> Event {
