@@ -146,6 +146,11 @@ impl Overlay {
         self.pinned.write().insert(day);
     }
 
+    /// Whether a day is kept: then something here can be older than the ledger's version of it.
+    pub fn has_pinned_days(&self) -> bool {
+        !self.pinned.read().is_empty()
+    }
+
     /// The newest version of an appointment here.
     pub fn appointment(&self, id: AppointmentId) -> Option<PlacedAppointment> {
         self.shard(id).lock().appointments.get(&id).map(|kept| kept.newest.clone())
