@@ -190,25 +190,28 @@ async fn a_hold_keeps_its_expiry_and_runs_out_where_it_is() {
     let first = server.publish(&Plan::quarters_of(2, HOLDS as u32)).await;
     let second = server.publish(&Plan::quarters_of(2, HOLDS as u32)).await;
     let witness = server.publish(&Plan::quarters(2)).await;
-    for crash in [false, true] {
+    for (crash, asked_before) in [(false, true), (true, true), (true, false)] {
         let patients: Vec<String> = (0..HOLDS).map(|_| server.patient().subject).collect();
         let held = at_once(HOLDS, |number| {
             let patient = server.patient_as(&patients[number]);
             patient.hold(&Wish::slot(&first, 0).ttl(2)).into_future()
         })
         .await;
-        let after = at_once(HOLDS, |number| {
-            let patient = server.patient_as(&patients[number]);
-            patient.reschedule(&held[number].text_of("id"), &Wish::slot(&second, 1)).into_future()
-        })
-        .await;
+        let mut after = Vec::new();
+        for (patient, held) in patients.iter().zip(&held) {
+            let client = server.patient_as(patient);
+            after.push(client.reschedule(&held.text_of("id"), &Wish::slot(&second, 1)).await);
+        }
+        // A kill comes right behind the last answer.
         if crash {
             server.restart().await;
         }
         for (held, after) in held.iter().zip(&after) {
             assert_moved(&held.json(), &after.clone().expect(200).json(), &second, 1);
         }
-        server.patient().hold(&Wish::slot(&second, 1)).await.problem(409, "slot_taken");
+        if asked_before {
+            server.patient().hold(&Wish::slot(&second, 1)).await.problem(409, "slot_taken");
+        }
         let due = held.iter().map(|held| instant_of(&held.field("hold_expires_at"))).max().expect("some");
         server_clock_reaches(&server, &witness, due).await;
         // The first who asks gets the place; each of them is free.
