@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use blackbox::places::{assert_adds_up, live, remaining};
-use blackbox::{Client, Day, Plan, Server, Wish, eventually, instant_of, next_whole_second};
+use blackbox::{Client, Day, Plan, Server, Wish, at_once, eventually, instant_of, next_whole_second};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -185,28 +185,49 @@ async fn server_clock_reaches(server: &Server, witness: &Day, instant: Timestamp
 
 #[tokio::test]
 async fn a_hold_keeps_its_expiry_and_runs_out_where_it_is() {
+    const HOLDS: usize = 6;
     let mut server = Server::start().await;
-    let first = server.publish(&Plan::quarters(2)).await;
-    let second = server.publish(&Plan::quarters(2)).await;
+    let first = server.publish(&Plan::quarters_of(2, HOLDS as u32)).await;
+    let second = server.publish(&Plan::quarters_of(2, HOLDS as u32)).await;
     let witness = server.publish(&Plan::quarters(2)).await;
-    for crash in [false, true] {
-        let patient = server.patient().subject;
-        let held = server.patient_as(&patient).hold(&Wish::slot(&first, 0).ttl(2)).await.expect(201).json();
-        let after = moved(&server.patient_as(&patient), &held, &Wish::slot(&second, 1)).await;
-        assert_moved(&held, &after, &second, 1);
+    for (crash, asked_before) in [(false, true), (true, true), (true, false)] {
+        let patients: Vec<String> = (0..HOLDS).map(|_| server.patient().subject).collect();
+        let held = at_once(HOLDS, |number| {
+            let patient = server.patient_as(&patients[number]);
+            patient.hold(&Wish::slot(&first, 0).ttl(2)).into_future()
+        })
+        .await;
+        let mut after = Vec::new();
+        for (patient, held) in patients.iter().zip(&held) {
+            let client = server.patient_as(patient);
+            after.push(client.reschedule(&held.text_of("id"), &Wish::slot(&second, 1)).await);
+        }
+        // A kill comes right behind the last answer.
         if crash {
             server.restart().await;
         }
-        server.patient().hold(&Wish::slot(&second, 1)).await.problem(409, "slot_taken");
-        server_clock_reaches(&server, &witness, instant_of(&held["hold_expires_at"])).await;
-        let rival = server.patient().book(&Wish::slot(&second, 1)).await.expect(201).text_of("id");
-        let patient = server.patient_as(&patient);
-        patient.confirm(id_of(&held)).await.problem(410, "hold_expired");
-        let seen = patient.appointment(id_of(&held)).await.expect(200).json();
-        assert_eq!((&seen["status"], &seen["doctor_id"]), (&json!("expired"), &json!(second.doctor)));
-        patient.reschedule(id_of(&held), &Wish::any(&first)).await.problem(409, "not_changeable");
-        server.admin().cancel(&rival).await.expect(200);
-        assert_eq!((remaining(&server, &first).await, remaining(&server, &second).await), (vec![1, 1], vec![1, 1]));
+        for (held, after) in held.iter().zip(&after) {
+            assert_moved(&held.json(), &after.clone().expect(200).json(), &second, 1);
+        }
+        if asked_before {
+            server.patient().hold(&Wish::slot(&second, 1)).await.problem(409, "slot_taken");
+        }
+        let due = held.iter().map(|held| instant_of(&held.field("hold_expires_at"))).max().expect("some");
+        server_clock_reaches(&server, &witness, due).await;
+        // The first who asks gets the place; each of them is free.
+        for (patient, held) in patients.iter().zip(&held) {
+            server.patient().hold(&Wish::slot(&second, 1).ttl(900)).await.expect(201);
+            let (patient, id) = (server.patient_as(patient), held.text_of("id"));
+            patient.confirm(&id).await.problem(410, "hold_expired");
+            let seen = patient.appointment(&id).await.expect(200).json();
+            assert_eq!((&seen["status"], &seen["doctor_id"]), (&json!("expired"), &json!(second.doctor)));
+            patient.reschedule(&id, &Wish::any(&first)).await.problem(409, "not_changeable");
+        }
+        for id in live(&server, &second).await.keys() {
+            server.admin().cancel(id).await.expect(200);
+        }
+        let all = vec![HOLDS as u64; 2];
+        assert_eq!((remaining(&server, &first).await, remaining(&server, &second).await), (all.clone(), all));
     }
 }
 
