@@ -7,10 +7,10 @@ use std::sync::atomic::AtomicBool;
 use tokio::sync::mpsc;
 
 use crate::actors::admission::Admission;
-use crate::actors::day::DayPorts;
 use crate::actors::deadlines::Deadlines;
 use crate::actors::directory::{Directory, StartActor};
 use crate::actors::notices::DayNotices;
+use crate::actors::ports::DayPorts;
 use crate::actors::snapshots::SnapshotQueue;
 use crate::claims::Claims;
 use crate::clock::Clock;

@@ -9,7 +9,7 @@ use booking_core::UtcMillis;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::actors::day::DayPorts;
+use crate::actors::ports::DayPorts;
 use crate::actors::runtime::ActorThreads;
 use crate::assembly::Assembly;
 use crate::claims::{self, Claims};

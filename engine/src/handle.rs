@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use booking_core::{
-    Action, AppointmentId, Command, Date, DayKey, DoctorId, Home, PersonalText, Rejection, Status, UtcMillis,
+    Action, AppointmentId, Command, Date, DayKey, DoctorId, Home, PersonalText, Rejection, Role, Status, UtcMillis,
 };
 
 use crate::actors::admission::{Admission, Lane};
@@ -109,11 +109,16 @@ impl EngineHandle {
         let command = Command { envelope: caller.envelope, key: caller.key, action };
         let mut day = address.day;
         for _ in 0..HOPS_MAX {
-            if let Some(result) = self.replay_elsewhere(command.key.as_ref(), day).await {
+            if let Some(result) = self.replay_wherever(command.key.as_ref(), Some(day)).await {
                 return result.and_then(appointment_reply);
             }
             match self.submit(day, command.clone(), Lane::Protected).await {
-                Err(EngineError::Rejected(Rejection::MovedAway { to })) => day = to,
+                // A doctor's right ends with its own days: it has to ask again.
+                Err(EngineError::Rejected(Rejection::MovedAway { to }))
+                    if command.envelope.role != Role::Doctor || to.doctor == day.doctor =>
+                {
+                    day = to;
+                }
                 result => return result.and_then(appointment_reply),
             }
         }

@@ -3,63 +3,24 @@
 
 use std::sync::Arc;
 
-use booking_core::{Command, DayKey, DayVersion, DoctorDay, Event, Home, Rejection, UtcMillis};
+use booking_core::{DayKey, DayVersion, DoctorDay, Event, Home, Rejection, UtcMillis};
 
-use super::deadlines::Deadlines;
-use super::directory::Retire;
 use super::entry::{DayEntry, Published};
 use super::gate::{Gate, UndurableRecord};
 use super::intake::Control;
 use super::parked::Parked;
 use super::pending_moves::PendingMoves;
+use super::ports::DayPorts;
 use super::publication::{self, DurableEvent};
 use super::questions;
 use super::recovery;
 use super::request::{CommandReply, CommandResult, Request};
-use super::snapshots::SnapshotQueue;
 use super::turn::Turn;
-use crate::claims::{Claims, Waiter};
-use crate::clock::Clock;
-use crate::committer::{CommitFailure, CommitListener, Committer, Submission};
+use crate::claims::Waiter;
+use crate::committer::{CommitFailure, CommitListener, Submission};
 use crate::error::EngineError;
-use crate::journal::{DayAppend, Head, Journal, NewRecord, StoredSnapshot};
-use crate::ledger::overlay::Overlay;
-use crate::limits::{ASKING_PAUSE_MILLIS, SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX, UNDURABLE_RECORDS_MAX};
-use crate::spawn::Spawn;
-use crate::telemetry::meters::EngineMeters;
-
-/// Everything a day's actor may use of the outside.
-pub struct DayPorts {
-    /// The engine's time.
-    pub clock: Arc<dyn Clock>,
-    /// For loads and snapshots; appends go through the committer.
-    pub journal: Arc<dyn Journal>,
-    /// The way to durability.
-    pub committer: Committer,
-    /// Own writes.
-    pub overlay: Arc<Overlay>,
-    /// Patients' time and keys across days.
-    pub claims: Arc<Claims>,
-    /// Told of days with moves on their way in, to be settled. Never blocks; what it drops is found by the sweep.
-    pub on_open_moves: Box<dyn Fn(DayKey) + Send + Sync>,
-    /// Told the position of records that are durable and published: the ledger may follow. Never blocks.
-    pub on_durable: Box<dyn Fn(u64) + Send + Sync>,
-    /// Background work.
-    pub spawn: Arc<dyn Spawn>,
-    /// Timers of holds.
-    pub deadlines: Arc<Deadlines>,
-    /// Watchers of days.
-    pub notices: Arc<super::notices::DayNotices>,
-    /// Snapshots on their way to the journal.
-    pub snapshots: Arc<SnapshotQueue>,
-    /// Numbers.
-    pub metrics: Arc<EngineMeters>,
-    /// Where a day is handed back when it sleeps or is parked.
-    pub retire: Arc<dyn Retire>,
-    /// Test-only faults.
-    #[cfg(feature = "testing")]
-    pub faults: Arc<crate::testing::Faults>,
-}
+use crate::journal::{DayAppend, Head, NewRecord, StoredSnapshot};
+use crate::limits::{SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX, UNDURABLE_RECORDS_MAX};
 
 /// Where a day's state comes from when its actor starts.
 pub enum Origin {
@@ -133,9 +94,9 @@ pub struct DayActor {
     pub(super) panics: Vec<UtcMillis>,
     pub(super) load_started_micros: u64,
     /// Before this instant a due hold is not tried again: an append has just failed.
-    not_before: UtcMillis,
+    pub(super) not_before: UtcMillis,
     /// Before this instant nobody is asked again what became of moves on their way in.
-    ask_not_before: UtcMillis,
+    pub(super) ask_not_before: UtcMillis,
 }
 
 /// How long a due hold waits after a failed append before it is tried again.
@@ -290,68 +251,7 @@ impl DayActor {
         }
     }
 
-    /// After a load: whoever drove the moves that are on their way in may be gone.
-    pub(super) fn ask_about_loaded_arrivals(&mut self) {
-        if let Phase::Awake(awake) = &self.phase
-            && awake.durable.arrivals().next().is_some()
-        {
-            let now = self.ports.clock.now();
-            self.ask_not_before = now;
-            self.ask_about_arrivals(now);
-        }
-    }
-
-    /// Has somebody find out what became of the moves on their way in, but not again and again.
-    fn ask_about_arrivals(&mut self, now: UtcMillis) {
-        if now >= self.ask_not_before {
-            self.ask_not_before = now.plus_millis(ASKING_PAUSE_MILLIS);
-            (self.ports.on_open_moves)(self.entry.day());
-        }
-    }
-
-    /// A timer, or nobody in particular, says that something may be due: a hold, a move on its way in, a command that has waited
-    /// for too long.
-    fn due(&mut self) {
-        let now = self.ports.clock.now();
-        for request in self.parked.take_overdue(now) {
-            request.settle(Err(EngineError::Unavailable("what this depends on is not settled yet".to_owned())));
-        }
-        self.expire_due(now);
-        let Phase::Awake(awake) = &self.phase else { return };
-        let mut next = awake.tip.next_work_at();
-        if awake.durable.arrivals().next().is_some() && next.is_some_and(|due| due <= now) {
-            self.ask_about_arrivals(now);
-            next = Some(self.ask_not_before);
-        }
-        if let Some(at) = next.into_iter().chain(self.parked.next_overdue_at()).min() {
-            self.ports.deadlines.arm(self.entry.day(), at.max(self.not_before));
-        }
-    }
-
-    fn expire_due(&mut self, now: UtcMillis) {
-        let Phase::Awake(awake) = &mut self.phase else { return };
-        if awake.tip.next_hold_expiry().is_none_or(|due| now < due) {
-            return;
-        }
-        let expected = awake.tip_head;
-        let decision = awake.tip.decide(&Command::expire(), now);
-        let mut turn = Turn {
-            awake,
-            gate: &mut self.gate,
-            parked: &mut self.parked,
-            entry: &self.entry,
-            ports: &self.ports,
-            now,
-            records: Vec::new(),
-            settled_arrival: false,
-            awaits_arrival: false,
-        };
-        decision.event.into_iter().for_each(|event| turn.adopt(event));
-        let records = turn.records;
-        self.submit(expected, records);
-    }
-
-    fn submit(&mut self, expected: Head, records: Vec<NewRecord>) {
+    pub(super) fn submit(&mut self, expected: Head, records: Vec<NewRecord>) {
         let Phase::Awake(awake) = &mut self.phase else { return };
         let Some(last) = records.last() else { return };
         let append = DayAppend {

@@ -10,9 +10,10 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use parking_lot::Mutex;
 
-use super::day::{DayActor, DayPorts, Origin};
+use super::day::{DayActor, Origin};
 use super::entry::DayEntry;
 use super::intake::{Control, Wake};
+use super::ports::DayPorts;
 use crate::journal::Head;
 use crate::telemetry::meters::EngineMeters;
 

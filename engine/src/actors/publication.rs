@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use booking_core::{DoctorDay, Event, Fact, RememberedKey, SubjectId, UtcMillis};
 
-use super::day::DayPorts;
 use super::entry::{DayEntry, Published};
+use super::ports::DayPorts;
 use super::settlement;
 use crate::ledger::overlay::OverlayEntry;
 

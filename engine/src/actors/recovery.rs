@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use booking_core::{DayVersion, DoctorDay, decode_event, invariant};
 
-use super::day::{Awake, DayActor, DayPorts, Origin, Phase};
+use super::day::{Awake, DayActor, Origin, Phase};
 use super::directory::AsleepDay;
 use super::entry::DayEntry;
 use super::gate::Gate;
 use super::intake::Control;
 use super::pending_moves::PendingMoves;
+use super::ports::DayPorts;
 use super::publication;
 use super::settlement;
 use crate::committer::CommitFailure;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use booking_core::{Action, Command, Date, Decision, Event, Fact, Rejection, RequestKey, Success, UtcMillis};
 
-use super::day::{Awake, DayPorts};
+use super::day::Awake;
 use super::entry::DayEntry;
 use super::gate::{Gate, UndurableRecord};
 use super::parked::Parked;
+use super::ports::DayPorts;
 use super::request::{CommandReply, CommandResult, Request};
 use crate::claims::{Claimed, Visit, Waiter, Wish};
 use crate::error::EngineError;

@@ -11,6 +11,8 @@
 mod keys;
 mod patients;
 mod restore;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

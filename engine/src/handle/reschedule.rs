@@ -20,11 +20,12 @@ impl EngineHandle {
     pub async fn reschedule(&self, request: RescheduleRequest) -> Result<AppointmentReply, EngineError> {
         for _ in 0..HOPS_MAX {
             let placed = self.appointment(request.id).await?;
-            let target = DayKey { doctor: request.doctor.unwrap_or(placed.day.doctor), date: request.date };
-            let view = self.day(target).await?;
-            if let Some(result) = self.replay_elsewhere(request.caller.key.as_ref(), placed.day).await {
+            // Before the day to go to is looked for: if no doctor is named, it was another one when the key won.
+            if let Some(result) = self.replay_wherever(request.caller.key.as_ref(), None).await {
                 return result.and_then(appointment_reply);
             }
+            let target = DayKey { doctor: request.doctor.unwrap_or(placed.day.doctor), date: request.date };
+            let view = self.day(target).await?;
             let result = if target == placed.day {
                 self.submit(target, command_of(&request, Action::Move(wish_of(&request))), Lane::Sheddable).await
             } else {

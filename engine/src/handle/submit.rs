@@ -103,12 +103,16 @@ impl EngineHandle {
         Err(EngineError::Unavailable("the day was interrupted again and again".to_owned()))
     }
 
-    /// The first answer to a request on an appointment, if its key has won on another day than `day`, where the appointment was
-    /// then. Another request under that key is left to the day to refuse, in place of a success.
-    pub(super) async fn replay_elsewhere(&self, key: Option<&RequestKey>, day: DayKey) -> Option<CommandResult> {
+    /// The first answer to a request on an appointment, if its key has won on the day where the appointment was then, unless
+    /// that is `asked_anyway`. Another request under that key is left to the day to refuse, in place of a success.
+    pub(super) async fn replay_wherever(
+        &self,
+        key: Option<&RequestKey>,
+        asked_anyway: Option<DayKey>,
+    ) -> Option<CommandResult> {
         let key = key?;
         for _ in 0..LOOKUPS_MAX {
-            let other = self.parts.claims.day_of_key(key).filter(|other| *other != day)?;
+            let other = self.parts.claims.day_of_key(key).filter(|other| Some(*other) != asked_anyway)?;
             let entry = self.parts.directory.entry(other, self.parts.clock.now());
             match self.follow(entry.in_flight().look(key)).await {
                 Some(Attempt::Settled(result)) => return Some(result),
