@@ -24,7 +24,10 @@ use crate::ledger::Ledger;
 use crate::ledger::applier::Applier;
 use crate::ledger::overlay::Overlay;
 use crate::ledger::sqlite::SqliteLedger;
-use crate::limits::{DRAIN_MILLIS, MAINTENANCE_INTERVAL_MILLIS, OPEN_WORK_BATCH_MAX, OPEN_WORK_HORIZON_MILLIS};
+use crate::limits::{
+    DRAIN_MILLIS, FORGETTING_INTERVAL_MILLIS, MAINTENANCE_INTERVAL_MILLIS, OPEN_WORK_BATCH_MAX,
+    OPEN_WORK_HORIZON_MILLIS,
+};
 use crate::spawn::TokioSpawn;
 use crate::telemetry::meters::EngineMeters;
 
@@ -40,6 +43,8 @@ pub struct Engine {
     threads: Arc<ActorThreads>,
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
+    /// Awaited and never aborted: it writes.
+    forgetting: JoinHandle<()>,
 }
 
 impl Engine {
@@ -85,13 +90,15 @@ impl Engine {
         }
         .assemble(&config);
         let (handle, ports) = assembled;
+        let keys = Arc::clone(&ledger) as Arc<dyn Ledger>;
         let (stop, stopped) = watch::channel(false);
+        let forgetting = tokio::spawn(run_forgetting(keys, Arc::clone(&handle.parts.clock), stopped.clone()));
         let tasks = vec![
             tokio::spawn(run_deadlines(handle.clone(), Arc::clone(&ports), stopped.clone())),
             tokio::spawn(run_maintenance(handle.clone(), ports, config, stopped)),
             tokio::spawn(watch_journal(handle.clone(), Arc::clone(&journal))),
         ];
-        Ok(Self { handle, journal, ledger, committer, threads, stop, tasks })
+        Ok(Self { handle, journal, ledger, committer, threads, stop, tasks, forgetting })
     }
 
     /// The door.
@@ -120,6 +127,8 @@ impl Engine {
         }
         self.threads.stop();
         parts.applier.stop().await;
+        // An error means that it has ended by a panic, which the log has.
+        let _ = self.forgetting.await;
         self.ledger.close().await;
         self.journal.close().await;
     }
@@ -181,6 +190,23 @@ async fn arm_open_work(ports: &DayPorts, now: UtcMillis) {
     match ports.journal.open_work(horizon, OPEN_WORK_BATCH_MAX).await {
         Ok(work) => work.into_iter().for_each(|(day, at)| ports.deadlines.arm(day, at)),
         Err(error) => tracing::warn!(%error, "the index of open work could not be read; trying again"),
+    }
+}
+
+/// Once an hour: the ledger forgets keys whose days are over.
+async fn run_forgetting(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, mut stopped: watch::Receiver<bool>) {
+    loop {
+        if let Some(oldest) = claims::oldest_date(clock.now()) {
+            match ledger.forget_won_keys(oldest).await {
+                Ok(0) => {}
+                Ok(forgotten) => tracing::info!(forgotten, "keys of days that are over are forgotten"),
+                Err(error) => tracing::warn!(%error, "old keys were not forgotten; trying again in an hour"),
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(FORGETTING_INTERVAL_MILLIS)) => {}
+            _ = stopped.changed() => return,
+        }
     }
 }
 

@@ -38,6 +38,9 @@ pub const SLEEP_SNAPSHOT_RECORDS_MIN: u64 = 16;
 /// How often idle days are looked for, the clock is compared, and the journal's index of open work is read.
 pub const MAINTENANCE_INTERVAL_MILLIS: u64 = 1_000;
 
+/// How often keys are forgotten whose days are over: nobody waits for it, and an hour's keys go in a few transactions.
+pub const FORGETTING_INTERVAL_MILLIS: u64 = 3_600_000;
+
 /// Open work due within this time is armed from the journal's index at each sweep: ten times the interval, so that nine lost sweeps
 /// cost nothing.
 pub const OPEN_WORK_HORIZON_MILLIS: i64 = 10_000;
