@@ -151,6 +151,15 @@ impl Server {
         Exit { status, took: watch.elapsed() }
     }
 
+    /// Stops the server and has its directory audited: nothing may be found.
+    pub async fn assert_audited(&mut self) {
+        let exit = self.terminate(Duration::from_secs(10)).await;
+        assert!(exit.status.success(), "{:?}", exit.status);
+        let directory = self.directory().to_str().expect("a path in UTF-8");
+        let output = program::run(&["verify", "--data-dir", directory]).await;
+        assert_eq!(output.code, Some(0), "{output:?}");
+    }
+
     /// Waits until the process has ended by itself, at most `within`.
     pub async fn ended(&mut self, within: Duration) -> ExitStatus {
         tokio::time::timeout(within, self.child.wait())

@@ -30,7 +30,7 @@ fn without_slot(plan: &Plan, slot: usize) -> Plan {
 
 #[tokio::test]
 async fn a_running_hold_keeps_its_slot_as_it_is_and_one_that_ran_out_does_not() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let plan = Plan::quarters_of(2, 3);
     let day = server.publish(&plan).await;
     let witness = server.publish(&plan).await;
@@ -64,6 +64,7 @@ async fn a_running_hold_keeps_its_slot_as_it_is_and_one_that_ran_out_does_not() 
     assert_eq!(patient.appointment(&held.text_of("id")).await.text_of("status"), "expired");
     patient.confirm(&held.text_of("id")).await.problem(410, "hold_expired");
     put(&server, &day, &without_slot(&plan, 0)).await.problem(409, "slot_has_bookings");
+    server.assert_audited().await;
 }
 
 #[tokio::test]
@@ -94,12 +95,13 @@ async fn a_move_takes_the_protection_of_its_slot_along() {
     client.reschedule(&id, &Wish::any(&from).at(start)).await.expect(200);
     put(&server, &from, &plan).await.problem(409, "slot_has_bookings");
     put(&server, &to, &without_slot(&plan, 1)).await.expect(200);
+    server.assert_audited().await;
 }
 
 #[tokio::test]
 async fn amending_while_places_come_and_go_never_pulls_one_away() {
     const PATIENTS: usize = 24;
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let wide = Plan::quarters_of(4, 3);
     let elsewhere = server.publish(&wide.clone().later(1)).await;
     let day = server.publish(&wide).await;
@@ -158,4 +160,5 @@ async fn amending_while_places_come_and_go_never_pulls_one_away() {
         put(&server, &day, &wide).await.expect(200);
         assert_eq!((remaining(&server, &day).await, json!(day.date)), (vec![3; 4], seen["date"].clone()));
     }
+    server.assert_audited().await;
 }

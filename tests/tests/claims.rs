@@ -28,7 +28,7 @@ fn long_slot(minutes: i64) -> Plan {
 
 #[tokio::test]
 async fn of_six_doctors_at_the_same_hour_a_patient_gets_one() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let days = at_one_hour(&server, DOCTORS).await;
     for round in 0..ROUNDS {
         let patient = server.patient();
@@ -54,6 +54,7 @@ async fn of_six_doctors_at_the_same_hour_a_patient_gets_one() {
         let elsewhere = patient.book(&Wish::any(&days[(winner + 1) % DOCTORS])).await.expect(201).text_of("id");
         patient.cancel(&elsewhere).await.expect(200);
     }
+    server.assert_audited().await;
 }
 
 #[tokio::test]

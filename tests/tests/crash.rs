@@ -126,6 +126,7 @@ async fn twenty_kills_in_twenty_storms_lose_nothing_and_sell_nothing_twice() {
         assert_eq!(after.keys().cloned().collect::<BTreeSet<_>>(), sold);
     }
     assert!(acknowledged_before_kills > ROUNDS, "the kills came in the middle of sales: {acknowledged_before_kills}");
+    server.assert_audited().await;
 }
 
 #[tokio::test]
@@ -165,6 +166,7 @@ async fn what_was_cancelled_closed_or_amended_before_a_kill_stays_so() {
     for name in ["state", "slots", "version", "release_at"] {
         assert_eq!(seen[name], closed[name], "{name}");
     }
+    server.assert_audited().await;
 }
 
 #[tokio::test]

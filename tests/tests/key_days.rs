@@ -41,7 +41,7 @@ async fn a_key_that_won_on_another_day_is_refused_in_place_of_a_success_only() {
 
 #[tokio::test]
 async fn one_key_sent_for_two_days_at_once_wins_once() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let days = [
         server.publish(&Plan::quarters_of(2, ROUNDS as u32)).await,
         server.publish(&Plan::quarters_of(2, ROUNDS as u32).later(1)).await,
@@ -63,6 +63,7 @@ async fn one_key_sent_for_two_days_at_once_wins_once() {
     }
     let live = [live(&server, &days[0]).await.len(), live(&server, &days[1]).await.len()];
     assert_eq!(live[0] + live[1], ROUNDS, "{live:?}");
+    server.assert_audited().await;
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ async fn home(server: &Server, appointment: &Value, days: &[Day]) -> usize {
 
 #[tokio::test]
 async fn two_moves_of_one_appointment_leave_it_in_one_place() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let days = wards(&server, 3, 2).await;
     for round in 0..ROUNDS / 2 {
         let patient = server.patient();
@@ -78,11 +78,12 @@ async fn two_moves_of_one_appointment_leave_it_in_one_place() {
     for day in &days {
         assert_eq!(remaining(&server, day).await, [2; 4]);
     }
+    server.assert_audited().await;
 }
 
 #[tokio::test]
 async fn a_cancel_that_races_a_move_leaves_nothing_behind() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let days = wards(&server, 2, 2).await;
     let (mut moved_first, mut cancelled_first) = (0, 0);
     for round in 0..ROUNDS {
@@ -118,11 +119,12 @@ async fn a_cancel_that_races_a_move_leaves_nothing_behind() {
     for day in &days {
         assert_eq!(remaining(&server, day).await, [2; 4]);
     }
+    server.assert_audited().await;
 }
 
 #[tokio::test]
 async fn a_confirm_that_races_a_move_is_not_lost() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let days = wards(&server, 2, 100).await;
     for round in 0..ROUNDS {
         let patient = server.patient();
@@ -138,12 +140,13 @@ async fn a_confirm_that_races_a_move_is_not_lost() {
         assert_eq!(home(&server, &after, &days).await, 1, "round {round}");
     }
     assert_settled(&server, &days).await;
+    server.assert_audited().await;
 }
 
 #[tokio::test]
 async fn an_expiry_that_races_a_move_frees_both_places() {
     const HOLDS: usize = 40;
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let mut dice = Dice::thrown();
     let days = wards(&server, 2, 20).await;
     let patients: Vec<Client> = (0..HOLDS).map(|_| server.patient()).collect();
@@ -185,6 +188,7 @@ async fn an_expiry_that_races_a_move_frees_both_places() {
     for day in &days {
         assert_eq!(remaining(&server, day).await, [20; 4]);
     }
+    server.assert_audited().await;
 }
 
 /// Reads everything that shows the appointment until told to stop; fails if it is ever not there once. Answers how often.
@@ -214,7 +218,7 @@ async fn keep_reading(reader: Client, admin: Client, id: String, days: Vec<Day>,
 
 #[tokio::test]
 async fn while_it_moves_it_is_listed_once_and_never_gone() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let mut days = wards(&server, 2, 1).await;
     days.push(server.publish_for(&days[0].doctor, &Plan::quarters(4).later(1)).await);
     let patient = server.patient();
@@ -239,12 +243,13 @@ async fn while_it_moves_it_is_listed_once_and_never_gone() {
         assert!(reading.await.expect("every read was right") > 10);
     }
     assert_settled(&server, &days).await;
+    server.assert_audited().await;
 }
 
 #[tokio::test]
 async fn a_crowd_that_moves_to_few_places_fills_exactly_those() {
     const CROWD: usize = 40;
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let from = server.publish(&Plan::quarters_of(4, 10)).await;
     let to = server.publish(&Plan::quarters_of(4, 3)).await;
     let patients: Vec<Client> = (0..CROWD).map(|_| server.patient()).collect();
@@ -273,11 +278,12 @@ async fn a_crowd_that_moves_to_few_places_fills_exactly_those() {
     for (number, id) in ids.iter().enumerate() {
         assert_eq!(there.contains(id), replies[2 * number].status == 200, "{id}");
     }
+    server.assert_audited().await;
 }
 
 #[tokio::test]
 async fn a_move_and_a_booking_at_the_same_hour_elsewhere_never_both_succeed() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let days = wards(&server, 2, ROUNDS as u32).await;
     let from = server.publish(&Plan::quarters_of(4, ROUNDS as u32).later(1)).await;
     for round in 0..ROUNDS {
@@ -296,4 +302,5 @@ async fn a_move_and_a_booking_at_the_same_hour_elsewhere_never_both_succeed() {
     let mut all = days;
     all.push(from);
     assert_settled(&server, &all).await;
+    server.assert_audited().await;
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use blackbox::places::{assert_adds_up, live, remaining};
-use blackbox::{Client, Day, Dice, Plan, Reply, Server, Wish, eventually, fresh_id, program};
+use blackbox::{Client, Day, Dice, Plan, Reply, Server, Wish, eventually, fresh_id};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -199,10 +199,7 @@ async fn twenty_kills_in_the_middle_of_moves_leave_each_appointment_in_one_place
     }
     eprintln!("{moves} answers, {unanswered} moves without one");
     assert!(unanswered > ROUNDS, "the kills came in the middle of moves: {unanswered}");
-    assert!(server.terminate(Duration::from_secs(10)).await.status.success());
-    let directory = server.directory().to_str().expect("a path in UTF-8");
-    let output = program::run(&["verify", "--data-dir", directory]).await;
-    assert_eq!(output.code, Some(0), "{output:?}");
+    server.assert_audited().await;
 }
 
 #[tokio::test]

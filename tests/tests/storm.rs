@@ -70,34 +70,37 @@ fn assert_slots_hold_their_capacity<'a>(day: &Value, won: impl Iterator<Item = &
 
 #[tokio::test]
 async fn a_thousand_who_take_any_slot_get_exactly_the_twenty_places() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let day = server.publish(&Plan::quarters(20)).await;
     let (patients, replies) = rush(&server, |_| Wish::any(&day)).await;
     sold_exactly(&server, &day, &patients, &replies, &["sold_out"]).await;
+    server.assert_audited().await;
 }
 
 #[tokio::test]
 async fn a_thousand_who_name_their_slot_get_one_place_each_slot() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let day = server.publish(&Plan::quarters(20)).await;
     let (patients, replies) = rush(&server, |number| Wish::slot(&day, number % 20)).await;
     sold_exactly(&server, &day, &patients, &replies, &["slot_taken"]).await;
+    server.assert_audited().await;
 }
 
 #[tokio::test]
 async fn a_thousand_half_with_and_half_without_a_slot_sell_the_day_out() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let day = server.publish(&Plan::quarters(20)).await;
     let wish = |number: usize| {
         if number.is_multiple_of(2) { Wish::any(&day) } else { Wish::slot(&day, number / 2 % 20) }
     };
     let (patients, replies) = rush(&server, wish).await;
     sold_exactly(&server, &day, &patients, &replies, &["slot_taken", "sold_out"]).await;
+    server.assert_audited().await;
 }
 
 #[tokio::test]
 async fn slots_of_several_places_sell_every_place_of_every_slot() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let mut plan = Plan::quarters_of(8, 4);
     plan.slots[3].2 = 1;
     plan.slots[5].2 = 30;
@@ -108,19 +111,21 @@ async fn slots_of_several_places_sell_every_place_of_every_slot() {
     };
     let (patients, replies) = rush(&server, wish).await;
     sold_exactly(&server, &day, &patients, &replies, &["slot_taken", "sold_out"]).await;
+    server.assert_audited().await;
 }
 
 #[tokio::test]
 async fn a_thousand_on_one_slot_of_a_hundred_places_fill_it_exactly() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let day = server.publish(&Plan::quarters_of(1, 100)).await;
     let (patients, replies) = rush(&server, |_| Wish::slot(&day, 0)).await;
     sold_exactly(&server, &day, &patients, &replies, &["slot_taken"]).await;
+    server.assert_audited().await;
 }
 
 #[tokio::test]
 async fn patients_who_ask_twenty_times_at_once_get_one_place_each() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let day = server.publish(&Plan::quarters_of(20, 10)).await;
     let patients: Vec<Client> = (0..50).map(|_| server.patient()).collect();
     let replies = at_once(CLIENTS, |number| {
@@ -142,11 +147,12 @@ async fn patients_who_ask_twenty_times_at_once_get_one_place_each() {
         let own = patients[number % 50].appointment(&reply.text_of("appointment_id")).await;
         assert_eq!(own.expect(200).text_of("status"), "booked");
     }
+    server.assert_audited().await;
 }
 
 #[tokio::test]
 async fn holds_and_bookings_that_race_never_take_a_place_twice() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let day = server.publish(&Plan::quarters(20)).await;
     let patients: Vec<Client> = (0..CLIENTS).map(|_| server.patient()).collect();
     let replies = at_once(CLIENTS, |number| {
@@ -164,11 +170,12 @@ async fn holds_and_bookings_that_race_never_take_a_place_twice() {
     let starts: BTreeSet<String> =
         listed["items"].as_array().expect("items").iter().map(|item| item["start"].to_string()).collect();
     assert_eq!(starts.len(), 20, "each slot once: {listed}");
+    server.assert_audited().await;
 }
 
 #[tokio::test]
 async fn many_days_sell_out_at_the_same_time_without_mixing() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let mut days = Vec::new();
     for _ in 0..20 {
         days.push(server.publish(&Plan::quarters(5)).await);
@@ -184,4 +191,5 @@ async fn many_days_sell_out_at_the_same_time_without_mixing() {
         let seen = server.anyone().day(&day.doctor, &day.date).await.expect(200);
         assert_eq!(seen.text_of("state"), "sold_out");
     }
+    server.assert_audited().await;
 }

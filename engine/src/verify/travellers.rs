@@ -59,15 +59,17 @@ impl Travellers {
         self,
         broken: &BTreeSet<DayKey>,
     ) -> impl Iterator<Item = (AppointmentId, Option<(Option<DayKey>, DayRows)>)> {
-        self.all.into_iter().map(|(id, traveller)| {
+        self.all.into_iter().filter_map(|(id, traveller)| {
             if traveller.days.iter().any(|day| broken.contains(day)) {
-                return (id, None);
+                return Some((id, None));
             }
+            // One for which only a place was kept has never left its day, which was compared by itself.
+            traveller.newest.as_ref()?;
             let steps = traveller.steps.into_iter().map(|(version, step)| ((id, version), step)).collect();
             let mut rows = DayRows { steps, ..DayRows::default() };
             let home = traveller.newest.as_ref().map(|(home, _)| *home);
             rows.appointments.extend(traveller.newest.map(|(_, row)| (id, row)));
-            (id, Some((home, rows)))
+            Some((id, Some((home, rows))))
         })
     }
 }

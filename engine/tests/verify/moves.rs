@@ -79,6 +79,20 @@ async fn moves_are_clean_wherever_the_engine_stopped_and_the_ledger_stands() {
 }
 
 #[tokio::test]
+async fn an_appointment_that_was_to_move_and_never_did_is_clean() {
+    for is_settled in [false, true] {
+        let mut days = Days::eventful().await;
+        days.book(day(1), 3, 2, None).await;
+        let given_up = days.hold(day(1), appointment(day(1), 3), day(3), 1).await;
+        if is_settled {
+            days.drop_move(&given_up).await;
+        }
+        let report = days.stop(RECORDS + 2 + u64::from(is_settled)).await.verify().await;
+        assert!(report.is_clean(), "{:#?}", report.lines());
+    }
+}
+
+#[tokio::test]
 async fn a_ledger_that_keeps_no_keys_yet_or_forgot_them_is_clean() {
     let world = Days::eventful().await.stop(RECORDS).await;
     world.damage(LEDGER, "UPDATE won_key_bounds SET after_position = 4").await;
