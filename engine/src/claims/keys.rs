@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use booking_core::{Date, DayKey};
 use parking_lot::Mutex;
 
-use super::Waiter;
+use super::{Waiter, enter};
 use crate::ledger::won_keys::KeyDigest;
 
 /// A power of two.
@@ -38,7 +38,7 @@ struct KeyClaim {
 #[derive(Default)]
 struct Shard {
     known: HashMap<KeyDigest, KeyClaim>,
-    /// Days with a parked command under the key. Bounded by what admission lets in.
+    /// Days with a parked command under the key, each once.
     waiting: HashMap<KeyDigest, Vec<Arc<dyn Waiter>>>,
 }
 
@@ -74,7 +74,7 @@ impl KeyClaims {
             Some(known) if known.day == day => KeyAnswer::Granted,
             Some(known) if known.pending == 0 => KeyAnswer::Elsewhere,
             Some(_) => {
-                shard.waiting.entry(key).or_default().push(Arc::clone(waiter));
+                enter(shard.waiting.entry(key).or_default(), waiter);
                 KeyAnswer::Unsettled
             }
             None => {

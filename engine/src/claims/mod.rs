@@ -29,6 +29,14 @@ pub trait Waiter: Send + Sync + 'static {
     fn settled(&self);
 }
 
+/// Enters `waiter` once, however often it asks: what it waits for may never be settled before the process ends.
+fn enter(waiting: &mut Vec<Arc<dyn Waiter>>, waiter: &Arc<dyn Waiter>) {
+    let is_it = |other: &Arc<dyn Waiter>| std::ptr::addr_eq(Arc::as_ptr(other), Arc::as_ptr(waiter));
+    if !waiting.iter().any(is_it) {
+        waiting.push(Arc::clone(waiter));
+    }
+}
+
 /// What a day is about to record.
 pub struct Wish<'wish> {
     /// Which day.

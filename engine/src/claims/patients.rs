@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use booking_core::{Appointment, AppointmentId, Busy, DayKey, PatientId, UtcMillis};
 use parking_lot::Mutex;
 
-use super::Waiter;
+use super::{Waiter, enter};
 
 /// A power of two.
 const SHARDS: usize = 64;
@@ -146,7 +146,7 @@ impl Held {
 #[derive(Default)]
 struct Shard {
     held: HashMap<PatientId, Held>,
-    /// Days with a parked command of the patient. Bounded by what admission lets in.
+    /// Days with a parked command of the patient, each once.
     waiting: HashMap<PatientId, Vec<Arc<dyn Waiter>>>,
 }
 
@@ -220,7 +220,7 @@ impl Patients {
         // A pending claim first: once it is settled, everything is looked at again.
         let is_pending = overlapping.iter().any(|claim| claim.pending);
         let expire = if is_pending { None } else { overlapping.first().map(|claim| claim.day) };
-        shard.waiting.entry(visit.patient).or_default().push(Arc::clone(waiter));
+        enter(shard.waiting.entry(visit.patient).or_default(), waiter);
         VisitAnswer::Unsettled { expire }
     }
 
