@@ -18,6 +18,7 @@ use crate::tokens::Mint;
 
 mod api;
 mod audit;
+mod compare;
 mod driver;
 #[cfg(test)]
 mod fake_server;
@@ -44,6 +45,8 @@ struct Cli {
 enum Command {
     /// Many patients press at one instant for the places of one doctor-day; then an audit from the API alone.
     Storm(StormArgs),
+    /// hotslot, a bare handler and other ways to book, side by side on this machine; starts and stops all of them.
+    Compare(compare::CompareArgs),
 }
 
 #[derive(Args)]
@@ -117,6 +120,8 @@ impl StormArgs {
 enum RunError {
     #[error(transparent)]
     Storm(#[from] StormError),
+    #[error(transparent)]
+    Compare(#[from] compare::CompareError),
     #[error("cannot start the runtime: {0}")]
     Runtime(std::io::Error),
     #[error("cannot write the report: {0}")]
@@ -126,9 +131,9 @@ enum RunError {
 }
 
 fn main() -> ExitCode {
-    let Command::Storm(args) = Cli::parse().command;
+    let command = Cli::parse().command;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map_err(RunError::Runtime).and_then(|runtime| runtime.block_on(run_storm(&args))) {
+    match runtime.map_err(RunError::Runtime).and_then(|runtime| runtime.block_on(run(&command))) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(EXIT_FINDINGS),
         Err(error) => {
@@ -136,6 +141,14 @@ fn main() -> ExitCode {
             drop(writeln!(std::io::stderr(), "loadtest: {error}"));
             ExitCode::from(EXIT_NOT_RUN)
         }
+    }
+}
+
+/// Runs what was asked for; says whether nothing was found wrong.
+async fn run(command: &Command) -> Result<bool, RunError> {
+    match command {
+        Command::Storm(args) => run_storm(args).await,
+        Command::Compare(args) => Ok(compare::run(args).await.map(|()| true)?),
     }
 }
 

@@ -61,6 +61,14 @@ impl BookingRequests {
         }
     }
 
+    /// For any slot of each of these doctor-days, which the patients take in turn.
+    pub(crate) fn over_days(target: &Target, days: &[(Uuid, jiff::civil::Date)]) -> Self {
+        let first = days.first().copied().unwrap_or_default();
+        let of_day = |(doctor, date)| Self::new(target, doctor, date, Pick::Any, &[]).any;
+        let given = days.iter().copied().map(of_day).collect();
+        Self { pick: Pick::Given, given, ..Self::new(target, first.0, first.1, Pick::Any, &[]) }
+    }
+
     /// The slot that the patient of that index asks for, UTC milliseconds of its start; `None` for any.
     pub(crate) fn wanted_start_millis(&self, index: usize) -> Option<i64> {
         self.choice(index).start_millis
@@ -105,6 +113,22 @@ mod tests {
         assert_eq!(wanted(Pick::Given), [Some(10), Some(20), Some(10), Some(20), Some(10)]);
         assert_eq!(wanted(Pick::Mixed), [None, Some(10), None, Some(20), None]);
         assert_eq!(requests(Pick::Given, &[]).wanted_start_millis(3), None);
+    }
+
+    #[test]
+    fn days_are_pressed_in_turn() {
+        let target = Target { address: "127.0.0.1:1".parse().unwrap(), host: "h:1".to_owned() };
+        let days = [1, 2].map(|number| (Uuid::from_u128(number), jiff::civil::date(2030, 1, number as i8)));
+        let requests = BookingRequests::over_days(&target, &days);
+        let patient = Patient { id: Uuid::from_u128(5), token: "t".into() };
+        let mut buffer = Vec::new();
+        for index in 0..4 {
+            requests.write(&patient, index, &mut buffer);
+            let (doctor, date) = days[index % 2];
+            let body = format!(r#"{{"doctor_id":"{doctor}","date":"{date}"}}"#);
+            assert!(String::from_utf8_lossy(&buffer).ends_with(&body));
+            assert_eq!(requests.wanted_start_millis(index), None);
+        }
     }
 
     #[test]

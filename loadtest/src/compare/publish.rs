@@ -1,0 +1,183 @@
+//! The doctor-days of one turn, published through the same calls to every system.
+//! Must not know: which system it is, who presses.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, ToSpan as _};
+use serde::Deserialize;
+use serde_json::json;
+use thiserror::Error;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::system::Workload;
+use crate::driver::clock;
+use crate::driver::connection::{Connection, TransportError};
+use crate::driver::target::Target;
+
+/// Dates of one doctor; more days need more doctors.
+const DATES_OF_A_DOCTOR: u32 = 80;
+/// Connections that publish at once, so that the commits of a system are shared.
+pub(crate) const PUBLISHERS: usize = 16;
+/// Dates begin so many days after today: none begins during the turn, whatever the time of day.
+const FIRST_DATE_AFTER_DAYS: i64 = 2;
+
+/// Why a day is not there.
+#[derive(Debug, Error)]
+pub(crate) enum PublishError {
+    /// The system is away.
+    #[error("{call}: {source}")]
+    Transport {
+        /// What was asked.
+        call: String,
+        /// What went wrong.
+        source: TransportError,
+    },
+    /// Another status than 201.
+    #[error("{call}: status {status}: {body}")]
+    Status {
+        /// What was asked.
+        call: String,
+        /// What came.
+        status: u16,
+        /// The beginning of the body.
+        body: String,
+    },
+    /// A date past all calendars.
+    #[error("no date: {0}")]
+    Date(#[from] jiff::Error),
+    /// A task ended without a result.
+    #[error("a publisher failed: {0}")]
+    Died(String),
+}
+
+#[derive(Deserialize)]
+struct Created {
+    id: Uuid,
+}
+
+/// One day to publish.
+struct Job {
+    doctor: Uuid,
+    date: Date,
+}
+
+/// Publishes `count` doctor-days of the workload's shape; answers whose and when they are. The connections take turns
+/// at the tokens: limits that are on would stop one administrator who publishes thousands of days at once.
+pub(crate) async fn publish(
+    target: &Target,
+    admin_tokens: &[Box<str>],
+    workload: Workload,
+    count: u32,
+) -> Result<Vec<(Uuid, Date)>, PublishError> {
+    let token_of = |number: usize| admin_tokens.get(number % admin_tokens.len().max(1)).cloned().unwrap_or_default();
+    let mut caller = Caller::open(target.clone(), token_of(0)).await?;
+    let seconds = i64::try_from(clock::wall_seconds()).unwrap_or(0);
+    let today = Timestamp::from_second(seconds)?.to_zoned(TimeZone::UTC).date();
+    let mut days = Vec::new();
+    for number in 0..count {
+        if number % DATES_OF_A_DOCTOR == 0 {
+            caller.create_doctor().await?;
+        }
+        let ahead = FIRST_DATE_AFTER_DAYS + i64::from(number % DATES_OF_A_DOCTOR);
+        days.push((caller.doctor, today.checked_add(ahead.days())?));
+    }
+    let jobs = Arc::new(days.clone());
+    let mut publishers = JoinSet::new();
+    for first in 0..PUBLISHERS.min(jobs.len()) {
+        let (jobs, target, token) = (Arc::clone(&jobs), target.clone(), token_of(first));
+        publishers.spawn(async move {
+            let mut caller = Caller::open(target, token).await?;
+            for (doctor, date) in jobs.iter().skip(first).step_by(PUBLISHERS) {
+                caller.put_day(&Job { doctor: *doctor, date: *date }, workload).await?;
+            }
+            Ok::<_, PublishError>(())
+        });
+    }
+    while let Some(ended) = publishers.join_next().await {
+        ended.map_err(|error| PublishError::Died(error.to_string()))??;
+    }
+    Ok(days)
+}
+
+/// One connection of an administrator, and the doctor created last.
+struct Caller {
+    target: Target,
+    token: Box<str>,
+    connection: Connection,
+    doctor: Uuid,
+}
+
+impl Caller {
+    async fn open(target: Target, token: Box<str>) -> Result<Self, PublishError> {
+        let connection = Connection::open(target.address).await;
+        let connection = connection
+            .map_err(|source| PublishError::Transport { call: "connect".to_owned(), source: source.into() })?;
+        Ok(Self { target, token, connection, doctor: Uuid::nil() })
+    }
+
+    async fn create_doctor(&mut self) -> Result<(), PublishError> {
+        let body = json!({
+            "name": "Dr. Vera Lind", "specialties": ["dermatology"], "time_zone": "UTC",
+            "location": {"name": "Clinic at the Park", "city": "Utrecht", "lat": 52.09, "lon": 5.12},
+        });
+        let answer = self.call("POST /v1/doctors", &body.to_string()).await?;
+        let unreadable = |_| PublishError::Died("a doctor without an id".to_owned());
+        self.doctor = serde_json::from_slice::<Created>(&answer).map_err(unreadable)?.id;
+        Ok(())
+    }
+
+    async fn put_day(&mut self, job: &Job, workload: Workload) -> Result<(), PublishError> {
+        let call = format!("PUT /v1/doctors/{}/days/{}", job.doctor, job.date);
+        self.call(&call, &day_body(job.date, workload)?).await?;
+        Ok(())
+    }
+
+    /// Anything but 201 is an error.
+    async fn call(&mut self, call: &str, body: &str) -> Result<Vec<u8>, PublishError> {
+        let request = format!(
+            "{call} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            self.target.host,
+            self.token,
+            body.len()
+        );
+        let answer = self.connection.exchange(request.as_bytes()).await;
+        let answer = answer.map_err(|source| PublishError::Transport { call: call.to_owned(), source })?;
+        if answer.head.status != 201 {
+            let body = String::from_utf8_lossy(answer.body).chars().take(300).collect();
+            return Err(PublishError::Status { call: call.to_owned(), status: answer.head.status, body });
+        }
+        Ok(answer.body.to_vec())
+    }
+}
+
+/// The body of a day: slots that follow each other, from 06:00 UTC on.
+fn day_body(date: Date, workload: Workload) -> Result<String, PublishError> {
+    let (slots, places, minutes) = workload.shape();
+    let first = date.at(6, 0, 0, 0).to_zoned(TimeZone::UTC)?.timestamp();
+    let start = |number: u32| first + SignedDuration::from_mins(minutes * i64::from(number));
+    let slots = (0..slots).map(
+        |number| json!({"start": start(number).to_string(), "end": start(number + 1).to_string(), "capacity": places}),
+    );
+    Ok(json!({"slots": slots.collect::<Vec<_>>()}).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_has_the_shape_of_its_workload() {
+        let date = jiff::civil::date(2030, 1, 2);
+        let body: serde_json::Value = serde_json::from_str(&day_body(date, Workload::Spread).unwrap()).unwrap();
+        let slots = body["slots"].as_array().unwrap();
+        assert_eq!(slots.len(), 20);
+        assert_eq!(slots[1], json!({"start": "2030-01-02T06:15:00Z", "end": "2030-01-02T06:30:00Z", "capacity": 1000}));
+        let body: serde_json::Value = serde_json::from_str(&day_body(date, Workload::OneHotDay).unwrap()).unwrap();
+        // 200 slots of five minutes end on the same date.
+        assert_eq!(body["slots"][199]["end"], "2030-01-02T22:40:00Z");
+    }
+}
