@@ -33,6 +33,9 @@ const BYTE_PAUSE: Duration = Duration::from_millis(200);
 const SLOW_REQUEST: &[u8] =
     b"POST /v1/appointments HTTP/1.1\r\nHost: slow\r\nContent-Type: application/json\r\nX-Slow: ";
 
+/// Ages kept for the distribution, 8 bytes each; later ones of a long run are counted as events only.
+const MAX_AGES: usize = 5_000_000;
+
 /// What the readers and slow clients saw.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Seen {
@@ -62,8 +65,16 @@ struct Counts {
     ages_micros: Vec<u64>,
 }
 
-/// Ages kept for the distribution, 8 bytes each; later ones of a long run are counted as events only.
-const MAX_AGES: usize = 5_000_000;
+impl Counts {
+    fn take_in(&mut self, server_time_millis: i64, server_clock: &ServerClock) {
+        self.seen.events += 1;
+        let since = server_clock.local_instant_of(server_time_millis);
+        if let Some(since) = since.filter(|_| self.ages_micros.len() < MAX_AGES) {
+            let age = clock::now().saturating_duration_since(since).as_micros();
+            self.ages_micros.push(u64::try_from(age).unwrap_or(u64::MAX));
+        }
+    }
+}
 
 /// Starts everything and returns once it is open (or could not be: the counts tell).
 pub(crate) async fn start(
@@ -149,16 +160,14 @@ async fn watch_day(link: Link, mut body: Stream, counts: Rc<RefCell<Counts>>, se
     let mut text: Vec<u8> = Vec::new();
     while let Some(Ok(frame)) = body.frame().await {
         let Ok(data) = frame.into_data() else { continue };
+        // An event ends with an empty line; what was searched before is not searched again but for its last byte.
+        let mut searched = text.len().saturating_sub(1);
         text.extend_from_slice(&data);
-        while let Some(end) = text.windows(2).position(|window| window == b"\n\n") {
-            let event: Vec<u8> = text.drain(..end + 2).collect();
-            let Some(server_time) = server_time_of(&event) else { continue };
-            let mut counts = counts.borrow_mut();
-            counts.seen.events += 1;
-            let since = server_clock.local_instant_of(server_time);
-            if let Some(since) = since.filter(|_| counts.ages_micros.len() < MAX_AGES) {
-                let age = clock::now().saturating_duration_since(since).as_micros();
-                counts.ages_micros.push(u64::try_from(age).unwrap_or(u64::MAX));
+        while let Some(found) = text[searched..].windows(2).position(|window| window == b"\n\n") {
+            let event: Vec<u8> = text.drain(..searched + found + 2).collect();
+            searched = 0;
+            if let Some(server_time) = server_time_of(&event) {
+                counts.borrow_mut().take_in(server_time, &server_clock);
             }
         }
     }

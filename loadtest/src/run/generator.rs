@@ -176,6 +176,7 @@ async fn thread_body(
         start,
         queue: RefCell::default(),
         waiting: Semaphore::new(0),
+        idle: Cell::new(0),
         decks: RefCell::default(),
         done: RefCell::default(),
         reopened: Cell::new(0),
@@ -221,6 +222,8 @@ struct Shared {
     /// loop never refuses one.
     queue: RefCell<VecDeque<Job>>,
     waiting: Semaphore,
+    /// Connections that wait for work, those included that were woken and have not come round yet.
+    idle: Cell<usize>,
     decks: RefCell<Decks>,
     done: RefCell<Vec<Done>>,
     reopened: Cell<u64>,
@@ -251,7 +254,8 @@ impl Shared {
             let now = self.micros();
             let lag = now.saturating_sub(arrival.at_micros);
             let (decks, dice) = (&mut *self.decks.borrow_mut(), &mut *self.dice.borrow_mut());
-            let job = Job::new(number, arrival, &self.offer.world, decks, dice, now);
+            let mut job = Job::new(number, arrival, &self.offer.world, decks, dice, now);
+            job.done.found_connection = self.idle.get() > self.queue.borrow().len();
             self.offer.live.dispatched.fetch_add(1, Ordering::Relaxed);
             self.offer.live.worst_lag_micros.fetch_max(lag, Ordering::Relaxed);
             self.enqueue(job);
@@ -295,10 +299,16 @@ impl Shared {
 /// The work of one connection: whatever has waited longest, until there is nothing more.
 async fn work(shared: Rc<Shared>, number: usize, link: Link) {
     let mut link = Some(link);
-    while let Ok(permit) = shared.waiting.acquire().await {
+    loop {
+        shared.idle.set(shared.idle.get() + 1);
+        let permit = shared.waiting.acquire().await;
+        shared.idle.set(shared.idle.get() - 1);
+        let Ok(permit) = permit else { return };
         permit.forget();
         let Some(mut job) = shared.queue.borrow_mut().pop_front() else { continue };
         let patient = job.patient();
+        // Opening one again is no lag of the generator.
+        job.done.found_connection &= link.as_ref().is_some_and(|link| !link.is_closed());
         let Some(mut open) = usable(&shared, number, link.take()).await else {
             shared.finish(job.give_up(shared.micros()), patient);
             continue;

@@ -31,8 +31,10 @@ pub(crate) struct Done {
     pub(crate) wanted_start_millis: Option<i64>,
     /// When it was meant to be sent; latency counts from here.
     pub(crate) intended_micros: u64,
-    /// When the generator got round to it; the difference is the generator's own lag.
+    /// When the generator got round to it.
     pub(crate) dispatched_micros: u64,
+    /// Whether a connection was free then, so that any further delay of the sending is the generator's own.
+    pub(crate) found_connection: bool,
     /// When its first request was sent; `None`: never.
     pub(crate) sent_micros: Option<u64>,
     /// When it was settled.
@@ -68,6 +70,20 @@ impl Decks {
             Status::Cancelled => self.freed.push(patient),
             Status::Expired | Status::Completed | Status::NoShow => {}
         }
+    }
+}
+
+impl Done {
+    /// How late the generator itself was: to the sending where a connection was free, else to its getting round to it.
+    pub(crate) fn lag_micros(&self) -> u64 {
+        let sent = self.sent_micros.filter(|_| self.found_connection);
+        sent.unwrap_or(self.dispatched_micros).saturating_sub(self.intended_micros)
+    }
+
+    /// How long it waited for a connection; `None` where one was free, or it was never sent.
+    pub(crate) fn connection_wait_micros(&self) -> Option<u64> {
+        let sent = self.sent_micros.filter(|_| !self.found_connection)?;
+        Some(sent.saturating_sub(self.dispatched_micros))
     }
 }
 
@@ -122,6 +138,7 @@ impl Job {
             wanted_start_millis: slot.map(|slot| slot.start_millis),
             intended_micros: arrival.at_micros,
             dispatched_micros,
+            found_connection: false,
             sent_micros: None,
             ended_micros: 0,
             answer: Answer::NotSent,

@@ -61,9 +61,10 @@ pub(crate) struct GeneratorReport {
     pub(crate) cpu_share_of_one_core: f64,
     /// Connections that had to be opened again.
     pub(crate) reopened_connections: u64,
-    /// From the intended time to the generator's getting round to it.
+    /// How late the generator itself was: from the intended time to the sending where a connection was free then, else
+    /// to its getting round to it.
     pub(crate) lag: Spread,
-    /// From then to the first sending.
+    /// From then to the first sending, of those who found no connection free.
     pub(crate) connection_wait: Spread,
 }
 

@@ -81,10 +81,10 @@ pub(crate) struct Summary {
     pub(crate) settled_per_second: f64,
     /// Successes a second, over the same time.
     pub(crate) served_per_second: f64,
-    /// How late the generator itself was: from the intended time to its getting round to it. Told with the generator.
+    /// How late the generator itself was. Told with the generator.
     #[serde(skip)]
     pub(crate) lag: Spread,
-    /// From then to the first sending: the wait for a free connection. Told with the generator.
+    /// The wait for a connection of those who found none free. Told with the generator.
     #[serde(skip)]
     pub(crate) connection_wait: Spread,
     /// From the intended time to the end, by operation and class.
@@ -163,19 +163,15 @@ pub(crate) fn sum_up(done: &[Done], loads: &[String]) -> Summary {
     }
     Summary {
         arrivals: done.len() as u64,
-        sent: sent.clone().count() as u64,
+        sent: sent.count() as u64,
         not_sent: count(Class::NotSent) as u64,
         repeats: done.iter().map(|done| u64::from(done.repeats)).sum(),
         early: done.iter().map(|done| u64::from(done.early)).sum(),
         offered_per_second: per_second(done.len(), last_intended),
         settled_per_second: per_second(done.iter().filter(is_settled).count(), last_ended),
         served_per_second: per_second(count(Class::Served), last_ended),
-        lag: Durations::of(done.iter().map(|done| done.dispatched_micros.saturating_sub(done.intended_micros)))
-            .spread(),
-        connection_wait: Durations::of(
-            sent.filter_map(|done| Some(done.sent_micros?.saturating_sub(done.dispatched_micros))),
-        )
-        .spread(),
+        lag: Durations::of(done.iter().map(Done::lag_micros)).spread(),
+        connection_wait: Durations::of(done.iter().filter_map(Done::connection_wait_micros)).spread(),
         operations: operations.into_iter().map(|(name, classes)| (name, spreads(classes))).collect(),
         loads: by_load.into_iter().map(|(name, classes)| (name, spreads(classes))).collect(),
         outcomes,
@@ -238,6 +234,7 @@ mod tests {
             wanted_start_millis: None,
             intended_micros: intended_ms * 1_000,
             dispatched_micros: intended_ms * 1_000 + 500,
+            found_connection: ended_ms < 1_000,
             sent_micros: sent_ms.map(|sent| sent * 1_000),
             ended_micros: ended_ms * 1_000,
             answer,
@@ -258,7 +255,9 @@ mod tests {
         assert_eq!((summary.arrivals, summary.sent, summary.not_sent, summary.repeats), (3, 2, 1, 3));
         assert!((summary.operations["book"]["served"].max_ms - 1_000.0).abs() < 1.0);
         assert!((summary.loads["two"]["refused"].p50_ms - 10.0).abs() < 0.1);
-        assert!((summary.lag.max_ms - 0.5).abs() < 0.01);
+        // The second found a connection free: all of its delay is the generator's. The others waited, or were not sent.
+        assert!((summary.lag.max_ms - 1.0).abs() < 0.01);
+        assert_eq!((summary.lag.count, summary.connection_wait.count), (3, 1));
         assert!((summary.connection_wait.max_ms - 899.5).abs() < 1.0);
         assert_eq!(summary.outcomes["book: 409 sold_out"], 1);
         assert!((summary.offered_per_second - 3.0).abs() < 0.01);

@@ -21,6 +21,7 @@ fn done(operation: Operation, patient: u128, day: u32, at: u64, answer: Answer) 
         wanted_start_millis: None,
         intended_micros: at,
         dispatched_micros: at,
+        found_connection: true,
         sent_micros: Some(at),
         ended_micros: at + 10,
         answer,
