@@ -136,6 +136,11 @@ impl DayReader {
         Self { target, day_path: format!("/v1/doctors/{doctor}/days/{date}"), admin_token, connection: None }
     }
 
+    /// From now on reads the day `date` of `doctor`, over the same connection.
+    pub(crate) fn turn_to(&mut self, doctor: Uuid, date: jiff::civil::Date) {
+        self.day_path = format!("/v1/doctors/{doctor}/days/{date}");
+    }
+
     /// The day as everyone sees it, and the local instant at which the answer was whole.
     pub(crate) async fn day(&mut self) -> Result<(Day, Instant), ApiError> {
         let path = self.day_path.clone();

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::driver::request::Pick;
 use crate::report::{AuditReport, Generator, Report, Setup};
+use crate::run::arguments::RunArgs;
 use crate::storm::{StormError, StormPlan, Stormed};
 use crate::tokens::Mint;
 
@@ -25,6 +26,7 @@ mod fake_server;
 mod measure;
 mod outcome;
 mod report;
+mod run;
 mod storm;
 mod tokens;
 
@@ -47,6 +49,8 @@ enum Command {
     Storm(StormArgs),
     /// hotslot, a bare handler and other ways to book, side by side on this machine; starts and stops all of them.
     Compare(compare::CompareArgs),
+    /// A scenario of many days and loads, offered in open loop; then an audit and a report.
+    Run(Box<RunArgs>),
 }
 
 #[derive(Args)]
@@ -128,14 +132,20 @@ enum RunError {
     Output(#[from] std::io::Error),
     #[error("cannot write the report as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    Run(#[from] run::RunError),
 }
 
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.map_err(RunError::Runtime).and_then(|runtime| runtime.block_on(run(&command))) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(EXIT_FINDINGS),
+    let outcome = runtime.map_err(RunError::Runtime).and_then(|runtime| match &command {
+        Command::Storm(args) => runtime.block_on(run_storm(args)),
+        Command::Compare(args) => Ok(runtime.block_on(compare::run(args)).map(|()| ExitCode::SUCCESS)?),
+        Command::Run(args) => Ok(runtime.block_on(run::run(args))?),
+    });
+    match outcome {
+        Ok(code) => code,
         Err(error) => {
             // Nothing is left to be told if even this fails.
             drop(writeln!(std::io::stderr(), "loadtest: {error}"));
@@ -144,16 +154,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs what was asked for; says whether nothing was found wrong.
-async fn run(command: &Command) -> Result<bool, RunError> {
-    match command {
-        Command::Storm(args) => run_storm(args).await,
-        Command::Compare(args) => Ok(compare::run(args).await.map(|()| true)?),
-    }
-}
-
-/// Runs and audits; says whether the audit is clean. Whatever was measured is told even if the audit cannot be made.
-async fn run_storm(args: &StormArgs) -> Result<bool, RunError> {
+/// Runs and audits; the exit code says whether the audit is clean. Whatever was measured is told even if the audit cannot be made.
+async fn run_storm(args: &StormArgs) -> Result<ExitCode, RunError> {
     let plan = args.plan();
     let mint = Mint::from_key_file(&args.key_file).map_err(StormError::from)?;
     let mut stormed = storm::press(&plan, &mint).await?;
@@ -169,7 +171,7 @@ async fn run_storm(args: &StormArgs) -> Result<bool, RunError> {
     if let Some(path) = &args.json {
         std::fs::write(path, serde_json::to_vec_pretty(&report)?)?;
     }
-    Ok(verdict?.findings.is_empty())
+    Ok(if verdict?.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FINDINGS) })
 }
 
 fn measured_report(plan: &StormPlan, stormed: &Stormed) -> Report {

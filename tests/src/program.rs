@@ -22,9 +22,18 @@ pub struct Output {
 
 /// The program built beside this test, in the same profile.
 pub fn binary() -> PathBuf {
+    built("hotslot")
+}
+
+/// The load harness built beside this test, in the same profile.
+pub fn harness() -> PathBuf {
+    built("loadtest")
+}
+
+fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own file");
     let profile = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");
-    let binary = profile.join(format!("hotslot{}", std::env::consts::EXE_SUFFIX));
+    let binary = profile.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
     assert!(binary.is_file(), "{} is missing: run `cargo build --workspace` first", binary.display());
     binary
 }
@@ -44,10 +53,16 @@ pub fn bare_command(program: &Path) -> Command {
 /// Runs the program with these arguments and environment variables to its end, within a deadline.
 pub async fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = bare_command(&binary());
-    command.args(arguments).envs(environment.iter().copied()).stdin(std::process::Stdio::null());
-    let output = tokio::time::timeout(COMMAND_DEADLINE, command.output())
+    command.args(arguments).envs(environment.iter().copied());
+    run_to_end(command, COMMAND_DEADLINE).await
+}
+
+/// Runs a command to its end, without input, at most `within`.
+pub async fn run_to_end(mut command: Command, within: Duration) -> Output {
+    command.stdin(std::process::Stdio::null());
+    let output = tokio::time::timeout(within, command.output())
         .await
-        .unwrap_or_else(|_| panic!("hotslot {arguments:?} did not end within {COMMAND_DEADLINE:?}"))
+        .unwrap_or_else(|_| panic!("{command:?} did not end within {within:?}"))
         .expect("the program can be started");
     Output {
         code: output.status.code(),

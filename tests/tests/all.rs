@@ -18,6 +18,7 @@ mod input;
 mod key_days;
 mod key_rules;
 mod lists;
+mod load_harness;
 mod metrics;
 mod move_keys;
 mod move_races;

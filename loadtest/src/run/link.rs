@@ -1,0 +1,125 @@
+//! One kept-alive connection of the generator, over hyper, from a source address of its own.
+//! Must not know: what the requests mean, when they are due, how answers are judged.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use thiserror::Error;
+use tokio::net::{TcpSocket, TcpStream};
+
+/// Source addresses in use on loopback: 127.0.1.1 to 127.0.250.250, so that no server sees one client only and no
+/// pair of addresses runs out of ports.
+const SOURCES_A_RANGE: usize = 250;
+/// The largest answer that is read, in bytes: a day of 500 slots is far below.
+const MAX_ANSWER_BYTES: usize = 1 << 20;
+/// How long one connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why there is no answer; what became of the request is then unknown.
+#[derive(Debug, Error)]
+pub(crate) enum LinkError {
+    /// The socket could not be opened.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The exchange failed.
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    /// The body failed or was too long.
+    #[error("the body cannot be read: {0}")]
+    Body(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// An answer, whole.
+pub(crate) struct Reply {
+    /// The status code.
+    pub(crate) status: u16,
+    /// `Retry-After`, where it is a number of seconds.
+    pub(crate) retry_after_seconds: Option<u32>,
+    /// The body.
+    pub(crate) body: Bytes,
+}
+
+/// A connection with one request in flight at a time.
+pub(crate) struct Link {
+    sender: SendRequest<Full<Bytes>>,
+}
+
+/// The source address of the connection of that number; `None` where the target is not on loopback (IPv4).
+pub(crate) fn source_of(target: SocketAddr, number: usize) -> Option<SocketAddr> {
+    let IpAddr::V4(address) = target.ip() else { return None };
+    // Both parts are below 250: nothing is cut.
+    let part = |number: usize| u8::try_from(number % SOURCES_A_RANGE + 1).unwrap_or(1);
+    let source = Ipv4Addr::new(127, 0, part(number / SOURCES_A_RANGE), part(number));
+    address.is_loopback().then(|| SocketAddr::new(source.into(), 0))
+}
+
+/// Opens a socket to `target` from the source address of that number, with Nagle's delay off.
+pub(crate) async fn connect(target: SocketAddr, number: usize) -> io::Result<TcpStream> {
+    let socket = if target.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(source) = source_of(target, number) {
+        socket.bind(source)?;
+    }
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, socket.connect(target))
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+impl Link {
+    /// Connects. Must be called inside a `LocalSet`, which drives the connection.
+    pub(crate) async fn open(target: SocketAddr, number: usize) -> Result<Self, LinkError> {
+        let stream = TokioIo::new(connect(target, number).await?);
+        let (sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
+        tokio::task::spawn_local(async move {
+            // Whoever has a request in flight is told of the error by that request.
+            drop(connection.await);
+        });
+        Ok(Self { sender })
+    }
+
+    /// Whether the server has closed it.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    /// Sends a request and gives the answer as its head comes, for streams.
+    pub(crate) async fn open_stream(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, LinkError> {
+        self.sender.ready().await?;
+        Ok(self.sender.send_request(request).await?)
+    }
+
+    /// One exchange, without a deadline of its own. After an error, or dropped half-way, it must not be used again.
+    pub(crate) async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Reply, LinkError> {
+        let response = self.open_stream(request).await?;
+        let status = response.status().as_u16();
+        let retry_after = response.headers().get(hyper::header::RETRY_AFTER);
+        let retry_after_seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await.map_err(LinkError::Body)?;
+        Ok(Reply { status, retry_after_seconds, body: body.to_bytes() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn eight_thousand_connections_have_eight_thousand_sources_and_a_remote_target_none() {
+        let target = "127.0.0.1:8080".parse().unwrap();
+        let sources: HashSet<_> = (0..8_000).filter_map(|number| source_of(target, number)).collect();
+        assert_eq!(sources.len(), 8_000);
+        assert!(sources.iter().all(|source| source.ip().is_loopback() && source.port() == 0));
+        assert_eq!(source_of("192.0.2.1:80".parse().unwrap(), 0), None);
+        assert_eq!(source_of("[::1]:80".parse().unwrap(), 0), None);
+    }
+}
