@@ -17,6 +17,10 @@ pub const ADMITTED_HARD_MAX: usize = 4 * ADMITTED_MAX;
 /// Most commands that a day takes in one turn: about 2 ms of decisions, after which its neighbours on the thread get theirs.
 pub const TURN_COMMANDS_MAX: usize = 2_048;
 
+/// While records of a day are on their way to the journal, so many commands must wait before they wake it; fewer are taken when
+/// word of the journal comes, which no answer of theirs could leave before. A wake-up of another thread costs some ten decisions.
+pub const WAITING_COMMANDS_MIN: usize = 32;
+
 /// Most records of one day that are decided and not yet durable. Past it the day stops deciding and its queue fills instead: what a
 /// failed append throws away stays bounded, and so does the journal's queue.
 pub const UNDURABLE_RECORDS_MAX: usize = 8_192;

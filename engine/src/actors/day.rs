@@ -150,7 +150,13 @@ impl DayActor {
         if sleepy && self.try_sleep() {
             return TurnEnd::Stop;
         }
-        if self.entry.intake().finish_turn(self.accepts_commands()) { TurnEnd::Again } else { TurnEnd::Rest }
+        let is_more = self.entry.intake().finish_turn(self.accepts_commands(), self.expects_word());
+        if is_more { TurnEnd::Again } else { TurnEnd::Rest }
+    }
+
+    /// Whether the committer has records of this incarnation, so that it will say what became of them.
+    fn expects_word(&self) -> bool {
+        matches!(self.phase, Phase::Awake(_)) && self.gate.undurable() > 0
     }
 
     /// Whether waiting commands can be taken now. Not while loading (they wait), and not with too much undecided by the journal.

@@ -11,7 +11,7 @@ use super::questions::Question;
 use super::request::Request;
 use crate::committer::CommitFailure;
 use crate::journal::{LoadedDay, ReadError};
-use crate::limits::DAY_COMMANDS_MAX;
+use crate::limits::{DAY_COMMANDS_MAX, WAITING_COMMANDS_MIN};
 use booking_core::{AppointmentId, DayVersion, MoveId};
 
 /// Has a day take a turn soon.
@@ -86,7 +86,17 @@ struct State {
     /// Commands of the sheddable lane among `commands`.
     sheddable: usize,
     scheduled: bool,
+    /// Word of the journal is certain to come: few commands can wait for the turn that it brings.
+    expects_word: bool,
     closed: bool,
+}
+
+impl State {
+    /// Whether the waiting commands are worth a turn of their own.
+    fn has_worthwhile_commands(&self) -> bool {
+        let least = if self.expects_word { WAITING_COMMANDS_MIN } else { 1 };
+        self.commands.len() >= least
+    }
 }
 
 impl Intake {
@@ -109,7 +119,9 @@ impl Intake {
             state.sheddable += 1;
         }
         state.commands.push_back(request);
-        self.schedule(state);
+        if state.has_worthwhile_commands() {
+            self.schedule(state);
+        }
         Offered::Taken
     }
 
@@ -144,10 +156,12 @@ impl Intake {
     }
 
     /// Ends a turn: true if there is more to do, for which another turn must be scheduled by the caller. `accepts_commands` says
-    /// whether waiting commands count as something to do (not while the day is loading or has too much in flight).
-    pub fn finish_turn(&self, accepts_commands: bool) -> bool {
+    /// whether waiting commands count as something to do (not while the day is loading or has too much in flight). `expects_word`
+    /// says that word of the journal is certain to come, and with it another turn.
+    pub fn finish_turn(&self, accepts_commands: bool, expects_word: bool) -> bool {
         let mut state = self.state.lock();
-        let more = !state.controls.is_empty() || (accepts_commands && !state.commands.is_empty());
+        state.expects_word = expects_word;
+        let more = !state.controls.is_empty() || (accepts_commands && state.has_worthwhile_commands());
         state.scheduled = more;
         more
     }
@@ -159,5 +173,54 @@ impl Intake {
             state.closed = true;
         }
         state.closed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use booking_core::Command;
+
+    use super::*;
+    use crate::actors::admission::Admission;
+
+    struct Count(Arc<AtomicUsize>);
+
+    impl Wake for Count {
+        fn wake(&self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn offer(intake: &Intake, count: usize) {
+        let admission = Arc::new(Admission::default());
+        for _ in 0..count {
+            let permit = admission.admit(Lane::Protected).expect("room");
+            let (request, _) = Request::new(Command::expire(), Lane::Protected, 0, None, permit);
+            assert!(matches!(intake.offer(request), Offered::Taken));
+        }
+    }
+
+    #[test]
+    fn few_commands_wait_for_the_word_that_is_to_come_and_many_do_not() {
+        let (intake, woken) = (Intake::default(), Arc::new(AtomicUsize::new(0)));
+        intake.connect(Box::new(Count(Arc::clone(&woken))));
+        let woken = || woken.load(Ordering::SeqCst);
+        offer(&intake, 1);
+        assert_eq!(woken(), 1, "nothing is under way");
+        assert_eq!(intake.take(usize::MAX).1.len(), 1);
+        assert!(!intake.finish_turn(true, true));
+        offer(&intake, WAITING_COMMANDS_MIN - 1);
+        assert_eq!(woken(), 1, "they wait");
+        offer(&intake, 1);
+        assert_eq!(woken(), 2, "they are many");
+        assert_eq!(intake.take(1).1.len(), 1);
+        assert!(!intake.finish_turn(true, true), "the rest waits for the word");
+        intake.control(Control::Due);
+        assert_eq!(woken(), 3, "any word is heard");
+        assert_eq!(intake.take(1).1.len(), 1);
+        assert!(intake.finish_turn(true, false), "no word is to come any more");
     }
 }
