@@ -1,14 +1,28 @@
-//! What a day and its list say about its places, side by side.
+//! What a day and its list say about its places and the time, side by side.
 //! Must not know: who should have them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::crowd::eventually;
 use crate::plan::Day;
 use crate::reply::instant_of;
 use crate::server::Server;
+
+/// How long a server's clock may take to come to an instant a few seconds ahead.
+const CLOCK_PATIENCE: Duration = Duration::from_secs(12);
+
+/// Waits until the server's own clock, as a day tells it, has come to `instant`.
+pub async fn server_clock_reaches(server: &Server, witness: &Day, instant: Timestamp) {
+    eventually("the server's clock goes on", CLOCK_PATIENCE, async || {
+        let seen = server.anyone().day(&witness.doctor, &witness.date).await.expect(200).json();
+        (instant_of(&seen["server_time"]) >= instant).then_some(())
+    })
+    .await;
+}
 
 /// `remaining` of each slot, in order, as everyone reads it.
 pub async fn remaining(server: &Server, day: &Day) -> Vec<u64> {

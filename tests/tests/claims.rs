@@ -3,15 +3,13 @@
 
 use std::time::Duration;
 
-use blackbox::places::remaining;
-use blackbox::{Day, Plan, Server, Wish, at_once, count_of, days_ahead, eventually, instant, instant_of};
-use jiff::{SignedDuration, Timestamp};
+use blackbox::places::{remaining, server_clock_reaches};
+use blackbox::{Day, Plan, Server, Wish, at_once, count_of, days_ahead, instant, instant_of};
+use jiff::SignedDuration;
 use serde_json::json;
 
 const DOCTORS: usize = 6;
 const ROUNDS: usize = 100;
-const PATIENCE: Duration = Duration::from_secs(10);
-
 /// Days of that many doctors, each with one place at the same hour.
 async fn at_one_hour(server: &Server, doctors: usize) -> Vec<Day> {
     let mut days = Vec::new();
@@ -141,14 +139,6 @@ async fn a_hold_that_has_run_out_elsewhere_is_in_nobodys_way() {
         patient.confirm(&held.text_of("id")).await.problem(410, "hold_expired");
         patient.cancel(&id).await.expect(200);
     }
-}
-
-async fn server_clock_reaches(server: &Server, witness: &Day, instant: Timestamp) {
-    eventually("the server's clock goes on", PATIENCE, async || {
-        let seen = server.anyone().day(&witness.doctor, &witness.date).await.expect(200).json();
-        (instant_of(&seen["server_time"]) >= instant).then_some(())
-    })
-    .await;
 }
 
 #[tokio::test]

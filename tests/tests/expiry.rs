@@ -3,20 +3,12 @@
 
 use std::time::Duration;
 
+use blackbox::places::server_clock_reaches;
 use blackbox::{Client, Day, Dice, Plan, Reply, Server, Wish, at_once, eventually, instant_of, wall_clock_reaches};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Waits until the server's own clock, as read from `witness`, has reached `instant`.
-async fn server_clock_reaches(server: &Server, witness: &Day, instant: Timestamp) {
-    eventually("the server's clock goes on", PATIENCE, async || {
-        let seen = server.anyone().day(&witness.doctor, &witness.date).await.expect(200).json();
-        (instant_of(&seen["server_time"]) >= instant).then_some(())
-    })
-    .await;
-}
 
 async fn hold_for_a_second(patient: &Client, day: &Day, slot: usize) -> (String, Timestamp) {
     let held = patient.hold(&Wish::slot(day, slot).ttl(1)).await.expect(201);

@@ -1,14 +1,10 @@
 //! Does a moved appointment stay itself, stand in exactly one place, and leave its old one free?
 //! Must not know: what forbids a move (see `move_rules`), what races it (see `move_races`).
 
-use std::time::Duration;
-
-use blackbox::places::{assert_adds_up, live, remaining};
-use blackbox::{Client, Day, Plan, Server, Wish, at_once, eventually, instant_of, next_whole_second};
-use jiff::{SignedDuration, Timestamp};
+use blackbox::places::{assert_adds_up, live, remaining, server_clock_reaches};
+use blackbox::{Client, Day, Plan, Server, Wish, at_once, instant_of, next_whole_second};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
-
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Everything that a move leaves as it is.
 const KEPT: [&str; 6] = ["id", "patient_id", "status", "hold_expires_at", "cancellation_reason", "created_at"];
@@ -173,14 +169,6 @@ async fn a_move_is_a_step_of_the_history() {
     assert_eq!(server.doctor(&days[1].doctor).history(id).await.expect(200).json(), steps);
     server.doctor(&days[0].doctor).history(id).await.problem(403, "forbidden");
     server.doctor(&days[0].doctor).appointment(id).await.problem(403, "forbidden");
-}
-
-async fn server_clock_reaches(server: &Server, witness: &Day, instant: Timestamp) {
-    eventually("the server's clock goes on", PATIENCE, async || {
-        let seen = server.anyone().day(&witness.doctor, &witness.date).await.expect(200).json();
-        (instant_of(&seen["server_time"]) >= instant).then_some(())
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -1,16 +1,12 @@
 //! Do places open at their instants, for those they are meant for, and not a moment earlier?
 //! Must not know: how a release is brought about.
 
-use std::time::Duration;
-
+use blackbox::places::server_clock_reaches;
 use blackbox::{
-    Day, Plan, Server, Wish, at_once, codes, count_of, eventually, instant_of, next_whole_second, now, text_of,
-    wall_clock_reaches,
+    Day, Plan, Server, Wish, at_once, codes, count_of, instant_of, next_whole_second, now, text_of, wall_clock_reaches,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
-
-const PATIENCE: Duration = Duration::from_secs(12);
 
 async fn seen(server: &Server, day: &Day) -> Value {
     server.anyone().day(&day.doctor, &day.date).await.expect(200).json()
@@ -18,14 +14,6 @@ async fn seen(server: &Server, day: &Day) -> Value {
 
 fn remaining(day: &Value) -> Value {
     json!(day["slots"].as_array().expect("slots").iter().map(|slot| &slot["remaining"]).collect::<Vec<_>>())
-}
-
-/// Reads another day until the server's clock has reached `instant`, so that the released day itself is not touched.
-async fn server_clock_reaches(server: &Server, witness: &Day, instant: Timestamp) {
-    eventually("the server's clock goes on", PATIENCE, async || {
-        (instant_of(&seen(server, witness).await["server_time"]) >= instant).then_some(())
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -233,17 +233,7 @@ impl DayActor {
     fn decide(&mut self, requests: impl Iterator<Item = (UtcMillis, Request)>, now: UtcMillis) {
         let Phase::Awake(awake) = &mut self.phase else { return };
         let expected = awake.tip_head;
-        let mut turn = Turn {
-            awake,
-            gate: &mut self.gate,
-            parked: &mut self.parked,
-            entry: &self.entry,
-            ports: &self.ports,
-            now,
-            records: Vec::new(),
-            settled_arrival: false,
-            awaits_arrival: false,
-        };
+        let mut turn = Turn::new(awake, &mut self.gate, &mut self.parked, &self.entry, &self.ports, now);
         requests.for_each(|(since, request)| turn.take(request, since));
         if turn.settled_arrival {
             let waiting = turn.parked.take();

@@ -55,17 +55,7 @@ impl DayActor {
         }
         let expected = awake.tip_head;
         let decision = awake.tip.decide(&Command::expire(), now);
-        let mut turn = Turn {
-            awake,
-            gate: &mut self.gate,
-            parked: &mut self.parked,
-            entry: &self.entry,
-            ports: &self.ports,
-            now,
-            records: Vec::new(),
-            settled_arrival: false,
-            awaits_arrival: false,
-        };
+        let mut turn = Turn::new(awake, &mut self.gate, &mut self.parked, &self.entry, &self.ports, now);
         decision.event.into_iter().for_each(|event| turn.adopt(event));
         let records = turn.records;
         self.submit(expected, records);

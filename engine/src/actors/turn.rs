@@ -36,7 +36,29 @@ pub(super) struct Turn<'actor> {
     pub(super) awaits_arrival: bool,
 }
 
-impl Turn<'_> {
+impl<'actor> Turn<'actor> {
+    /// Nothing is decided yet.
+    pub(super) fn new(
+        awake: &'actor mut Awake,
+        gate: &'actor mut Gate,
+        parked: &'actor mut Parked,
+        entry: &'actor Arc<DayEntry>,
+        ports: &'actor DayPorts,
+        now: UtcMillis,
+    ) -> Self {
+        Self {
+            awake,
+            gate,
+            parked,
+            entry,
+            ports,
+            now,
+            records: Vec::new(),
+            settled_arrival: false,
+            awaits_arrival: false,
+        }
+    }
+
     /// Decides `request`, which waits `since`.
     pub(super) fn take(&mut self, mut request: Request, since: UtcMillis) {
         #[cfg(feature = "testing")]
