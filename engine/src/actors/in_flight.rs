@@ -66,8 +66,11 @@ impl InFlightKeys {
     }
 
     /// Forgets `key`, after whatever it did is published, and tells the twins: the answer, marked as repeated, or `None` if the request
-    /// was interrupted.
+    /// was interrupted, or must ask elsewhere: then the twins do so themselves.
     pub fn leave(&self, key: &RequestKey, result: Option<&CommandResult>) {
+        let must_ask_elsewhere =
+            matches!(result, Some(Err(EngineError::Rejected(rejection))) if rejection.is_internal());
+        let result = result.filter(|_| !must_ask_elsewhere);
         let flight = self.keys.lock().remove(&(key.subject, key.key.clone()));
         let Some(flight) = flight else { return };
         self.count.fetch_sub(1, Ordering::SeqCst);

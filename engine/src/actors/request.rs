@@ -94,9 +94,7 @@ impl Request {
     /// Answers the caller and every twin that waits for the same answer.
     pub fn settle(mut self, result: CommandResult) {
         if let (Some(entry), Some(key)) = (self.ticket.in_flight.take(), self.command.key.as_ref()) {
-            // Twins of one that must ask elsewhere do so themselves.
-            let is_final = !matches!(&result, Err(EngineError::Rejected(rejection)) if rejection.is_internal());
-            entry.in_flight().leave(key, is_final.then_some(&result));
+            entry.in_flight().leave(key, Some(&result));
         }
         if let Some(reply) = self.ticket.reply.take() {
             // A caller that went away has no wish to know; its key tells it later.

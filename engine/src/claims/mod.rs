@@ -19,7 +19,8 @@ use std::sync::Arc;
 use booking_core::{AppointmentId, Busy, Date, DayKey, PatientId, RequestKey, UtcMillis};
 
 use self::keys::{KeyAnswer, KeyClaims};
-pub use self::patients::{Patients, Visit, VisitAnswer};
+pub use self::patients::Visit;
+use self::patients::{Patients, VisitAnswer};
 pub use self::restore::{oldest_date, restore};
 use crate::ledger::won_keys::KeyDigest;
 

@@ -49,7 +49,7 @@ impl Visit {
 
 /// What became of a claim.
 #[derive(Debug)]
-pub enum VisitAnswer {
+pub(super) enum VisitAnswer {
     /// It is pending now.
     Granted,
     /// A live visit overlaps. All live visits of the patient elsewhere.
@@ -180,7 +180,7 @@ impl Shard {
 }
 
 /// The index of visits.
-pub struct Patients {
+pub(super) struct Patients {
     shards: Vec<Mutex<Shard>>,
     claims: AtomicUsize,
     next_swept: AtomicUsize,
@@ -198,7 +198,7 @@ impl Default for Patients {
 
 impl Patients {
     /// Claims `visit` for record `sequence` of `day`, unless another day's visit overlaps.
-    pub fn claim(
+    pub(super) fn claim(
         &self,
         visit: &Visit,
         day: DayKey,
@@ -225,12 +225,12 @@ impl Patients {
     }
 
     /// The live visits of `patient` that are not on `day`, not of `except`, and not over.
-    pub fn busy(&self, patient: PatientId, day: DayKey, except: AppointmentId, now: UtcMillis) -> Vec<Busy> {
+    pub(super) fn busy(&self, patient: PatientId, day: DayKey, except: AppointmentId, now: UtcMillis) -> Vec<Busy> {
         busy(&self.shard(patient).lock(), patient, day, except, now)
     }
 
     /// Replaces what record `sequence` of `day`, or an earlier one, said of the appointment.
-    pub fn settle(
+    pub(super) fn settle(
         &self,
         patient: PatientId,
         appointment: AppointmentId,
@@ -246,7 +246,7 @@ impl Patients {
     }
 
     /// The appointment of `visit` is no more on `from`, by its record `sequence`, but on `to`.
-    pub fn transfer(&self, from: DayKey, sequence: u64, to: DayKey, visit: Visit) {
+    pub(super) fn transfer(&self, from: DayKey, sequence: u64, to: DayKey, visit: Visit) {
         let Visit { patient, appointment, .. } = visit;
         let mut shard = self.shard(patient).lock();
         let known =
@@ -278,12 +278,12 @@ impl Patients {
     }
 
     /// Whether a claim of `appointment` on `day` waits for its record, or for the outcome of a move.
-    pub fn is_pending(&self, patient: PatientId, appointment: AppointmentId, day: DayKey) -> bool {
+    pub(super) fn is_pending(&self, patient: PatientId, appointment: AppointmentId, day: DayKey) -> bool {
         self.shard(patient).lock().of(patient).iter().any(|claim| claim.pending && claim.is_of(appointment, day))
     }
 
     /// Every pending claim of `day`.
-    pub fn pending_of(&self, day: DayKey) -> Vec<(PatientId, AppointmentId)> {
+    pub(super) fn pending_of(&self, day: DayKey) -> Vec<(PatientId, AppointmentId)> {
         let mut found = Vec::new();
         for shard in &self.shards {
             for (patient, held) in &shard.lock().held {
@@ -295,7 +295,7 @@ impl Patients {
     }
 
     /// Forgets what has ended, in the next few shards.
-    pub fn sweep(&self, now: UtcMillis) {
+    pub(super) fn sweep(&self, now: UtcMillis) {
         for _ in 0..SHARDS_PER_SWEEP {
             let number = self.next_swept.fetch_add(1, Ordering::Relaxed) % SHARDS;
             let mut shard = self.shards[number].lock();
@@ -312,13 +312,8 @@ impl Patients {
     }
 
     /// Number of claims.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.claims.load(Ordering::Relaxed)
-    }
-
-    /// Whether nobody is expected anywhere.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     fn shard(&self, patient: PatientId) -> &Mutex<Shard> {

@@ -52,8 +52,7 @@ impl MoveAnswer {
     /// Tells it once; what comes later is not told.
     fn tell(&mut self, result: CommandResult) {
         if let Some((entry, key)) = self.in_flight.take() {
-            let is_final = !matches!(&result, Err(EngineError::Rejected(rejection)) if rejection.is_internal());
-            entry.in_flight().leave(&key, is_final.then_some(&result));
+            entry.in_flight().leave(&key, Some(&result));
         }
         if let Some(reply) = self.reply.take() {
             // A caller that went away has no wish to know; its key tells it later.
