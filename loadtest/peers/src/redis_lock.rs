@@ -10,7 +10,7 @@ use crate::answer::Decision;
 use crate::peer::{PeerError, Setup};
 use crate::postgres;
 use crate::redis_store::{Store, key_of};
-use crate::row_lock::TAKE;
+use crate::row_lock::take_next;
 use crate::wish::{DoctorDay, Wish};
 
 /// 2: known to be sold out. 1: the lock is ours. 0: someone else's.
@@ -21,6 +21,7 @@ const ACQUIRE: &str = "if redis.call('EXISTS', KEYS[2]) == 1 then return 2 end
 const RELEASE: &str = "if ARGV[2] == '1' then redis.call('SET', KEYS[2], '1') end
     if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
     return 0";
+/// The lock stands in for the row lock: the row is only read.
 const LOOK: &str = "SELECT places, taken FROM days WHERE doctor_id = $1 AND day = $2";
 /// How long a lock that is taken is left alone.
 const RETRY_DELAY: Duration = Duration::from_millis(1);
@@ -58,7 +59,7 @@ impl RedisLock {
             match call.invoke_async::<i32>(&mut connection).await? {
                 SOLD_OUT => return Ok(Decision::SoldOut),
                 OURS => {
-                    let decision = self.transact(wish).await;
+                    let decision = take_next(&self.pool, LOOK, wish).await;
                     let is_sold_out = matches!(decision, Ok(Decision::SoldOut));
                     let mut call = self.release.prepare_invoke();
                     call.key(&keys.0).key(&keys.1).arg(&holder).arg(u8::from(is_sold_out));
@@ -69,22 +70,5 @@ impl RedisLock {
             }
         }
         Err(PeerError::LockTimeout)
-    }
-
-    /// The lock stands in for the row lock: the row is only read.
-    async fn transact(&self, wish: &Wish) -> Result<Decision, PeerError> {
-        let DoctorDay { doctor, day } = wish.doctor_day;
-        let mut transaction = self.pool.begin().await?;
-        let row: Option<(i32, i32)> =
-            sqlx::query_as(LOOK).bind(doctor).bind(day).fetch_optional(&mut *transaction).await?;
-        let Some((_, taken)) = row.filter(|(places, taken)| taken < places) else {
-            transaction.rollback().await?;
-            return Ok(Decision::SoldOut);
-        };
-        let place = taken + 1;
-        let take = sqlx::query(TAKE).bind(doctor).bind(day).bind(place).bind(wish.id).bind(wish.patient);
-        take.bind(&wish.key).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(Decision::Won { place })
     }
 }

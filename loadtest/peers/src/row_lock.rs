@@ -10,7 +10,7 @@ use crate::wish::{DoctorDay, Wish};
 
 const LOCK: &str = "SELECT places, taken FROM days WHERE doctor_id = $1 AND day = $2 FOR UPDATE";
 /// One statement for the count and the booking saves a round trip inside the lock.
-pub(crate) const TAKE: &str = "WITH counted AS (UPDATE days SET taken = $3 WHERE doctor_id = $1 AND day = $2)
+const TAKE: &str = "WITH counted AS (UPDATE days SET taken = $3 WHERE doctor_id = $1 AND day = $2)
     INSERT INTO appointments (id, doctor_id, day, place, patient_id, idempotency_key)
     VALUES ($4, $1, $2, $3, $5, $6)";
 
@@ -30,18 +30,22 @@ impl RowLock {
     }
 
     pub(crate) async fn book(&self, wish: &Wish) -> Result<Decision, PeerError> {
-        let DoctorDay { doctor, day } = wish.doctor_day;
-        let mut transaction = self.pool.begin().await?;
-        let row: Option<(i32, i32)> =
-            sqlx::query_as(LOCK).bind(doctor).bind(day).fetch_optional(&mut *transaction).await?;
-        let Some((_, taken)) = row.filter(|(places, taken)| taken < places) else {
-            transaction.rollback().await?;
-            return Ok(Decision::SoldOut);
-        };
-        let place = taken + 1;
-        let take = sqlx::query(TAKE).bind(doctor).bind(day).bind(place).bind(wish.id).bind(wish.patient);
-        take.bind(&wish.key).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(Decision::Won { place })
+        take_next(&self.pool, LOCK, wish).await
     }
+}
+
+/// One transaction: looks at the day's row by `look`, and takes the next place if there is one.
+pub(crate) async fn take_next(pool: &PgPool, look: &'static str, wish: &Wish) -> Result<Decision, PeerError> {
+    let DoctorDay { doctor, day } = wish.doctor_day;
+    let mut transaction = pool.begin().await?;
+    let row: Option<(i32, i32)> = sqlx::query_as(look).bind(doctor).bind(day).fetch_optional(&mut *transaction).await?;
+    let Some((_, taken)) = row.filter(|(places, taken)| taken < places) else {
+        transaction.rollback().await?;
+        return Ok(Decision::SoldOut);
+    };
+    let place = taken + 1;
+    let take = sqlx::query(TAKE).bind(doctor).bind(day).bind(place).bind(wish.id).bind(wish.patient);
+    take.bind(&wish.key).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(Decision::Won { place })
 }
