@@ -16,6 +16,7 @@ async fn a_key_that_won_on_another_day_is_refused_in_place_of_a_success_only() {
     let closed = server.publish(&Plan::quarters(1).later(3)).await;
     server.patient().book(&Wish::any(&full)).await.expect(201);
     server.admin().close_day(&closed.doctor, &closed.date).await.expect(200);
+    let same_hour = server.publish(&Plan::quarters(1)).await;
     let patient = server.patient().subject;
     let first = server.patient_as(&patient).book(&Wish::any(&day)).key("K").await.expect(201);
     for crash in [false, true, true] {
@@ -31,6 +32,8 @@ async fn a_key_that_won_on_another_day_is_refused_in_place_of_a_success_only() {
         patient.book(&Wish::any(&full)).key("K").await.problem(409, "sold_out");
         patient.book(&Wish::slot(&full, 0)).key("K").await.problem(409, "slot_taken");
         patient.book(&Wish::any(&closed)).key("K").await.problem(409, "closed");
+        let busy = patient.book(&Wish::any(&same_hour)).key("K").await.problem(409, "already_booked");
+        assert_eq!(busy["appointment_id"], first.field("id"));
         assert_eq!(remaining(&server, &free).await, [1, 1], "what was refused keeps no place");
         let again = patient.book(&Wish::any(&day)).key("K").await.expect(201);
         assert_eq!((again.replayed(), again.text()), (true, first.text()));

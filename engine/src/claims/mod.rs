@@ -76,24 +76,25 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Claims all of `wish`, or nothing. `waiter` is kept only if the answer is [`Claimed::Unsettled`].
+    /// Claims all of `wish`, or nothing. `waiter` is kept only if the answer is [`Claimed::Unsettled`]. The patient's time comes
+    /// first: a key that has won elsewhere stands in place of a success only, and a refusal stays that refusal.
     pub fn claim(&self, wish: &Wish<'_>, waiter: &Arc<dyn Waiter>) -> Claimed {
-        let key = wish.key.map(|(key, until)| (KeyDigest::of(key.subject, &key.key), until));
-        if let Some((digest, until)) = key {
-            match self.keys.claim(digest, wish.day, wish.sequence, until, waiter) {
-                KeyAnswer::Granted => {}
-                KeyAnswer::Elsewhere => return Claimed::KeyElsewhere,
-                KeyAnswer::Unsettled => return Claimed::Unsettled { expire: None },
+        if let Some(visit) = &wish.visit {
+            match self.patients.claim(visit, wish.day, wish.sequence, wish.now, waiter) {
+                VisitAnswer::Granted => {}
+                VisitAnswer::Busy(busy) => return Claimed::Busy(busy),
+                VisitAnswer::Unsettled { expire } => return Claimed::Unsettled { expire },
             }
         }
-        let Some(visit) = &wish.visit else { return Claimed::Granted };
-        let refused = match self.patients.claim(visit, wish.day, wish.sequence, wish.now, waiter) {
-            VisitAnswer::Granted => return Claimed::Granted,
-            VisitAnswer::Busy(busy) => Claimed::Busy(busy),
-            VisitAnswer::Unsettled { expire } => Claimed::Unsettled { expire },
+        let Some((key, until)) = wish.key else { return Claimed::Granted };
+        let digest = KeyDigest::of(key.subject, &key.key);
+        let refused = match self.keys.claim(digest, wish.day, wish.sequence, until, waiter) {
+            KeyAnswer::Granted => return Claimed::Granted,
+            KeyAnswer::Elsewhere => Claimed::KeyElsewhere,
+            KeyAnswer::Unsettled => Claimed::Unsettled { expire: None },
         };
-        if let Some((digest, _)) = key {
-            self.keys.release(digest, wish.day, wish.sequence);
+        if let Some(visit) = &wish.visit {
+            self.patients.release(visit, wish.day, wish.sequence);
         }
         refused
     }

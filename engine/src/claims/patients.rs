@@ -258,6 +258,18 @@ impl Patients {
         waiting.iter().for_each(|waiter| waiter.settled());
     }
 
+    /// Gives back what was claimed for record `sequence` of `day`, which is not written after all.
+    pub(super) fn release(&self, visit: &Visit, day: DayKey, sequence: u64) {
+        let mut shard = self.shard(visit.patient).lock();
+        let is_released =
+            |claim: &Claim| claim.is_of(visit.appointment, day) && claim.pending && claim.sequence == sequence;
+        let gone = shard.retain(visit.patient, |claim| !is_released(claim));
+        self.claims.fetch_sub(gone, Ordering::Relaxed);
+        let waiting = shard.take_waiting(visit.patient);
+        drop(shard);
+        waiting.iter().for_each(|waiter| waiter.settled());
+    }
+
     fn replace(
         &self,
         shard: &mut Shard,

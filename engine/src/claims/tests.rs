@@ -208,6 +208,23 @@ fn one_key_is_one_days() {
 }
 
 #[test]
+fn time_is_given_back_with_the_key_that_was_not_granted() {
+    let claims = Claims::default();
+    let waiter: Arc<dyn Waiter> = Arc::new(Told::default());
+    let (here, there) = (visit(1, 1, 10), visit(1, 1, 20));
+    claims.settle(here.patient, here.appointment, day(2), 1, Some(here));
+    claims.key_won(&key(1), day(1), date());
+    let key = key(1);
+    let refused = Wish { key: Some((&key, date())), ..wish(day(2), there, 2) };
+    assert!(matches!(claims.claim(&refused, &waiter), Claimed::KeyElsewhere));
+    assert_eq!(claims.visits(), 1, "the place that the appointment has stays claimed");
+    assert!(matches!(claims.claim(&wish(day(3), visit(1, 2, 20), 1), &waiter), Claimed::Granted));
+    assert!(matches!(claims.claim(&wish(day(3), visit(1, 3, 10), 2), &waiter), Claimed::Busy(_)));
+    let busy_too = Wish { key: Some((&key, date())), ..wish(day(4), visit(1, 4, 10), 1) };
+    assert!(matches!(claims.claim(&busy_too, &waiter), Claimed::Busy(_)), "a refusal stays that refusal");
+}
+
+#[test]
 fn a_key_is_given_back_with_the_time_that_was_not_granted() {
     let claims = Claims::default();
     let waiter: Arc<dyn Waiter> = Arc::new(Told::default());
