@@ -61,6 +61,7 @@ impl Engine {
             Arc::clone(&ledger) as Arc<dyn Ledger>,
             Arc::clone(&overlay),
             Arc::clone(&clock),
+            config.ledger_lag_max / 2,
         )
         .await
         .map_err(|error| StartError::Store(error.to_string()))?;

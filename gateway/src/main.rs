@@ -23,6 +23,10 @@ mod streams;
 
 use std::process::ExitCode;
 
+/// A booking's parts are made on one thread and freed on another, which this allocator is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match commands::run(&cli::command().get_matches()) {
         Ok(()) => ExitCode::SUCCESS,

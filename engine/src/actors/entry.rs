@@ -1,12 +1,12 @@
 //! What everyone shares of one day that is in memory: the way in, the keys in flight, and the published durable view.
 //! Must not know: the rules, undecided or undurable state.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::ArcSwap;
 use booking_core::{DayKey, DaySnapshot, DoctorDay, RememberedKey, RequestKey, SubjectId, UtcMillis};
+use foldhash::HashMap;
 use parking_lot::RwLock;
 
 use super::in_flight::InFlightKeys;
@@ -113,7 +113,7 @@ impl DayEntry {
 
     /// Replaces the won keys by those of a freshly read state.
     pub fn reset_won(&self, durable: &DoctorDay) {
-        let mut fresh: HashMap<SubjectId, Vec<RememberedKey>> = HashMap::new();
+        let mut fresh: HashMap<SubjectId, Vec<RememberedKey>> = HashMap::default();
         for (subject, key) in durable.remembered() {
             fresh.entry(subject).or_default().push(key.clone());
         }

@@ -2,10 +2,10 @@
 //! older picture (`protocols.md` rule 8).
 //! Must not know: the rules, what the answers mean.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use booking_core::{Fingerprint, RequestKey, SubjectId};
+use foldhash::HashMap;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 

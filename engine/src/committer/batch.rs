@@ -1,10 +1,11 @@
 //! Which submissions go into one append, and what each of them is told.
 //! Must not know: the journal, time, tasks.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use booking_core::{DayKey, DayVersion};
+use foldhash::{HashMap, HashSet};
 
 use super::{CommitFailure, CommitListener, Submission};
 use crate::journal::{DayAppend, DayOutcome, Head};
@@ -41,9 +42,9 @@ impl Batch {
     /// continue the ones before, and else stay, with all that follow them, for the next batch. Order within a day is kept.
     pub(super) fn take_from(waiting: &mut VecDeque<Submission>) -> Self {
         let mut batch = Self::default();
-        let mut places: HashMap<DayKey, usize> = HashMap::new();
+        let mut places: HashMap<DayKey, usize> = HashMap::default();
         let mut passed_over: VecDeque<Submission> = VecDeque::new();
-        let mut closed: HashSet<DayKey> = HashSet::new();
+        let mut closed: HashSet<DayKey> = HashSet::default();
         while let Some(submission) = waiting.pop_front() {
             let records = submission.append.records.len();
             if batch.record_count > 0 && batch.record_count + records > BATCH_RECORDS_MAX {

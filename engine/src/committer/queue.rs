@@ -1,9 +1,10 @@
 //! What waits for the committer, what it has in hand, and which generations may not write any more.
 //! Must not know: the journal, batches' outcomes.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use booking_core::DayKey;
+use foldhash::HashMap;
 use metrics::Gauge;
 use parking_lot::Mutex;
 use tokio::sync::Notify;

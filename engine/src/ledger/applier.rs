@@ -2,6 +2,7 @@
 //! Must not know: who waits for what; SQL.
 
 mod faults;
+mod pace;
 mod parked;
 mod turn;
 
@@ -11,11 +12,13 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot, watch};
 
-use self::turn::BULK_RECORDS_MAX;
+use self::pace::Pace;
+use self::turn::BULK_RECORDS;
 pub use self::turn::{ApplyLoop, TurnOutcome};
 use super::{Ledger, overlay::Overlay};
 use crate::clock::Clock;
 use crate::journal::{Journal, ReadError};
+use crate::telemetry::catalogue;
 
 /// How long the applier lets records gather before it begins a transaction, unless a whole bulk has gathered before. Each
 /// costs a sync of the disk that the journal waits for too, and the larger it is, the more of its rows share a page. Nobody
@@ -54,7 +57,7 @@ impl Progress {
     }
 
     fn has_whole_bulk(&self) -> bool {
-        self.lag_records() >= BULK_RECORDS_MAX as u64
+        self.lag_records() >= BULK_RECORDS as u64
     }
 
     /// Becomes ready when records have gathered for long enough, or enough of them, or nothing more will come.
@@ -68,6 +71,16 @@ impl Progress {
         };
         // Time that is up is as good a reason as any.
         let _ = tokio::time::timeout(Duration::from_millis(GATHER_MILLIS), gathered).await;
+    }
+
+    /// Becomes ready after one interval, or when nothing more will come.
+    async fn wait_for_more(&self) {
+        let stopping = async {
+            while !self.stopping.load(Ordering::Acquire) {
+                self.gathered.notified().await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(GATHER_MILLIS), stopping).await;
     }
 
     /// How far the journal reaches, as far as told.
@@ -95,12 +108,14 @@ pub struct Applier {
 
 impl Applier {
     /// Applies everything that the journal has and the ledger has not, then starts to follow. When this returns, the
-    /// ledger is at the journal's head (parked days are in the overlay).
+    /// ledger is at the journal's head (parked days are in the overlay). In a burst it may fall behind by
+    /// `stand_back_records_max`.
     pub async fn start(
         journal: Arc<dyn Journal>,
         ledger: Arc<dyn Ledger>,
         overlay: Arc<Overlay>,
         clock: Arc<dyn Clock>,
+        stand_back_records_max: u64,
     ) -> Result<Self, ReadError> {
         let progress = Arc::new(Progress::default());
         let (finish, finished) = watch::channel(false);
@@ -108,11 +123,11 @@ impl Applier {
         let task = {
             let progress = Arc::clone(&progress);
             async move {
-                let opened = open(journal, ledger, overlay, clock, progress).await;
+                let opened = open(journal, ledger, overlay, Arc::clone(&clock), progress).await;
                 let (apply_loop, outcome) = opened.map_or_else(|error| (None, Err(error)), |it| (Some(it), Ok(())));
                 // Nobody waits for a start that was given up: then there is nothing to follow for.
                 if let (Ok(()), Some(apply_loop)) = (ready.send(outcome), apply_loop) {
-                    follow(apply_loop).await;
+                    follow(apply_loop, &*clock, stand_back_records_max).await;
                 }
                 finish.send_replace(true);
             }
@@ -173,17 +188,18 @@ async fn open(
 }
 
 /// Turns until it is told to stop.
-async fn follow(mut apply_loop: ApplyLoop) {
+async fn follow(mut apply_loop: ApplyLoop, clock: &dyn Clock, stand_back_records_max: u64) {
     let progress = Arc::clone(apply_loop.progress());
+    let mut pace = Pace::new(stand_back_records_max, clock.monotonic_micros(), progress.head());
     loop {
         let outcome = apply_loop.turn().await;
         let stopping = progress.stopping.load(Ordering::Acquire);
         match outcome {
-            TurnOutcome::Applied { .. } => progress.gather().await,
+            TurnOutcome::Applied { .. } => gather(&progress, &mut pace, clock).await,
             TurnOutcome::Idle if stopping => return,
             TurnOutcome::Idle => {
                 progress.wake.notified().await;
-                progress.gather().await;
+                gather(&progress, &mut pace, clock).await;
             }
             TurnOutcome::Retry { failures, reason, .. } if stopping && failures >= STOP_FAILURES_MAX => {
                 let missing = progress.lag_records();
@@ -192,5 +208,16 @@ async fn follow(mut apply_loop: ApplyLoop) {
             }
             TurnOutcome::Retry { after_millis, .. } => tokio::time::sleep(Duration::from_millis(after_millis)).await,
         }
+    }
+}
+
+/// Lets records gather, and a burst pass.
+async fn gather(progress: &Progress, pace: &mut Pace, clock: &dyn Clock) {
+    progress.gather().await;
+    while !progress.stopping.load(Ordering::Acquire)
+        && pace.stands_back(clock.monotonic_micros(), progress.head(), progress.applied())
+    {
+        metrics::gauge!(catalogue::LEDGER_LAG).set(progress.lag_records() as f64);
+        progress.wait_for_more().await;
     }
 }

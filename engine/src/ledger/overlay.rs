@@ -10,12 +10,14 @@
 mod index;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::collections::{BinaryHeap, HashSet};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use booking_core::{AppointmentId, DayKey, Event, PatientId};
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
 
 use self::index::Index;
@@ -103,7 +105,7 @@ impl Default for Overlay {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             by_patient: Index::new(SHARDS),
             by_day: Index::new(SHARDS),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             pinned: RwLock::default(),
             evicted: AtomicU64::new(0),
             entries: AtomicUsize::new(0),
@@ -116,16 +118,16 @@ impl Overlay {
     /// leaves. Entries of one day come in the order of their positions.
     pub fn publish(&self, entries: Vec<OverlayEntry>) {
         for entry in entries {
-            let id = entry.placed.appointment.id;
+            let (id, position) = (entry.placed.appointment.id, entry.position);
             let mut shard = self.shard(id).lock();
             // The pins are read second: a day is pinned before anything of it counts as evicted.
-            let is_old = entry.position <= self.evicted.load(Ordering::Acquire);
+            let is_old = position <= self.evicted.load(Ordering::Acquire);
             let pinned = self.pinned.read();
             if is_old && !pinned.contains(&entry.recorded_by) {
                 // The ledger has it already, and everything before it of this appointment: nothing older may stay.
-                self.forget(&mut shard, id, entry.position, &pinned);
-            } else if self.keep(&mut shard, id, &entry) {
-                shard.queue.push(Reverse((entry.position, id)));
+                self.forget(&mut shard, id, position, &pinned);
+            } else if self.keep(&mut shard, id, entry) {
+                shard.queue.push(Reverse((position, id)));
             }
         }
     }
@@ -200,26 +202,25 @@ impl Overlay {
     }
 
     /// Whether the entry is new.
-    fn keep(&self, shard: &mut Shard, id: AppointmentId, entry: &OverlayEntry) -> bool {
-        let placed = &entry.placed;
+    fn keep(&self, shard: &mut Shard, id: AppointmentId, entry: OverlayEntry) -> bool {
+        let OverlayEntry { placed, recorded_by, step, position } = entry;
         let kept = shard.appointments.entry(id).or_insert_with(|| {
             self.by_patient.insert(placed.appointment.patient, id);
             Kept { newest: placed.clone(), days: Vec::with_capacity(1), steps: Vec::with_capacity(1) }
         });
-        let Err(place) = kept.steps.binary_search_by_key(&entry.step.version, |step| step.item.version) else {
+        let Err(place) = kept.steps.binary_search_by_key(&step.version, |step| step.item.version) else {
             return false;
         };
-        for day in [placed.day, entry.recorded_by] {
+        for day in [placed.day, recorded_by] {
             if !kept.days.contains(&day) {
                 self.by_day.insert(day, id);
                 kept.days.push(day);
             }
         }
         if placed.appointment.version > kept.newest.appointment.version {
-            kept.newest = placed.clone();
+            kept.newest = placed;
         }
-        let (position, recorded_by, item) = (entry.position, entry.recorded_by, entry.step.clone());
-        kept.steps.insert(place, KeptStep { position, recorded_by, item });
+        kept.steps.insert(place, KeptStep { position, recorded_by, item: step });
         self.entries.fetch_add(1, Ordering::Relaxed);
         true
     }

@@ -58,6 +58,7 @@ impl World {
             Arc::clone(&ledger) as Arc<dyn Ledger>,
             Arc::clone(&overlay),
             Arc::clone(&clock) as Arc<dyn Clock>,
+            500_000,
         )
         .await
         .expect("an applier");

@@ -46,7 +46,7 @@ impl Bench {
     }
 
     async fn start(&self) -> Result<Applier, ReadError> {
-        Applier::start(self.journal.clone(), self.ledger.clone(), self.overlay.clone(), self.clock()).await
+        Applier::start(self.journal.clone(), self.ledger.clone(), self.overlay.clone(), self.clock(), 500_000).await
     }
 
     fn clock(&self) -> Arc<TickingClock> {

@@ -1,12 +1,12 @@
 //! Tokens that were verified already: a booking storm repeats them, and a signature costs more than a look-up.
 //! Must not know: how a token is verified. Failures are never kept.
 
-use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use booking_core::UtcMillis;
+use foldhash::HashMap;
+use foldhash::fast::RandomState;
 use parking_lot::Mutex;
 
 use super::Principal;
@@ -26,42 +26,51 @@ pub(crate) struct Cached {
     pub(crate) expires_at: UtcMillis,
 }
 
-/// A bounded map from the whole token to what it says. Looked up by the token itself, so two tokens never mix.
+/// The last bytes of a token: of its signature, which alone tells tokens apart.
+type Tail = [u8; 16];
+
+/// A token that is kept.
+struct Kept {
+    /// The whole of it: whoever has the same tail by chance, or on purpose, is not taken for this one.
+    token: Box<str>,
+    cached: Cached,
+}
+
+/// A bounded map from tokens to what they say. Found by its tail and compared whole, so two tokens never mix.
 pub(crate) struct TokenCache {
     hasher: RandomState,
-    shards: Vec<Mutex<HashMap<Box<str>, Cached, RandomState>>>,
+    shards: Vec<Mutex<HashMap<Tail, Kept>>>,
 }
 
 impl Default for TokenCache {
     fn default() -> Self {
-        let hasher = RandomState::new();
-        let shards = (0..SHARDS).map(|_| Mutex::new(HashMap::with_hasher(hasher.clone()))).collect();
-        Self { hasher, shards }
+        Self { hasher: RandomState::default(), shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
     }
 }
 
 impl TokenCache {
     /// What is known of `token`, expired or not.
     pub(crate) fn get(&self, token: &str) -> Option<Cached> {
-        self.shard(token).lock().get(token).cloned()
+        let tail = tail_of(token)?;
+        let shard = self.shard(&tail).lock();
+        shard.get(&tail).filter(|kept| *kept.token == *token).map(|kept| kept.cached.clone())
     }
 
     /// Keeps `token`. A full shard drops what has expired at `now`, or, if nothing has, everything: filling up again
     /// costs one signature each, and no list of ages has to be kept on the hot path.
     pub(crate) fn put(&self, token: &str, cached: Cached, now: UtcMillis) {
-        let mut shard = self.shard(token).lock();
+        let Some(tail) = tail_of(token) else { return };
+        let mut shard = self.shard(&tail).lock();
         if shard.len() >= TOKENS_PER_SHARD_MAX {
-            shard.retain(|_, kept| now < kept.expires_at);
+            shard.retain(|_, kept| now < kept.cached.expires_at);
             if shard.len() >= TOKENS_PER_SHARD_MAX {
                 shard.clear();
             }
         }
-        shard.insert(token.into(), cached);
+        shard.insert(tail, Kept { token: token.into(), cached });
     }
 
-    fn shard(&self, token: &str) -> &Mutex<HashMap<Box<str>, Cached, RandomState>> {
-        // The last bytes are the signature: they alone tell tokens apart.
-        let tail = &token.as_bytes()[token.len().saturating_sub(8)..];
+    fn shard(&self, tail: &Tail) -> &Mutex<HashMap<Tail, Kept>> {
         &self.shards[self.hasher.hash_one(tail) as usize % SHARDS]
     }
 
@@ -69,6 +78,11 @@ impl TokenCache {
     fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
     }
+}
+
+/// `None` for a text that is too short to be a token.
+fn tail_of(token: &str) -> Option<Tail> {
+    token.as_bytes().last_chunk().copied()
 }
 
 #[cfg(test)]
@@ -98,5 +112,16 @@ mod tests {
         let last = cache.get(&format!("token-{:020}", 199_999)).expect("the newest is kept");
         assert_eq!(last.principal.subject.0, Uuid::from_u128(199_999));
         assert!(cache.get("token").is_none());
+    }
+
+    #[test]
+    fn tokens_with_the_same_end_are_not_mixed() {
+        let cache = TokenCache::default();
+        cache.put("one.0123456789abcdef", cached(1, 10), UtcMillis(0));
+        assert!(cache.get("two.0123456789abcdef").is_none());
+        cache.put("two.0123456789abcdef", cached(2, 10), UtcMillis(0));
+        let known = cache.get("two.0123456789abcdef").expect("kept");
+        assert_eq!(known.principal.subject.0, Uuid::from_u128(2));
+        assert!(cache.get("one.0123456789abcdef").is_none(), "the later one is kept");
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod cache;
 pub(crate) mod key;
 pub(crate) mod permission;
 pub(crate) mod token;
+mod usual_form;
 
 use std::sync::Arc;
 

@@ -11,9 +11,10 @@ use uuid::Uuid;
 use super::Principal;
 use super::cache::{Cached, TokenCache};
 use super::key::SigningKey;
+use super::usual_form::UsualForm;
 
 /// Issuer and audience of every token.
-const HOTSLOT: &str = "hotslot";
+pub(super) const HOTSLOT: &str = "hotslot";
 /// Longest token that is looked at: the claims are a few hundred bytes, the head of a request has 16 KiB.
 const TOKEN_BYTES_MAX: usize = 4_096;
 /// Most audiences of one token, so that a verified token has a bounded size.
@@ -114,10 +115,34 @@ pub(crate) fn mint(key: &SigningKey, token: &NewToken) -> Result<String, MintErr
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(|error| MintError(error.to_string()))
 }
 
+/// What a token says, its signature, issuer and audience being right.
+pub(super) struct Said {
+    /// Who.
+    pub(super) sub: Uuid,
+    /// In which capacity; `None`: there is no such role.
+    pub(super) role: Option<Role>,
+    /// Until when, in seconds since 1970.
+    pub(super) exp: f64,
+    /// From when on.
+    pub(super) nbf: Option<f64>,
+    /// As in [`Principal`].
+    pub(super) clinic: Option<Uuid>,
+    /// As in [`Principal`], not counted yet.
+    pub(super) audiences: Vec<Box<str>>,
+}
+
+impl From<Claims> for Said {
+    fn from(claims: Claims) -> Self {
+        let Claims { sub, exp, nbf, clinic, audiences, .. } = claims;
+        Self { sub, role: parse_role(&claims.role), exp, nbf, clinic, audiences: audiences.unwrap_or_default() }
+    }
+}
+
 /// Checks tokens against one key.
 pub(crate) struct Verifier {
     key: DecodingKey,
     validation: Validation,
+    usual_form: UsualForm,
     cache: TokenCache,
 }
 
@@ -131,7 +156,8 @@ impl Verifier {
         // Time is judged below, by the engine's clock and without leeway.
         validation.validate_exp = false;
         validation.validate_nbf = false;
-        Self { key: DecodingKey::from_secret(key.as_bytes()), validation, cache: TokenCache::default() }
+        let usual_form = UsualForm::new(key);
+        Self { key: DecodingKey::from_secret(key.as_bytes()), validation, usual_form, cache: TokenCache::default() }
     }
 
     /// Who `token` speaks for at `now`.
@@ -149,23 +175,27 @@ impl Verifier {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenError::Invalid);
         }
-        let claims =
-            jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation).map_err(|_| TokenError::Invalid)?.claims;
-        let role = parse_role(&claims.role).ok_or(TokenError::Invalid)?;
-        let audiences = claims.audiences.unwrap_or_default();
-        if audiences.len() > AUDIENCES_MAX || !claims.exp.is_finite() {
+        let said = match self.usual_form.read(token) {
+            Some(said) => said,
+            None => jsonwebtoken::decode::<Claims>(token, &self.key, &self.validation)
+                .map_err(|_| TokenError::Invalid)?
+                .claims
+                .into(),
+        };
+        let role = said.role.ok_or(TokenError::Invalid)?;
+        if said.audiences.len() > AUDIENCES_MAX || !said.exp.is_finite() {
             return Err(TokenError::Invalid);
         }
         let millis = |seconds: f64| UtcMillis((seconds * 1000.0) as i64);
-        if claims.nbf.is_some_and(|from| now < millis(from)) {
+        if said.nbf.is_some_and(|from| now < millis(from)) {
             return Err(TokenError::Invalid);
         }
-        let expires_at = millis(claims.exp);
+        let expires_at = millis(said.exp);
         if now >= expires_at {
             return Err(TokenError::Expired);
         }
-        let subject = SubjectId(claims.sub);
-        Ok((Principal { subject, role, clinic: claims.clinic, audiences: audiences.into() }, expires_at))
+        let subject = SubjectId(said.sub);
+        Ok((Principal { subject, role, clinic: said.clinic, audiences: said.audiences.into() }, expires_at))
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use booking_core::{DayKey, Fact};
 
-use super::turn::{ApplyLoop, BULK_RECORDS_MAX, Bulk, Fault};
+use super::turn::{ApplyLoop, BULK_RECORDS, Bulk, Fault};
 use crate::journal::ReadError;
 use crate::ledger::overlay::OverlayEntry;
 use crate::ledger::{AppliedRecord, ApplyError, ParkedDay};
@@ -82,7 +82,7 @@ impl ApplyLoop {
             parked.iter().map(|mark| (mark.day, (Vec::new(), true))).collect();
         let Some(mut position) = parked.iter().map(|mark| mark.position).min() else { return Ok(missing) };
         loop {
-            let mut stored = self.journal.read_after(position, BULK_RECORDS_MAX).await?;
+            let mut stored = self.journal.read_after(position, BULK_RECORDS).await?;
             let Some(last) = stored.last() else { return Ok(missing) };
             position = last.position;
             stored.retain(|record| missing.contains_key(&record.day));

@@ -11,9 +11,10 @@ use super::super::words::{apply_error, role_word};
 use super::{Batch, Projection};
 use crate::ledger::{ApplyError, HistoryItem};
 
-/// A plain insert: the same step twice is a fork, and refused.
+/// A plain insert: the same step twice is a fork, and refused. `OR FAIL`: the transaction is rolled back in any case, so the
+/// statement needs no journal of its own, which would copy every page that it touches.
 static INSERT: BulkStatement = BulkStatement::new(
-    "INSERT INTO appointment_history (appointment, version, at_ms, actor, role, request, from_status, to_status, \
+    "INSERT OR FAIL INTO appointment_history (appointment, version, at_ms, actor, role, request, from_status, to_status, \
      reason_key, reason) VALUES ",
     10,
     "",

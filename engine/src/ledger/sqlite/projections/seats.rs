@@ -4,11 +4,11 @@
 //! Within one transaction: first vacate, then occupy with plain inserts. Several changes of one place within a batch are
 //! collapsed, but each is checked against the one before, so that collapsing hides no violation.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use async_trait::async_trait;
 use booking_core::{AppointmentId, DayKey, UtcMillis};
+use foldhash::{HashMap, HashMapExt};
 use sqlx::error::BoxDynError;
 use sqlx::sqlite::SqliteConnection;
 
@@ -25,8 +25,9 @@ static VACATE: BulkStatement = BulkStatement::new(
     "))",
 );
 
+/// `OR FAIL`: as for the history.
 static OCCUPY: BulkStatement =
-    BulkStatement::new("INSERT INTO seat (doctor, date, start_ms, place, appointment) VALUES ", 5, "");
+    BulkStatement::new("INSERT OR FAIL INTO seat (doctor, date, start_ms, place, appointment) VALUES ", 5, "");
 
 #[cfg(test)]
 pub(in super::super) static STATEMENTS: [&BulkStatement; 2] = [&VACATE, &OCCUPY];

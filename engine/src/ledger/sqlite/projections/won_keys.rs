@@ -12,12 +12,10 @@ use super::{Batch, Projection};
 use crate::ledger::ApplyError;
 use crate::ledger::won_keys::{KeyDigest, won_key};
 
-/// A key that wins twice on one day is told by the audit of the journal; it is no reason to park the day.
-static INSERT: BulkStatement = BulkStatement::new(
-    "INSERT INTO won_key (until_date, doctor, date, digest) VALUES ",
-    4,
-    " ON CONFLICT (until_date, doctor, date, digest) DO NOTHING",
-);
+/// A key that wins twice on one day is told by the audit of the journal; it is no reason to park the day. `OR IGNORE` needs no
+/// journal of the statement's own, unlike `ON CONFLICT`.
+static INSERT: BulkStatement =
+    BulkStatement::new("INSERT OR IGNORE INTO won_key (until_date, doctor, date, digest) VALUES ", 4, "");
 
 /// Table `won_key`.
 pub(super) struct WonKeys;
