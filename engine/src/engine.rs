@@ -69,7 +69,8 @@ impl Engine {
         claims::restore(&claims, &*ledger, &overlay, clock.now())
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
-        let committer = Committer::start(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&clock));
+        let committer = Committer::start_thread(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&clock))
+            .map_err(|error| StartError::Store(format!("cannot start the committer's thread: {error}")))?;
         let threads = ActorThreads::start(config.actor_threads.max(1))
             .map_err(|error| StartError::Store(format!("cannot start the actors' threads: {error}")))?;
         let threads = Arc::new(threads);

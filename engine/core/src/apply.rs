@@ -54,7 +54,7 @@ impl DoctorDay {
             };
             let remembered = RememberedKey { key: request.key.clone(), fingerprint: request.fingerprint, answer };
             // Most subjects use one key a day: no room for more in advance.
-            self.remembered.entry(request.subject).or_insert_with(|| Vec::with_capacity(1)).push(remembered);
+            self.remembered.entry(request.subject).or_insert_with(|| Vec::with_capacity(1)).push(Arc::new(remembered));
         }
         self.version = version;
     }

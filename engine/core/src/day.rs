@@ -93,8 +93,8 @@ pub struct DoctorDay {
     pub(crate) patients: PatientIndex,
     /// Holds in the order in which they expire.
     pub(crate) holds: BTreeSet<(UtcMillis, AppointmentId)>,
-    /// At most [`KEYS_PER_SUBJECT_MAX`] each, in the order in which they were used.
-    pub(crate) remembered: IdMap<SubjectId, Vec<RememberedKey>>,
+    /// At most [`KEYS_PER_SUBJECT_MAX`] each, in the order in which they were used. Shared with whoever answers from them.
+    pub(crate) remembered: IdMap<SubjectId, Vec<Arc<RememberedKey>>>,
     /// Places kept for moves that are not settled. Nearly always empty.
     pub(crate) arrivals: BTreeMap<MoveId, Arrival>,
     /// Where appointments went that were here once.
@@ -141,12 +141,12 @@ impl DoctorDay {
     }
 
     /// All remembered keys with their subjects, in no particular order.
-    pub fn remembered(&self) -> impl Iterator<Item = (SubjectId, &RememberedKey)> {
+    pub fn remembered(&self) -> impl Iterator<Item = (SubjectId, &Arc<RememberedKey>)> {
         self.remembered.iter().flat_map(|(subject, keys)| keys.iter().map(|key| (*subject, key)))
     }
 
     /// The remembered success of a key, if its request has won.
-    pub fn remembered_key(&self, subject: SubjectId, key: &str) -> Option<&RememberedKey> {
+    pub fn remembered_key(&self, subject: SubjectId, key: &str) -> Option<&Arc<RememberedKey>> {
         self.remembered.get(&subject)?.iter().find(|remembered| *remembered.key == *key)
     }
 

@@ -35,7 +35,7 @@ pub struct DayEntry {
     in_flight: InFlightKeys,
     published: ArcSwap<Published>,
     /// Keys that have won, durable ones only. Filled before the snapshot that depends on them is swapped in.
-    won: RwLock<HashMap<SubjectId, Vec<RememberedKey>>>,
+    won: RwLock<HashMap<SubjectId, Vec<Arc<RememberedKey>>>>,
     last_used_millis: AtomicI64,
 }
 
@@ -44,7 +44,7 @@ pub enum KeyState {
     /// Not remembered.
     Unknown,
     /// Remembered with the same request.
-    Won(RememberedKey),
+    Won(Arc<RememberedKey>),
     /// Remembered with another request.
     Reused,
 }
@@ -88,7 +88,7 @@ impl DayEntry {
         let remembered = won.get(&key.subject).and_then(|keys| keys.iter().find(|known| known.key == key.key));
         match remembered {
             None => KeyState::Unknown,
-            Some(known) if known.fingerprint == key.fingerprint => KeyState::Won(known.clone()),
+            Some(known) if known.fingerprint == key.fingerprint => KeyState::Won(Arc::clone(known)),
             Some(_) => KeyState::Reused,
         }
     }
@@ -104,18 +104,19 @@ impl DayEntry {
     }
 
     /// Adds keys that have become durable. Before [`DayEntry::publish`] of the state that goes with them.
-    pub fn add_won(&self, keys: impl Iterator<Item = (SubjectId, RememberedKey)>) {
+    pub fn add_won(&self, keys: impl Iterator<Item = (SubjectId, Arc<RememberedKey>)>) {
         let mut won = self.won.write();
         for (subject, key) in keys {
-            won.entry(subject).or_default().push(key);
+            // Most subjects use one key a day: no room for more in advance.
+            won.entry(subject).or_insert_with(|| Vec::with_capacity(1)).push(key);
         }
     }
 
     /// Replaces the won keys by those of a freshly read state.
     pub fn reset_won(&self, durable: &DoctorDay) {
-        let mut fresh: HashMap<SubjectId, Vec<RememberedKey>> = HashMap::default();
+        let mut fresh: HashMap<SubjectId, Vec<Arc<RememberedKey>>> = HashMap::default();
         for (subject, key) in durable.remembered() {
-            fresh.entry(subject).or_default().push(key.clone());
+            fresh.entry(subject).or_insert_with(|| Vec::with_capacity(1)).push(Arc::clone(key));
         }
         *self.won.write() = fresh;
     }

@@ -82,10 +82,10 @@ fn zone_of(entry: &DayEntry, durable: &DoctorDay, events: &[DurableEvent<'_>]) -
 }
 
 /// The remembered key of a durable event, as the state has it (its answer names the version it was given).
-fn won_key(durable: &DoctorDay, event: &Event) -> Option<(SubjectId, RememberedKey)> {
+fn won_key(durable: &DoctorDay, event: &Event) -> Option<(SubjectId, Arc<RememberedKey>)> {
     let (key, _) = event.remembered.as_ref()?;
     let known = durable.remembered_key(key.subject, &key.key)?;
-    Some((key.subject, known.clone()))
+    Some((key.subject, Arc::clone(known)))
 }
 
 fn count_expiries(ports: &DayPorts, event: &Event) {

@@ -69,6 +69,15 @@ impl Committer {
         committer
     }
 
+    /// As [`Committer::start`], on a thread of its own: between two batches the loop sleeps and is woken several times, which a
+    /// runtime with other workers pays for with a search for work each time.
+    pub fn start_thread(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
+        let (committer, commit_loop) = Self::with_loop(journal, clock);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        std::thread::Builder::new().name("committer".to_owned()).spawn(move || runtime.block_on(commit_loop.run()))?;
+        Ok(committer)
+    }
+
     /// As [`Committer::start`], but the caller drives the loop, turn by turn: for simulation.
     pub fn with_loop(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> (Self, CommitLoop) {
         let queue = Arc::new(queue::Queue::new());

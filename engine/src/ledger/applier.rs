@@ -44,14 +44,18 @@ pub struct Progress {
     wake: Notify,
     /// Ends the gathering: there is a whole bulk, or the task is to stop.
     gathered: Notify,
+    /// Ends every wait.
+    stop: Notify,
 }
 
 impl Progress {
     /// The journal reaches at least to `position`.
     pub fn advanced(&self, position: u64) {
-        self.head.fetch_max(position, Ordering::AcqRel);
+        let before = self.head.fetch_max(position, Ordering::AcqRel);
         self.wake.notify_one();
-        if self.has_whole_bulk() {
+        // Told once: with every record it would cost a burst more than the records do.
+        let whole = self.applied() + BULK_RECORDS as u64;
+        if before < whole && position >= whole {
             self.gathered.notify_one();
         }
     }
@@ -75,12 +79,7 @@ impl Progress {
 
     /// Becomes ready after one interval, or when nothing more will come.
     async fn wait_for_more(&self) {
-        let stopping = async {
-            while !self.stopping.load(Ordering::Acquire) {
-                self.gathered.notified().await;
-            }
-        };
-        let _ = tokio::time::timeout(Duration::from_millis(GATHER_MILLIS), stopping).await;
+        let _ = tokio::time::timeout(Duration::from_millis(GATHER_MILLIS), self.stop.notified()).await;
     }
 
     /// How far the journal reaches, as far as told.
@@ -156,6 +155,7 @@ impl Applier {
         self.progress.stopping.store(true, Ordering::Release);
         self.progress.wake.notify_one();
         self.progress.gathered.notify_one();
+        self.progress.stop.notify_one();
         // An error means that the task is gone, which is what we wait for.
         let _ = self.finished.clone().wait_for(|finished| *finished).await;
     }

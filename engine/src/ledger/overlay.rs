@@ -19,6 +19,7 @@ use booking_core::{AppointmentId, DayKey, Event, PatientId};
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
 use parking_lot::{Mutex, RwLock};
+use smallvec::SmallVec;
 
 use self::index::Index;
 use super::{AppointmentScope, HistoryItem, PlacedAppointment, changes_with_homes};
@@ -78,7 +79,8 @@ pub struct Overlay {
 /// The appointments of one shard.
 #[derive(Default)]
 struct Shard {
-    appointments: HashMap<AppointmentId, Kept>,
+    /// Boxed: a growing table moves pointers and not rows.
+    appointments: HashMap<AppointmentId, Box<Kept>>,
     /// Every entry that can be evicted, by position. Entries of different days arrive slightly out of order.
     queue: BinaryHeap<Reverse<(u64, AppointmentId)>>,
 }
@@ -88,9 +90,9 @@ struct Kept {
     newest: PlacedAppointment,
     /// Every day in whose index it is: those that recorded a step of it, and those where it stood after one. On a day that
     /// it has left, the ledger may have it still.
-    days: Vec<DayKey>,
+    days: SmallVec<[DayKey; 1]>,
     /// By version.
-    steps: Vec<KeptStep>,
+    steps: SmallVec<[KeptStep; 1]>,
 }
 
 struct KeptStep {
@@ -206,7 +208,7 @@ impl Overlay {
         let OverlayEntry { placed, recorded_by, step, position } = entry;
         let kept = shard.appointments.entry(id).or_insert_with(|| {
             self.by_patient.insert(placed.appointment.patient, id);
-            Kept { newest: placed.clone(), days: Vec::with_capacity(1), steps: Vec::with_capacity(1) }
+            Box::new(Kept { newest: placed.clone(), days: SmallVec::new(), steps: SmallVec::new() })
         });
         let Err(place) = kept.steps.binary_search_by_key(&step.version, |step| step.item.version) else {
             return false;

@@ -50,7 +50,7 @@ impl DoctorDay {
     }
 
     fn pack_keys(&self, writer: &mut Writer, rows: &[&Appointment], context: Context<'_>) {
-        let mut keys: Vec<(SubjectId, &RememberedKey)> = self.remembered().collect();
+        let mut keys: Vec<(SubjectId, &Arc<RememberedKey>)> = self.remembered().collect();
         // Stable: the keys of one subject keep their order.
         keys.sort_by_key(|(subject, _)| *subject);
         writer.number(keys.len() as u64);
@@ -146,7 +146,7 @@ impl DoctorDay {
             if keys.len() >= KEYS_PER_SUBJECT_MAX || keys.iter().any(|known| known.key == remembered.key) {
                 return Err(reader.invalid("key"));
             }
-            keys.push(remembered);
+            keys.push(Arc::new(remembered));
             previous = Some(subject);
         }
         Ok(())

@@ -48,6 +48,8 @@ struct Shared {
     epoch: u32,
     poison: Poison,
     checkpointer: Checkpointer,
+    /// Where a checkpoint runs: whoever appends may end before it does.
+    runtime: tokio::runtime::Handle,
     /// Released last, when no connection is left. Its mutex is never held across a wait.
     lock: parking_lot::Mutex<Option<Arc<DirectoryLock>>>,
 }
@@ -69,6 +71,7 @@ impl SqliteJournal {
                 epoch: opened.epoch,
                 poison: Poison::default(),
                 checkpointer: Checkpointer::default(),
+                runtime: tokio::runtime::Handle::current(),
                 lock: parking_lot::Mutex::new(Some(lock)),
             }),
         })
@@ -100,7 +103,8 @@ impl SqliteJournal {
     fn after_write(&self, pages: u64) {
         if self.shared.checkpointer.is_due_after(pages) {
             let shared = Arc::clone(&self.shared);
-            tokio::spawn(async move {
+            let runtime = shared.runtime.clone();
+            runtime.spawn(async move {
                 shared.checkpointer.run(&shared.checkpointing, &shared.writer, &shared.poison).await;
             });
         }
