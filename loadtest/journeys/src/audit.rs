@@ -115,7 +115,7 @@ fn check_slots(after: &DayAfter, nothing_in_doubt: bool, findings: &mut Findings
         }
         // A hold may lapse between the two readings; places of a release to come are not free yet.
         let too_many = kept + slot.remaining > slot.capacity;
-        let too_few = !after.day.has_release_to_come
+        let too_few = after.day.release_at.is_none()
             && after.day.state != "closed"
             && kept + held + slot.remaining < slot.capacity;
         if nothing_in_doubt && (too_many || too_few) {

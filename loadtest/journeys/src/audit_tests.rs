@@ -36,7 +36,7 @@ fn after(day: i8, rows: &[Appointment], around: i64) -> DayAfter {
     let day = Day {
         id: day_id(day),
         state: "open".to_owned(),
-        has_release_to_come: false,
+        release_at: None,
         server_time_millis: EXPIRY + around,
         slots: vec![slot],
     };

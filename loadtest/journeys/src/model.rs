@@ -79,8 +79,8 @@ pub(crate) struct Day {
     pub(crate) id: DayId,
     /// `scheduled`, `open`, `sold_out` or `closed`.
     pub(crate) state: String,
-    /// Whether a release is still to come.
-    pub(crate) has_release_to_come: bool,
+    /// The next release to come, as the server writes it.
+    pub(crate) release_at: Option<String>,
     /// The server's time when it answered, UTC milliseconds.
     pub(crate) server_time_millis: i64,
     /// By start.
@@ -184,7 +184,7 @@ pub(crate) fn day(value: &Value) -> Result<Day, String> {
     }
     Ok(Day {
         id: day_id(body.doctor_id, &body.date)?,
-        has_release_to_come: body.release_at.is_some(),
+        release_at: body.release_at,
         server_time_millis: instant_millis(&body.server_time)?,
         state: body.state,
         slots,
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn a_day_is_read_and_nonsense_is_told() {
         let read = day(&day_with("open", [1, 0])).unwrap();
-        assert_eq!((read.slots.len(), read.slots[0].remaining, read.has_release_to_come), (2, 1, false));
+        assert_eq!((read.slots.len(), read.slots[0].remaining, read.release_at), (2, 1, None));
         assert_eq!(read.id.date, jiff::civil::date(2030, 1, 2));
         assert!(day(&day_with("sold_out", [0, 0])).is_ok());
         assert!(day(&day_with("open", [3, 0])).unwrap_err().contains("3 remaining of 2"));

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::contract::Operation;
 use crate::http::{Answer, Request};
-use crate::model::{DayId, day, page};
+use crate::model::{DayId, Slot, day, page};
 use crate::person::{Outcome, Person};
 use crate::tally::lock;
 use crate::visitor::open_this_day;
@@ -14,6 +14,8 @@ use crate::visitor::open_this_day;
 /// Places that are added to a slot at a time, and the most that a slot gets.
 const PLACES_MORE: u64 = 1;
 const PLACES_MAX: u64 = 1_000;
+/// How often a doctor tries to.
+const AMENDING_TRIES: u32 = 4;
 
 /// Publishes a day that was not there, every third with a release two seconds later.
 pub(crate) async fn publish(user: &mut GooseUser) -> TransactionResult {
@@ -51,25 +53,34 @@ pub(crate) async fn open_own_day(user: &mut GooseUser) -> TransactionResult {
     }
 }
 
-/// Adds a place to every slot of the day before one's eyes, if nobody has booked there meanwhile (`If-Match`).
+/// Adds a place to every slot of the day before one's eyes, if nobody has booked there meanwhile (`If-Match`); else
+/// looks again first.
 pub(crate) async fn amend(user: &mut GooseUser) -> TransactionResult {
     let person = Person::played_by(user)?;
-    let seen = lock(&person.memory).day.take();
-    let Some((seen, Some(tag))) = seen else { return Ok(()) };
-    let has_room = seen.slots.iter().all(|slot| slot.capacity + PLACES_MORE <= PLACES_MAX);
-    if seen.has_release_to_come || !has_room {
-        return Ok(());
+    for _ in 0..AMENDING_TRIES {
+        let seen = lock(&person.memory).day.take();
+        let Some((seen, Some(tag))) = seen else { return Ok(()) };
+        if seen.slots.iter().any(|slot| slot.capacity + PLACES_MORE > PLACES_MAX) {
+            return Ok(());
+        }
+        let slot = |slot: &Slot| json!({"start": slot.start, "end": slot.end, "capacity": slot.capacity + PLACES_MORE});
+        let mut body = json!({"slots": seen.slots.iter().map(slot).collect::<Vec<_>>()});
+        if let Some(release_at) = &seen.release_at {
+            body["release_at"] = json!(release_at);
+        }
+        let path = format!("/v1/doctors/{}/days/{}", seen.id.doctor, seen.id.date);
+        let request = Request { if_match: Some(tag), ..Request::put(path, body) };
+        let read = |answer: &Answer| {
+            let told = day(&answer.body)?;
+            let grew =
+                told.slots.iter().zip(&seen.slots).all(|(now, then)| now.capacity == then.capacity + PLACES_MORE);
+            if told.id == seen.id && grew { Ok(()) } else { Err("not what was put".to_owned()) }
+        };
+        match person.ask(user, Operation::Amend, &request, read).await? {
+            Outcome::Refused(code) if code == "precondition_failed" => open_this_day(user, seen.id).await?,
+            _ => break,
+        }
     }
-    let slot = |slot: &crate::model::Slot| json!({"start": slot.start, "end": slot.end, "capacity": slot.capacity + PLACES_MORE});
-    let body = json!({"slots": seen.slots.iter().map(slot).collect::<Vec<_>>()});
-    let path = format!("/v1/doctors/{}/days/{}", seen.id.doctor, seen.id.date);
-    let request = Request { if_match: Some(tag), ..Request::put(path, body) };
-    let read = |answer: &Answer| {
-        let told = day(&answer.body)?;
-        let grown = told.slots.iter().zip(&seen.slots).all(|(now, then)| now.capacity == then.capacity + PLACES_MORE);
-        if told.id == seen.id && grown { Ok(()) } else { Err("not what was put".to_owned()) }
-    };
-    person.ask(user, Operation::Amend, &request, read).await?;
     Ok(())
 }
 

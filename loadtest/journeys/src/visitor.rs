@@ -16,6 +16,8 @@ use crate::tally::lock;
 /// Somebody watches between so many milliseconds, and so many more.
 const WATCH_MILLIS: u64 = 800;
 const WATCH_MILLIS_MORE: u64 = 2_500;
+/// The longest page.
+const PAGE_MAX: usize = 200;
 /// How long the first event may take.
 const FIRST_EVENT_DEADLINE: Duration = Duration::from_secs(15);
 
@@ -27,20 +29,20 @@ pub(crate) async fn search(user: &mut GooseUser) -> TransactionResult {
         let mut memory = lock(&person.memory);
         let number = usize::try_from(memory.dice.below(world.doctors.len() as u64)).unwrap_or(0);
         let doctor = &world.doctors[number];
-        let query = match memory.dice.below(4) {
+        let query = match memory.dice.below(3) {
             0 => format!("specialty={}&city={}", doctor.specialty, doctor.city),
-            1 => format!("near={},{}&radius_km=25&limit=200", doctor.near.0, doctor.near.1),
-            2 => format!("city={}", doctor.city),
-            _ => format!("q={}&limit=200", world.name),
+            1 => format!("city={}", doctor.city),
+            _ => format!("specialty={}&limit={PAGE_MAX}", world.name),
         };
         (number, query)
     };
-    let everyone = query.starts_with("q=").then_some(world.doctors.len());
+    // Only this run's doctors have its name, so that all of them must be found.
+    let everyone = query.contains(&world.name).then_some(world.doctors.len().min(PAGE_MAX));
     let request = Request::get(format!("/v1/doctors?{query}"));
     let read = |answer: &crate::http::Answer| {
         let found = doctors(&answer.body)?;
         match everyone {
-            Some(count) if count <= 200 && found.len() != count => {
+            Some(count) if found.len() != count => {
                 Err(format!("{} doctors of this run were found, there are {count}", found.len()))
             }
             _ if found.is_empty() => Err("nobody was found".to_owned()),

@@ -28,8 +28,8 @@ const SLOT_MINUTES: i64 = 15;
 pub(crate) const SLOTS_MAX: u32 = 60;
 /// Seconds until the release of a day that is published with one.
 const RELEASE_AFTER_SECONDS: u64 = 2;
-/// Where doctors practise: specialty, zone, city, latitude, longitude.
-const PLACES: [(&str, &str, &str, f64, f64); 4] = [
+/// Who practises where: specialty, zone, city, latitude, longitude.
+const PRACTICES: [(&str, &str, &str, f64, f64); 4] = [
     ("dermatology", "Europe/Amsterdam", "Utrecht", 52.09, 5.12),
     ("cardiology", "America/New_York", "Albany", 42.65, -73.75),
     ("pediatrics", "Asia/Tokyo", "Nagano", 36.65, 138.18),
@@ -92,8 +92,6 @@ pub(crate) struct Doctor {
     pub(crate) specialty: &'static str,
     /// Likewise.
     pub(crate) city: &'static str,
-    /// Latitude and longitude.
-    pub(crate) near: (f64, f64),
     zone: TimeZone,
     first_date: Date,
     /// Dates that are spoken for, from the first on.
@@ -102,7 +100,7 @@ pub(crate) struct Doctor {
 
 /// All doctors and days of a run.
 pub(crate) struct World {
-    /// What every doctor of this run has in its name, and nobody else.
+    /// A specialty, and a part of the name, that every doctor of this run has and nobody else.
     pub(crate) name: String,
     /// The doctors.
     pub(crate) doctors: Vec<Doctor>,
@@ -140,9 +138,9 @@ impl World {
         let now = i64::try_from(clock::wall_seconds()).unwrap_or(0);
         let mut world = Self { name, doctors: Vec::new(), size, days: Mutex::default() };
         for number in 0..doctors {
-            let (specialty, zone_name, city, lat, lon) = PLACES[number as usize % PLACES.len()];
+            let (specialty, zone_name, city, lat, lon) = PRACTICES[number as usize % PRACTICES.len()];
             let body = json!({
-                "name": format!("Dr. {} {}", world.name, number + 1), "specialties": [specialty],
+                "name": format!("Dr. {} {}", world.name, number + 1), "specialties": [specialty, world.name],
                 "time_zone": zone_name, "location": {"name": "Journeys clinic", "city": city, "lat": lat, "lon": lon},
             });
             let what = "POST /v1/doctors";
@@ -157,7 +155,6 @@ impl World {
                 token: mint.token(id, Role::Doctor)?,
                 specialty,
                 city,
-                near: (lat, lon),
                 zone,
                 first_date: today.checked_add(FIRST_DAY_AFTER.days())?,
                 spoken_for: AtomicU32::new(0),
