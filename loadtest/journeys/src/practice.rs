@@ -17,7 +17,7 @@ const PLACES_MAX: u64 = 1_000;
 /// How often a doctor tries to.
 const AMENDING_TRIES: u32 = 4;
 
-/// Publishes a day that was not there, every third with a release two seconds later.
+/// Publishes a day that was not there, about every third with a release two seconds later.
 pub(crate) async fn publish(user: &mut GooseUser) -> TransactionResult {
     let person = Person::played_by(user)?;
     let (number, with_release) = {

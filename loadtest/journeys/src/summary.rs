@@ -54,8 +54,8 @@ impl Summary {
             text.push('\n');
         }
         let _ = writeln!(text, "  stream events {:>7}", self.counted.stream_events);
-        for what in &self.counted.first_unexpected {
-            let _ = writeln!(text, "unexpected: {what}");
+        for (what, count) in &self.counted.unexpected_words {
+            let _ = writeln!(text, "unexpected: {what} ({count} times)");
         }
         for threshold in &self.thresholds_broken {
             let _ = writeln!(text, "threshold broken: {threshold}");

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use crate::contract::Operation;
 
-/// Unexpected answers that are kept word for word; the others are only counted.
-const KEPT_WORDS: usize = 20;
+/// Different unexpected things that are kept word for word; further ones are only counted, so that a server that answers
+/// each request with something else does not fill the memory.
+const KEPT_WORDS: usize = 50;
 
 /// Locks, also after a panic elsewhere: everything kept here is whole after every step.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -38,8 +39,8 @@ pub(crate) struct Counted {
     pub(crate) stream_events: u64,
     /// Everything unexpected.
     pub(crate) unexpected: u64,
-    /// The first of them, word for word.
-    pub(crate) first_unexpected: Vec<String>,
+    /// The first different ones, word for word, and how often each came.
+    pub(crate) unexpected_words: BTreeMap<String, u64>,
 }
 
 /// Counts.
@@ -67,8 +68,12 @@ impl Tally {
         self.count(operation, |counts| counts.unexpected += 1);
         let mut counted = lock(&self.0);
         counted.unexpected += 1;
-        if counted.first_unexpected.len() < KEPT_WORDS {
-            counted.first_unexpected.push(format!("{}: {what}", operation.name()));
+        let words = format!("{}: {what}", operation.name());
+        let has_room = counted.unexpected_words.len() < KEPT_WORDS;
+        if let Some(count) = counted.unexpected_words.get_mut(&words) {
+            *count += 1;
+        } else if has_room {
+            counted.unexpected_words.insert(words, 1);
         }
     }
 
@@ -97,13 +102,13 @@ mod tests {
         tally.served(Operation::Book);
         tally.refused(Operation::Book, "sold_out");
         tally.not_now(Operation::Book, "overloaded");
-        for number in 0..KEPT_WORDS + 5 {
+        for number in (0..KEPT_WORDS + 5).chain([0]) {
             tally.unexpected(Operation::Move, &format!("number {number}"));
         }
         let counted = tally.counted();
         let book = &counted.operations[&Operation::Book];
         assert_eq!((book.served, book.refused["sold_out"], book.not_now["overloaded"]), (1, 1, 1));
-        assert_eq!((counted.unexpected, counted.first_unexpected.len()), (KEPT_WORDS as u64 + 5, KEPT_WORDS));
-        assert_eq!(counted.first_unexpected[0], "move: number 0");
+        assert_eq!((counted.unexpected, counted.unexpected_words.len()), (KEPT_WORDS as u64 + 6, KEPT_WORDS));
+        assert_eq!(counted.unexpected_words["move: number 0"], 2);
     }
 }

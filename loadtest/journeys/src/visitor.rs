@@ -7,7 +7,7 @@ use goose::prelude::*;
 
 use crate::clock;
 use crate::contract::{Meaning, Operation, meaning};
-use crate::http::{Request, answer_of};
+use crate::http::{Answer, Request, answer_of};
 use crate::model::{DayId, day, days, doctors};
 use crate::person::{Outcome, Person, record, throttled};
 use crate::stream::EventReader;
@@ -39,7 +39,7 @@ pub(crate) async fn search(user: &mut GooseUser) -> TransactionResult {
     // Only this run's doctors have its name, so that all of them must be found.
     let everyone = query.contains(&world.name).then_some(world.doctors.len().min(PAGE_MAX));
     let request = Request::get(format!("/v1/doctors?{query}"));
-    let read = |answer: &crate::http::Answer| {
+    let read = |answer: &Answer| {
         let found = doctors(&answer.body)?;
         match everyone {
             Some(count) if found.len() != count => {
@@ -61,7 +61,7 @@ pub(crate) async fn open_doctor(user: &mut GooseUser) -> TransactionResult {
     let person = Person::played_by(user)?;
     let doctor = person.run.world.doctors[lock(&person.memory).doctor].id;
     let request = Request::get(format!("/v1/doctors/{doctor}"));
-    let read = |answer: &crate::http::Answer| {
+    let read = |answer: &Answer| {
         let same = answer.body["id"].as_str() == Some(&doctor.to_string());
         if same { Ok(()) } else { Err("another doctor".to_owned()) }
     };
@@ -75,7 +75,7 @@ pub(crate) async fn list_days(user: &mut GooseUser) -> TransactionResult {
     let doctor = &person.run.world.doctors[lock(&person.memory).doctor];
     let (from, to) = doctor.dates().map_err(|error| error.to_string())?;
     let request = Request::get(format!("/v1/doctors/{}/days?from={from}&to={to}", doctor.id));
-    let read = |answer: &crate::http::Answer| {
+    let read = |answer: &Answer| {
         let listed = days(&answer.body)?;
         match listed.iter().find(|one| one.id.doctor != doctor.id || one.id.date < from || one.id.date > to) {
             Some(other) => Err(format!("{:?} was not asked for", other.id)),
@@ -108,7 +108,7 @@ pub(crate) async fn open_day(user: &mut GooseUser) -> TransactionResult {
 pub(crate) async fn open_this_day(user: &mut GooseUser, wanted: DayId) -> TransactionResult {
     let person = Person::played_by(user)?;
     let request = Request::get(format!("/v1/doctors/{}/days/{}", wanted.doctor, wanted.date));
-    let read = |answer: &crate::http::Answer| {
+    let read = |answer: &Answer| {
         let read = day(&answer.body)?;
         if read.id == wanted { Ok((read, answer.tag.clone())) } else { Err("another day".to_owned()) }
     };
@@ -170,7 +170,7 @@ async fn read_stream(person: &Person, path: String, watched: DayId, length: Dura
         // The first event is waited for; after it somebody watches only for so long.
         let left = if first.is_some() { length } else { FIRST_EVENT_DEADLINE }.saturating_sub(began.elapsed());
         let chunk = match (tokio::time::timeout(left, response.chunk()).await, first) {
-            (Ok(chunk), _) => chunk.map_err(|error| error.without_url().to_string())?,
+            (Ok(chunk), _) => chunk.map_err(|error| format!("the stream broke: {}", error.without_url()))?,
             (Err(_), Some(first)) => return Ok(Seen::Events { first }),
             (Err(_), None) => return Err("no first event".to_owned()),
         };
