@@ -30,6 +30,11 @@ pub fn harness() -> PathBuf {
     built("loadtest")
 }
 
+/// The journeys of the load harness, built beside this test, in the same profile.
+pub fn journeys() -> PathBuf {
+    built("journeys")
+}
+
 fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("a test knows its own file");
     let profile = test.parent().and_then(Path::parent).expect("target/<profile>/deps/<test>");

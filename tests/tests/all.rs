@@ -15,6 +15,7 @@ mod expiry;
 mod holds;
 mod idempotency;
 mod input;
+mod journeys;
 mod key_days;
 mod key_rules;
 mod lists;
