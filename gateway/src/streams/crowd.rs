@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +15,14 @@ use metrics::Counter;
 use tokio::sync::Notify;
 
 use super::frame::heartbeat;
-use super::pace::Rounds;
+use super::pace::{Rounds, Spacing, slice_readers};
 use super::reader::{Member, Took};
 use super::{EVENT_INTERVAL_MILLIS, Frames, Streams};
 
-/// Readers told at once: a third of a millisecond for which a request on the same worker waits.
-const SLICE_READERS: usize = 32;
 /// Telling readers takes at most one part in so many of a worker's time, as far as the next constant lets it.
 const COST_DIVISOR: u64 = 16;
 /// A storm is told this often however much it costs: with a round that takes a while itself, nobody is a second behind.
-const ROUND_INTERVAL_MILLIS_MAX: u64 = 600;
+const ROUND_INTERVAL_MILLIS_MAX: u64 = 500;
 /// A crowd that nothing is due for looks around this often all the same.
 const LOOK_MILLIS_MAX: u64 = 60_000;
 
@@ -137,12 +136,12 @@ impl Crowd {
         }
     }
 
-    /// The turns of the members at the places from `from`; answers whether there are more, and after how long one of these is due.
-    fn tell_slice(&self, from: usize, now_millis: u64) -> (bool, u64) {
+    /// The turns of the members at these places; answers whether there are more, and after how long one of these is due.
+    fn tell_slice(&self, places: Range<usize>, now_millis: u64) -> (bool, u64) {
         let newest = self.frames.borrow().clone();
         let members = self.members.borrow();
         let (mut told, mut due_millis) = (0, self.streams.heartbeat_millis());
-        for member in members.iter().skip(from).take(SLICE_READERS).flatten() {
+        for member in members.iter().skip(places.start).take(places.len()).flatten() {
             match member.turn(newest.as_ref(), &self.heartbeat, now_millis) {
                 Took::Event => told += 1,
                 Took::Nothing { millis } => due_millis = due_millis.min(millis),
@@ -152,23 +151,25 @@ impl Crowd {
         if told > 0 {
             self.events.increment(told);
         }
-        (from + SLICE_READERS < members.len(), due_millis)
+        (places.end < members.len(), due_millis)
     }
 
     /// Everybody's turn, with requests in between.
     async fn round(&self, crowds: &Crowds) {
         self.due_millis.set(u64::MAX);
+        let round_millis = self.streams.monotonic_millis();
         let mut from = 0;
         loop {
             let began_micros = self.streams.monotonic_micros();
             let now_millis = began_micros / 1_000;
-            let (more, millis) = self.tell_slice(from, now_millis);
+            let to = from + slice_readers(now_millis.saturating_sub(round_millis));
+            let (more, millis) = self.tell_slice(from..to, now_millis);
             self.due_in(now_millis, millis);
             crowds.pay(began_micros, self.streams.monotonic_micros());
             if !more {
                 return;
             }
-            from += SLICE_READERS;
+            from = to;
             tokio::task::yield_now().await;
         }
     }
@@ -186,29 +187,36 @@ async fn lead(crowds: Rc<Crowds>, day: DayKey, crowd: Rc<Crowd>) {
     let mut frames = crowd.frames.clone();
     let mut stop = crowd.streams.stop.subscribe();
     let mut rounds = Rounds::new(EVENT_INTERVAL_MILLIS, ROUND_INTERVAL_MILLIS_MAX);
+    // Comments, and events for those whose pace did not allow them with the others. No change waits for these.
+    let mut chores = Spacing::new(EVENT_INTERVAL_MILLIS);
     while !crowd.is_empty() {
         let now_millis = crowd.streams.monotonic_millis();
         // Nobody renders the day any more: a reader that comes back begins anew.
         let Ok(news) = frames.has_changed() else { break };
-        let (wait_millis, listens) = match crowd.due_millis.get().saturating_sub(now_millis) {
-            due if news || due == 0 => (rounds.wait_millis(now_millis, crowds.paid_millis.get()), false),
-            due => (due.min(LOOK_MILLIS_MAX), true),
+        let due_in_millis = crowd.due_millis.get().saturating_sub(now_millis);
+        let wait_millis = match (news, due_in_millis) {
+            (true, _) => rounds.wait_millis(now_millis, crowds.paid_millis.get()),
+            (false, 0) => chores.wait_millis(now_millis),
+            (false, millis) => millis.min(LOOK_MILLIS_MAX),
         };
         if wait_millis == 0 {
-            rounds.begin(now_millis);
-            frames.mark_unchanged();
+            if news {
+                rounds.begin(now_millis);
+                frames.mark_unchanged();
+            }
+            chores.done(now_millis);
             crowd.round(&crowds).await;
             continue;
         }
         tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
-            changed = frames.changed(), if listens => match changed {
+            changed = frames.changed(), if !news => match changed {
                 // To be seen by the next round.
                 Ok(()) => frames.mark_changed(),
                 Err(_) => break,
             },
-            () = crowd.poke.notified(), if listens => {}
+            () = crowd.poke.notified(), if !news => {}
             () = tokio::time::sleep(Duration::from_millis(wait_millis)) => {}
         }
     }

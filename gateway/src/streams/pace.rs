@@ -53,6 +53,17 @@ impl Rounds {
     }
 }
 
+/// How many readers are told at once in a round that began so long ago. Few at first: a request on the same worker waits for them, about
+/// 10 µs each. More where the worker has so many requests between that the round would take too long.
+pub(crate) fn slice_readers(round_millis: u64) -> usize {
+    match round_millis {
+        0..50 => 32,
+        50..100 => 64,
+        100..150 => 128,
+        _ => 256,
+    }
+}
+
 /// What a stream does next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Turn {
