@@ -137,12 +137,8 @@ impl Run<'_> {
         let mut reader = self.reader(&world, 0)?;
         let server_clock = Arc::new(sample_clock(&mut reader).await?);
         let beside = if self.scenario.background.watchers + self.scenario.background.slow_clients > 0 {
-            let started = background::start(
-                self.scenario.background,
-                self.target.clone(),
-                &world,
-                Arc::clone(&server_clock),
-            );
+            let started =
+                background::start(self.scenario.background, self.target.clone(), &world, Arc::clone(&server_clock));
             Some(started.await.map_err(|source| RunError::Io { what: "cannot start beside".to_owned(), source })?)
         } else {
             None

@@ -112,9 +112,13 @@ impl Sightings {
 
     /// How many of these readers did not see the last state of their day as the last; `last` is by day.
     pub(crate) fn behind(&self, readers: &[usize], last: &[Day]) -> usize {
-        let is_last = |state: &State| last.get(state.day as usize).is_some_and(|last| last.shows_the_same(&state.shown));
+        let is_last =
+            |state: &State| last.get(state.day as usize).is_some_and(|last| last.shows_the_same(&state.shown));
         let lasts: Vec<bool> = self.states.iter().map(is_last).collect();
-        readers.iter().filter(|reader| !self.readers[**reader].1.is_some_and(|(_, state)| lasts[state as usize])).count()
+        readers
+            .iter()
+            .filter(|reader| !self.readers[**reader].1.is_some_and(|(_, state)| lasts[state as usize]))
+            .count()
     }
 
     /// From the server's time in an event to its being read.
