@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\
-        12\r\nid: 1\ndata: {one}\n\r\n2\r\n\n\n\r\nD\r\n: heartbeat\n\n\r\n1c\r\nid: 2\ndata: x\n\nid: 3\ndata: \r\n3\r\ny\n\n\r\n";
+        12\r\nid: 1\ndata: {one}\n\r\n2\r\n\n\n\r\nD\r\n: heartbeat\n\n\r\n1b\r\nid: 2\ndata: x\n\nid: 3\ndata: \r\n3\r\ny\n\n\r\n";
 
     fn events_of(parts: impl Iterator<Item = &'static [u8]>) -> Result<Vec<String>, WireError> {
         let (mut wire, mut events) = (Wire::new(), Vec::new());
