@@ -76,7 +76,7 @@ pub(crate) fn bind(
                 .client_disconnect_timeout(DISCONNECT_DEADLINE)
                 .local_addr(address)
                 .on_connect_ext(|socket: &Socket, data| {
-                    data.insert(Arc::clone(socket.connection()));
+                    data.insert(Rc::clone(socket.connection()));
                 });
             fn_service(accept).and_then(http.h1(application(&shared, table)))
         })?;

@@ -1,6 +1,7 @@
 //! What all handlers share, and what each HTTP worker has for itself.
 //! Must not know: routes, settings.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,6 +12,7 @@ use crate::metrics::Exporter;
 use crate::middleware::measures::HttpMeasures;
 use crate::middleware::rate_limit::RateLimits;
 use crate::middleware::request_name::RequestIds;
+use crate::streams::crowd::Crowds;
 use crate::streams::{StreamSettings, Streams};
 
 /// Of the whole process.
@@ -72,11 +74,13 @@ pub(crate) struct Worker {
     pub(crate) measures: HttpMeasures,
     /// This worker's new request ids.
     pub(crate) request_ids: RequestIds,
+    /// This worker's readers of live days.
+    pub(crate) crowds: Rc<Crowds>,
 }
 
 impl Worker {
     /// For a worker of this process.
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, measures: HttpMeasures::new(), request_ids: RequestIds::default() }
+        Self { shared, measures: HttpMeasures::new(), request_ids: RequestIds::default(), crowds: Rc::default() }
     }
 }

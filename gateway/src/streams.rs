@@ -2,16 +2,17 @@
 //! Must not know: HTTP heads, routes, how a day decides.
 
 pub(crate) mod connection;
+pub(crate) mod crowd;
 mod follow;
 mod frame;
 mod pace;
 pub(crate) mod reader;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use actix_web::web::Bytes;
 use booking_core::DayKey;
 use engine::EngineHandle;
 use engine::telemetry::catalogue::{STREAM_CLIENTS, STREAMS_REFUSED};
@@ -21,9 +22,10 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use connection::Connection;
+use crowd::Crowds;
 use frame::{Frame, id_of};
 use pace::Pace;
-use reader::Reader;
+use reader::{Member, Reader};
 
 /// Least time between two events of one stream.
 const EVENT_INTERVAL_MILLIS: u64 = 200;
@@ -48,7 +50,7 @@ pub(crate) struct Streams {
     runtime: Handle,
     settings: StreamSettings,
     clients: AtomicUsize,
-    /// Bounded by the readers.
+    /// Bounded by the readers: each worker's crowd of a day is one receiver.
     days: Mutex<HashMap<DayKey, Arc<Latest>>>,
     stop: watch::Sender<bool>,
 }
@@ -71,13 +73,14 @@ impl Streams {
         self.stop.send_replace(true);
     }
 
-    /// A reader on `connection` that has seen everything up to `seen`, and is shown `view` at once if that is newer; `None` if
-    /// there are too many.
+    /// A reader of one of this worker's `crowds`, on `connection`, that has seen everything up to `seen` and is shown `view` at once if
+    /// that is newer; `None` if there are too many.
     pub(crate) fn join(
         self: &Arc<Self>,
+        crowds: &Rc<Crowds>,
         view: &DayView,
         seen: Option<u128>,
-        connection: Arc<Connection>,
+        connection: Rc<Connection>,
     ) -> Option<Reader> {
         if self.clients.fetch_add(1, Ordering::AcqRel) >= self.settings.clients_max {
             self.clients.fetch_sub(1, Ordering::AcqRel);
@@ -91,16 +94,11 @@ impl Streams {
         if seen.is_none_or(|seen| seen < id_of(view)) {
             offer(&latest, view, now_millis);
         }
-        let heartbeat_millis = self.settings.heartbeat_seconds.saturating_mul(1_000);
-        Some(Reader {
-            streams: Arc::clone(self),
-            connection,
-            frames,
-            stop: self.stop.subscribe(),
-            seen,
-            pace: Pace::new(EVENT_INTERVAL_MILLIS, heartbeat_millis, now_millis),
-            rest: Bytes::new(),
-        })
+        let crowd = crowds.of(self, view.day, frames);
+        let pace = Pace::new(EVENT_INTERVAL_MILLIS, self.heartbeat_millis(), now_millis);
+        let member = Rc::new(Member::new(connection, seen, pace));
+        let place = crowd.join(Rc::clone(&member));
+        Some(Reader { streams: Arc::clone(self), crowd, member, place })
     }
 
     /// The events of `day`, whose task is started if there is none.
@@ -138,8 +136,16 @@ impl Streams {
         }
     }
 
+    fn heartbeat_millis(&self) -> u64 {
+        self.settings.heartbeat_seconds.saturating_mul(1_000)
+    }
+
+    fn monotonic_micros(&self) -> u64 {
+        self.engine.clock().monotonic_micros()
+    }
+
     fn monotonic_millis(&self) -> u64 {
-        self.engine.clock().monotonic_micros() / 1_000
+        self.monotonic_micros() / 1_000
     }
 }
 

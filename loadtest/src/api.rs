@@ -80,6 +80,26 @@ pub(crate) struct Day {
     pub(crate) slots: Vec<Slot>,
 }
 
+impl Day {
+    /// Places that cannot be booked now.
+    pub(crate) fn taken(&self) -> u64 {
+        self.slots.iter().map(|slot| slot.capacity.saturating_sub(slot.remaining)).sum()
+    }
+
+    /// Whether it is the same but for the server's time.
+    pub(crate) fn shows_the_same(&self, other: &Self) -> bool {
+        let slot = |slot: &Slot| (slot.start_millis, slot.capacity, slot.remaining);
+        self.state == other.state
+            && self.release_at_millis == other.release_at_millis
+            && self.slots.iter().map(slot).eq(other.slots.iter().map(slot))
+    }
+}
+
+/// A day from the JSON of an answer or of a stream's event; else why it is none.
+pub(crate) fn day_of(json: &[u8]) -> Result<Day, String> {
+    serde_json::from_slice::<DayBody>(json).map_err(|error| error.to_string())?.day()
+}
+
 /// One appointment of a day.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Appointment {
@@ -89,6 +109,8 @@ pub(crate) struct Appointment {
     pub(crate) patient: Uuid,
     /// Its slot's start, UTC milliseconds.
     pub(crate) start_millis: i64,
+    /// When it was made, by the server, UTC milliseconds; `None` if the server does not say.
+    pub(crate) created_millis: Option<i64>,
     /// Whether it keeps a place: neither cancelled nor expired.
     pub(crate) keeps_place: bool,
 }
@@ -99,6 +121,22 @@ struct DayBody {
     release_at: Option<String>,
     server_time: String,
     slots: Vec<SlotBody>,
+}
+
+impl DayBody {
+    fn day(self) -> Result<Day, String> {
+        let instant = |text: &str| instant_millis(text).ok_or_else(|| format!("{text} is no instant"));
+        let slots = self.slots.into_iter().map(|slot| {
+            let start_millis = instant(&slot.start)?;
+            Ok(Slot { start: slot.start, start_millis, capacity: slot.capacity, remaining: slot.remaining })
+        });
+        Ok(Day {
+            slots: slots.collect::<Result<_, String>>()?,
+            release_at_millis: self.release_at.as_deref().map(instant).transpose()?,
+            server_time_millis: instant(&self.server_time)?,
+            state: self.state,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -119,6 +157,7 @@ struct AppointmentBody {
     id: Uuid,
     patient_id: Uuid,
     start: String,
+    created_at: Option<String>,
     status: String,
 }
 
@@ -145,20 +184,7 @@ impl DayReader {
     pub(crate) async fn day(&mut self) -> Result<(Day, Instant), ApiError> {
         let path = self.day_path.clone();
         let (body, received): (DayBody, _) = self.get(&path).await?;
-        let instant = |text: &str| {
-            let reason = || format!("{text} is no instant");
-            instant_millis(text).ok_or_else(|| ApiError::Unreadable { path: path.clone(), reason: reason() })
-        };
-        let slots = body.slots.into_iter().map(|slot| {
-            let start_millis = instant(&slot.start)?;
-            Ok(Slot { start: slot.start, start_millis, capacity: slot.capacity, remaining: slot.remaining })
-        });
-        let day = Day {
-            slots: slots.collect::<Result<_, ApiError>>()?,
-            release_at_millis: body.release_at.as_deref().map(instant).transpose()?,
-            server_time_millis: instant(&body.server_time)?,
-            state: body.state,
-        };
+        let day = body.day().map_err(|reason| ApiError::Unreadable { path, reason })?;
         Ok((day, received))
     }
 
@@ -230,7 +256,8 @@ fn read_appointment(body: &AppointmentBody, path: &str) -> Result<Appointment, A
     let start_millis =
         instant_millis(&body.start).ok_or_else(|| ApiError::Unreadable { path: path.to_owned(), reason: reason() })?;
     let keeps_place = !matches!(body.status.as_str(), "cancelled" | "expired");
-    Ok(Appointment { id: body.id, patient: body.patient_id, start_millis, keeps_place })
+    let created_millis = body.created_at.as_deref().and_then(instant_millis);
+    Ok(Appointment { id: body.id, patient: body.patient_id, start_millis, created_millis, keeps_place })
 }
 
 /// `text` with everything but unreserved characters (RFC 3986) escaped, for a query value.

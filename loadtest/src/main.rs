@@ -16,6 +16,7 @@ use crate::report::{AuditReport, Generator, Report, Setup};
 use crate::run::arguments::RunArgs;
 use crate::storm::{StormError, StormPlan, Stormed};
 use crate::tokens::Mint;
+use crate::watch::command::{WatchArgs, WatchError};
 
 mod api;
 mod audit;
@@ -29,6 +30,7 @@ mod report;
 mod run;
 mod storm;
 mod tokens;
+mod watch;
 
 /// Exit code of a run whose audit has findings.
 const EXIT_FINDINGS: u8 = 1;
@@ -51,6 +53,8 @@ enum Command {
     Compare(compare::CompareArgs),
     /// A scenario of many days and loads, offered in open loop; then an audit and a report.
     Run(Box<RunArgs>),
+    /// Many readers of one day's stream for a while, beside whatever else is done to that day.
+    Watch(WatchArgs),
 }
 
 #[derive(Args)]
@@ -134,6 +138,8 @@ enum RunError {
     Json(#[from] serde_json::Error),
     #[error(transparent)]
     Run(#[from] run::RunError),
+    #[error(transparent)]
+    Watch(#[from] WatchError),
 }
 
 fn main() -> ExitCode {
@@ -143,6 +149,7 @@ fn main() -> ExitCode {
         Command::Storm(args) => runtime.block_on(run_storm(args)),
         Command::Compare(args) => Ok(runtime.block_on(compare::run(args)).map(|()| ExitCode::SUCCESS)?),
         Command::Run(args) => Ok(runtime.block_on(run::run(args))?),
+        Command::Watch(args) => Ok(runtime.block_on(watch::command::run(args))?),
     });
     match outcome {
         Ok(code) => code,

@@ -3,6 +3,7 @@
 
 mod crowd;
 mod edges;
+mod harness;
 mod stuck;
 
 use std::time::Duration;

@@ -1,12 +1,11 @@
 //! `GET /v1/doctors/{id}/days/{date}/stream`: a day as server-sent events.
 //! Must not know: how changes are found and shared (see `streams`).
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use actix_web::HttpResponse;
 use actix_web::http::Method;
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::web::Bytes;
 
 use super::call::Call;
 use super::catalogue::Code;
@@ -29,14 +28,11 @@ pub(crate) async fn read(call: Call) -> Answer {
     if *call.request().method() == Method::HEAD {
         return Ok(response.finish());
     }
-    let connection = call.request().conn_data::<Arc<Connection>>().map(Arc::clone);
+    let connection = call.request().conn_data::<Rc<Connection>>().map(Rc::clone);
     let connection = connection.ok_or_else(|| Problem::internal("a connection without its socket".to_owned()))?;
     let seen = call.headers().get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
-    let reader = call.worker().shared.streams.join(&view, seen, connection);
+    let worker = call.worker();
+    let reader = worker.shared.streams.join(&worker.crowds, &view, seen, connection);
     let reader = reader.ok_or_else(|| Problem::of(Code::Overloaded).retry_after_seconds(RETRY_AFTER_SECONDS))?;
-    let events = futures_util::stream::unfold(reader, async |mut reader| {
-        let bytes = reader.next().await?;
-        Some((Ok::<Bytes, std::io::Error>(bytes), reader))
-    });
-    Ok(response.streaming(events))
+    Ok(response.streaming(reader))
 }

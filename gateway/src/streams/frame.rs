@@ -9,14 +9,30 @@ use crate::api::day_view;
 /// Bits of the id below the version: releases and slots of a day that have passed fit in them.
 const PHASE_BITS: u32 = 12;
 
+/// What is sent in long silence, so that proxies keep the connection.
+const HEARTBEAT: &[u8] = b": heartbeat\n\n";
+
+/// These bytes, which are not none, as one chunk of a chunked body (RFC 9112, section 7.1): every stream's answer has such a body.
+fn chunk_of(bytes: &[u8]) -> Bytes {
+    let mut chunk = format!("{:X}\r\n", bytes.len()).into_bytes();
+    chunk.extend_from_slice(bytes);
+    chunk.extend_from_slice(b"\r\n");
+    chunk.into()
+}
+
+/// A comment, as it goes over the wire.
+pub(crate) fn heartbeat() -> Bytes {
+    chunk_of(HEARTBEAT)
+}
+
 /// One event, rendered.
 pub(crate) struct Frame {
     /// Never falls for a day.
     pub(crate) id: u128,
     /// When it was rendered, on the monotonic scale.
     pub(crate) rendered_millis: u64,
-    /// What goes over the wire; shared by all readers.
-    pub(crate) bytes: Bytes,
+    /// What goes over the wire, shared by all readers.
+    pub(crate) chunk: Bytes,
 }
 
 impl Frame {
@@ -27,7 +43,7 @@ impl Frame {
         let mut bytes = format!("id: {id}\nevent: day\ndata: ").into_bytes();
         bytes.extend_from_slice(&body);
         bytes.extend_from_slice(b"\n\n");
-        Some(Self { id, rendered_millis, bytes: bytes.into() })
+        Some(Self { id, rendered_millis, chunk: chunk_of(&bytes) })
     }
 }
 
@@ -36,4 +52,14 @@ pub(crate) fn id_of(view: &DayView) -> u128 {
     let phase_max = (1 << PHASE_BITS) - 1;
     let version = u128::from(day_view::version_number(view.snapshot.version()));
     (version << PHASE_BITS) | u128::from(view.snapshot.phase_at(view.now).min(phase_max))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_says_its_length() {
+        assert_eq!(&heartbeat()[..], b"D\r\n: heartbeat\n\n\r\n");
+    }
 }

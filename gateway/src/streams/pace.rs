@@ -26,6 +26,44 @@ impl Spacing {
     }
 }
 
+/// When a crowd is told next. The first change after silence at once; then rounds come so slowly that they cost a bounded share of
+/// their thread's time, but not more slowly than bounds what a reader can miss.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rounds {
+    least: Spacing,
+    most: Spacing,
+}
+
+impl Rounds {
+    /// At least `least_millis` apart, and not made to wait longer than `most_millis` for what they cost.
+    pub(crate) fn new(least_millis: u64, most_millis: u64) -> Self {
+        Self { least: Spacing::new(least_millis), most: Spacing::new(most_millis) }
+    }
+
+    /// How long the next round must still wait, if all rounds so far are paid for at `paid_millis`; 0: it may begin.
+    pub(crate) fn wait_millis(&self, now_millis: u64, paid_millis: u64) -> u64 {
+        let for_cost = paid_millis.saturating_sub(now_millis).min(self.most.wait_millis(now_millis));
+        self.least.wait_millis(now_millis).max(for_cost)
+    }
+
+    /// One begins.
+    pub(crate) fn begin(&mut self, now_millis: u64) {
+        self.least.done(now_millis);
+        self.most.done(now_millis);
+    }
+}
+
+/// How many readers are told at once in a round that began so long ago. Few at first: a request on the same worker waits for them, about
+/// 10 µs each. More where the worker has so many requests between that the round would take too long.
+pub(crate) fn slice_readers(round_millis: u64) -> usize {
+    match round_millis {
+        0..50 => 32,
+        50..100 => 64,
+        100..150 => 128,
+        _ => 256,
+    }
+}
+
 /// What a stream does next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Turn {
@@ -61,13 +99,18 @@ impl Pace {
 
     /// What to do now; `news` says whether there is an event that the reader has not seen.
     pub(crate) fn turn(&self, now_millis: u64, news: bool) -> Turn {
-        let heartbeat = self.spoke_millis.saturating_add(self.heartbeat_millis).saturating_sub(now_millis);
+        let heartbeat = self.silence_millis(now_millis);
         match (news, self.events.wait_millis(now_millis)) {
             (true, 0) => Turn::Event,
             (true, millis) => Turn::Pause { millis },
             (false, _) if heartbeat == 0 => Turn::Heartbeat,
             (false, _) => Turn::Listen { millis: heartbeat },
         }
+    }
+
+    /// How long there may still be silence.
+    pub(crate) fn silence_millis(&self, now_millis: u64) -> u64 {
+        self.spoke_millis.saturating_add(self.heartbeat_millis).saturating_sub(now_millis)
     }
 
     /// An event was sent.
@@ -143,5 +186,17 @@ mod tests {
         assert_eq!(spacing.wait_millis(7), 0);
         spacing.done(7);
         assert_eq!((spacing.wait_millis(7), spacing.wait_millis(26), spacing.wait_millis(27)), (20, 1, 0));
+    }
+
+    #[test]
+    fn rounds_wait_for_what_they_cost_but_only_so_long() {
+        let mut rounds = Rounds::new(200, 600);
+        assert_eq!(rounds.wait_millis(5_000, 9_000), 0, "the first one pays for nobody");
+        rounds.begin(5_000);
+        assert_eq!(rounds.wait_millis(5_001, 5_010), 199, "cheap");
+        assert_eq!(rounds.wait_millis(5_001, 5_400), 399, "dear");
+        assert_eq!(rounds.wait_millis(5_001, 7_000), 599, "too dear");
+        assert_eq!(rounds.wait_millis(5_600, 7_000), 0);
+        assert_eq!(rounds.wait_millis(9_000, 5_400), 0, "after silence at once");
     }
 }

@@ -1,93 +1,110 @@
-//! One reader of a day: it gets the newest event at its own pace, and skips what it was too slow for.
-//! Must not know: how changes are noticed, HTTP heads.
+//! One reader of a day: what it has seen, what it gets now, and its end.
+//! Must not know: how changes are noticed, when a crowd is told, HTTP heads.
 
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use actix_web::web::Bytes;
-use engine::telemetry::catalogue::{STREAM_CLIENTS, STREAM_EVENTS};
-use tokio::sync::watch;
+use engine::telemetry::catalogue::STREAM_CLIENTS;
+use futures_util::Stream;
 
+use super::Streams;
 use super::connection::Connection;
+use super::crowd::Crowd;
 use super::frame::Frame;
 use super::pace::{Pace, Turn};
-use super::{Frames, Streams};
 
-/// What is sent in long silence, so that proxies keep the connection.
-const HEARTBEAT: &[u8] = b": heartbeat\n\n";
-
-/// Events are handed over in parts of this size, each when the last was taken: they fit in the buffer that every connection has anyway, so a
-/// reader that is stuck costs no more on a large day than on a small one.
-const PART_BYTES_MAX: usize = 7 * 1024;
-
-/// One reader. It holds at most the event that its connection is sending, shared with others; the next is taken when that one has left.
-pub(crate) struct Reader {
-    pub(super) streams: Arc<Streams>,
-    pub(super) connection: Arc<Connection>,
-    pub(super) frames: Frames,
-    pub(super) stop: watch::Receiver<bool>,
-    pub(super) seen: Option<u128>,
-    pub(super) pace: Pace,
-    /// What is left of the event being sent.
-    pub(super) rest: Bytes,
+/// What a reader did with its turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Took {
+    /// An event was handed to its connection.
+    Event,
+    /// Nothing is to be done before so many milliseconds have passed, unless something new comes.
+    Nothing {
+        /// How long.
+        millis: u64,
+    },
+    /// Its connection has not taken what it was given. It takes its next turn by itself when it has.
+    Busy,
 }
 
-impl Reader {
-    /// The next bytes for this reader; `None` at the end.
-    pub(crate) async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            tokio::select! {
-                biased;
-                // An event that was begun is ended; the socket sees to it that this does not take long.
-                _ = self.stop.wait_for(|stop| *stop), if self.rest.is_empty() => return None,
-                () = self.connection.taken() => {}
+/// One reader as its crowd has it.
+pub(super) struct Member {
+    connection: Rc<Connection>,
+    seen: Cell<Option<u128>>,
+    pace: Cell<Pace>,
+}
+
+impl Member {
+    /// A reader that has seen everything up to `seen`.
+    pub(super) fn new(connection: Rc<Connection>, seen: Option<u128>, pace: Pace) -> Self {
+        Self { connection, seen: Cell::new(seen), pace: Cell::new(pace) }
+    }
+
+    /// Gives the newest event, if this reader has not seen it and its pace allows, or a comment after long silence. An event that was
+    /// begun is ended first; what came meanwhile is skipped.
+    pub(super) fn turn(&self, newest: Option<&Arc<Frame>>, heartbeat: &Bytes, now_millis: u64) -> Took {
+        if !self.connection.takes_event() {
+            return Took::Busy;
+        }
+        let news = newest.filter(|frame| self.seen.get().is_none_or(|seen| frame.id > seen));
+        let mut pace = self.pace.get();
+        match (pace.turn(now_millis, news.is_some()), news) {
+            (Turn::Event, Some(frame)) => {
+                pace.told(now_millis);
+                self.pace.set(pace);
+                self.seen.set(Some(frame.id));
+                self.connection.send(&frame.chunk);
+                Took::Event
             }
-            if !self.rest.is_empty() {
-                return Some(self.part());
+            (Turn::Heartbeat, _) => {
+                pace.beat(now_millis);
+                self.pace.set(pace);
+                self.connection.send(heartbeat);
+                Took::Nothing { millis: pace.silence_millis(now_millis) }
             }
-            let now_millis = self.streams.monotonic_millis();
-            let newest = self.newest();
-            let (millis, listen) = match (self.pace.turn(now_millis, newest.is_some()), newest) {
-                (Turn::Event, Some(frame)) => {
-                    self.pace.told(now_millis);
-                    self.seen = Some(frame.id);
-                    metrics::counter!(STREAM_EVENTS).increment(1);
-                    self.rest = frame.bytes.clone();
-                    return Some(self.part());
-                }
-                (Turn::Heartbeat, _) => {
-                    self.pace.beat(now_millis);
-                    self.connection.give(false);
-                    return Some(Bytes::from_static(HEARTBEAT));
-                }
-                (Turn::Pause { millis }, _) => (millis, false),
-                (Turn::Listen { millis }, _) => (millis, true),
-                (Turn::Event, None) => (0, true),
-            };
-            tokio::select! {
-                _ = self.stop.wait_for(|stop| *stop) => return None,
-                () = tokio::time::sleep(Duration::from_millis(millis)) => {}
-                changed = self.frames.changed(), if listen => changed.ok()?,
-            }
+            (Turn::Pause { millis } | Turn::Listen { millis }, _) => Took::Nothing { millis },
+            (Turn::Event, None) => Took::Nothing { millis: 0 },
         }
     }
 
-    fn part(&mut self) -> Bytes {
-        let part = self.rest.split_to(self.rest.len().min(PART_BYTES_MAX));
-        self.connection.give(!self.rest.is_empty());
-        part
+    /// Has the HTTP server ask the reader again.
+    pub(super) fn wake(&self) {
+        self.connection.wake();
     }
+}
 
-    /// The newest event that this reader has not seen.
-    fn newest(&mut self) -> Option<Arc<Frame>> {
-        let newest = self.frames.borrow_and_update().clone();
-        newest.filter(|frame| self.seen.is_none_or(|seen| frame.id > seen))
+/// One reader as the body of its answer, which brings no bytes: they go past it (see `connection`). It ends when the crowd does.
+pub(crate) struct Reader {
+    pub(super) streams: Arc<Streams>,
+    pub(super) crowd: Rc<Crowd>,
+    pub(super) member: Rc<Member>,
+    /// Of the member in its crowd.
+    pub(super) place: usize,
+}
+
+impl Stream for Reader {
+    type Item = std::io::Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let connection = &self.member.connection;
+        connection.asked_by(context.waker());
+        if self.crowd.has_ended() {
+            // An event that was begun is ended; the socket sees to it that this does not take long.
+            return if connection.is_idle() { Poll::Ready(None) } else { Poll::Pending };
+        }
+        self.crowd.turn_of(&self.member);
+        Poll::Pending
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        self.crowd.leave(self.place);
         self.streams.clients.fetch_sub(1, Ordering::AcqRel);
         metrics::gauge!(STREAM_CLIENTS).decrement(1.0);
     }

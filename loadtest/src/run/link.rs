@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::Request;
 use hyper::client::conn::http1::SendRequest;
-use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::net::{TcpSocket, TcpStream};
@@ -90,15 +89,10 @@ impl Link {
         self.sender.is_closed()
     }
 
-    /// Sends a request and gives the answer as its head comes, for streams.
-    pub(crate) async fn open_stream(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, LinkError> {
-        self.sender.ready().await?;
-        Ok(self.sender.send_request(request).await?)
-    }
-
     /// One exchange, without a deadline of its own. After an error, or dropped half-way, it must not be used again.
     pub(crate) async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Reply, LinkError> {
-        let response = self.open_stream(request).await?;
+        self.sender.ready().await?;
+        let response = self.sender.send_request(request).await?;
         let status = response.status().as_u16();
         let retry_after = response.headers().get(hyper::header::RETRY_AFTER);
         let retry_after_seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());

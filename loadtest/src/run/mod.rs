@@ -15,10 +15,12 @@ use crate::driver::target::{Target, TargetError};
 use crate::run::arguments::RunArgs;
 use crate::run::audit::{DayAfter, Evidence};
 use crate::run::generator::{Generated, GeneratorError, Live, Offer, Ready};
+use crate::run::operation::Operation;
 use crate::run::report::{Generation, Report};
 use crate::run::scenario::{Scenario, ScenarioError};
 use crate::run::world::{Admin, World, WorldError, set_up};
 use crate::tokens::{Mint, TokenError};
+use crate::watch::changes_of;
 
 pub(crate) mod arguments;
 mod audit;
@@ -26,14 +28,14 @@ mod background;
 mod dice;
 mod generator;
 mod job;
-mod link;
+pub(crate) mod link;
 mod operation;
 mod page;
 mod plan;
 mod report;
 mod scenario;
 mod schedule;
-mod summary;
+pub(crate) mod summary;
 mod verdict;
 mod world;
 
@@ -135,12 +137,8 @@ impl Run<'_> {
         let mut reader = self.reader(&world, 0)?;
         let server_clock = Arc::new(sample_clock(&mut reader).await?);
         let beside = if self.scenario.background.watchers + self.scenario.background.slow_clients > 0 {
-            let started = background::start(
-                self.scenario.background,
-                self.target.clone(),
-                world.clone(),
-                Arc::clone(&server_clock),
-            );
+            let started =
+                background::start(self.scenario.background, self.target.clone(), &world, Arc::clone(&server_clock));
             Some(started.await.map_err(|source| RunError::Io { what: "cannot start beside".to_owned(), source })?)
         } else {
             None
@@ -164,8 +162,6 @@ impl Run<'_> {
         let generated = ready.run(start).await;
         progress.abort();
         let generated = generated?;
-        let beside = beside.map(background::Beside::end).transpose();
-        let beside = beside.map_err(|source| RunError::Io { what: "beside the load".to_owned(), source })?;
         self.judge(&offer.world, &generated, beside).await
     }
 
@@ -206,7 +202,7 @@ impl Run<'_> {
         &self,
         world: &World,
         generated: &Generated,
-        beside: Option<background::Seen>,
+        beside: Option<background::Beside>,
     ) -> Result<(Report, usize), RunError> {
         let began = clock::now();
         let mut days = Vec::with_capacity(world.days.len());
@@ -218,8 +214,10 @@ impl Run<'_> {
             days.push(DayAfter { day, rows });
         }
         let reading_seconds = began.elapsed().as_secs_f64();
-        let verdict = audit::audit(&Evidence { days: &days, presold: &world.presold, done: &generated.done });
+        let beside = self.end_beside(beside, &days).await?;
+        let mut verdict = audit::audit(&Evidence { days: &days, presold: &world.presold, done: &generated.done });
         let names: Vec<String> = self.scenario.load.iter().map(|load| load.name.clone()).collect();
+        verdict.findings.extend(beside.iter().flat_map(|seen| seen.streams.findings()).map(audit::Finding::from));
         let findings = verdict.findings.len();
         let report = Report::new(Generation {
             scenario: self.scenario.clone(),
@@ -233,6 +231,23 @@ impl Run<'_> {
             beside,
         });
         Ok((report, findings))
+    }
+
+    /// Ends what went on beside the load, once everybody who watches has seen the days as they are now.
+    async fn end_beside(
+        &self,
+        beside: Option<background::Beside>,
+        days: &[DayAfter],
+    ) -> Result<Option<background::Seen>, RunError> {
+        let Some(beside) = beside else { return Ok(None) };
+        let mut operations = self.scenario.load.iter().flat_map(|load| load.operations.keys());
+        let changes = operations
+            .all(|operation| *operation == Operation::Book || operation.only_reads())
+            .then(|| days.iter().map(|day| changes_of(&day.rows)).collect::<Option<Vec<_>>>())
+            .flatten();
+        let last = days.iter().map(|day| day.day.clone()).collect();
+        let seen = beside.end(last, changes.as_deref()).await;
+        seen.map(Some).map_err(|source| RunError::Io { what: "beside the load".to_owned(), source })
     }
 }
 

@@ -63,7 +63,7 @@ fn write_page(html: &mut String, report: &Report) -> std::fmt::Result {
     write_spread(html, "own lag", &report.generator.lag)?;
     write_spread(html, "wait for a connection", &report.generator.connection_wait)?;
     if let Some(beside) = &report.beside {
-        write_spread(html, "age of a stream's event when read", &beside.event_age)?;
+        write_spread(html, "age of a stream's event when read", &beside.streams.event_age)?;
     }
     write!(
         html,

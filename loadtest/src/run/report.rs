@@ -22,6 +22,7 @@ use crate::run::scenario::Scenario;
 use crate::run::summary::{Classes, Spread, Summary};
 use crate::run::verdict::{self, Compared, Judged};
 use crate::run::{RunError, page, settled};
+use crate::watch::command::text_of;
 
 /// Name of the JSON's shape, and its version: raised when a name or a meaning changes, not when one is added.
 pub(crate) const SCHEMA: &str = "hotslot-loadtest-run";
@@ -206,12 +207,9 @@ impl Report {
             generator.cpu_seconds, generator.cpu_share_of_one_core, generator.reopened_connections
         )?;
         if let Some(beside) = &self.beside {
-            writeln!(
-                text,
-                "beside     {} watchers, {} events, {} streams ended early; {} slow clients, {} closed by the server",
-                beside.watchers, beside.events, beside.ended_early, beside.slow_clients, beside.slow_clients_closed
-            )?;
-            write_spread(text, "age of an event when read", &beside.event_age)?;
+            let closed = beside.slow_clients_closed;
+            writeln!(text, "beside     {} slow clients, {closed} closed by the server", beside.slow_clients)?;
+            text.push_str(&text_of(&beside.streams));
         }
         writeln!(
             text,

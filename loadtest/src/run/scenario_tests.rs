@@ -90,6 +90,7 @@ fn every_scenario_that_comes_along_is_sound() {
         "sold-out",
         "spread",
         "watchers",
+        "watchers-storm",
     ];
     assert_eq!(names, expected);
 }

@@ -17,8 +17,8 @@ const BOOKERS: usize = 30;
 const BOOKINGS: usize = 300;
 /// The interval of events is 200 ms; the rest is for a busy machine with two cores and a build for debugging.
 const LAG_MAX: Duration = Duration::from_secs(2);
-/// Both buffers of a connection, its tasks, timers and one event. What the process keeps besides is not counted.
-const BYTES_OF_A_READER_MAX: u64 = 64 * 1024;
+/// What a reader may cost: both buffers of a connection, its task and timers, and what the burst leaves in the process.
+const BYTES_OF_A_READER_MAX: u64 = 24 * 1024;
 
 /// Resident memory of the server, in bytes.
 fn resident_bytes(server: &Server) -> u64 {

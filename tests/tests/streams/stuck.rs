@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use blackbox::{Day, Plan, Server, Stopwatch, Wish, days_ahead, eventually, instant};
 use jiff::SignedDuration;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -118,6 +119,45 @@ async fn a_slow_reader_skips_to_the_newest_event() {
     }
     assert!(shown.matches("event: day").count() <= 3, "what was missed is not sent later");
     assert_eq!(metric(&server, "hotslot_streams_dropped_total").await, 0);
+}
+
+/// The body of an answer in the chunked coding, as far as it goes.
+fn body_of(answer: &str) -> String {
+    let (_, mut rest) = answer.split_once("\r\n\r\n").expect("a head");
+    let mut body = String::new();
+    while let Some((length, chunk)) = rest.split_once("\r\n") {
+        let length = usize::from_str_radix(length, 16).expect("the length of a chunk");
+        let Some(part) = chunk.get(..length) else { break };
+        body.push_str(part);
+        rest = chunk.get(length + 2..).unwrap_or_default();
+    }
+    body
+}
+
+#[tokio::test]
+async fn an_event_that_is_taken_in_parts_is_whole_and_the_next_one_follows_it() {
+    let server = Server::start().await;
+    let day = server.publish(&large()).await;
+    let mut stream = open_raw(&server, &day, Some(TINY_BUFFER_BYTES)).await;
+    metric_becomes(&server, "hotslot_stream_events_total", 1).await;
+    server.patient().book(&Wish::slot(&day, 399)).await.expect(201);
+    let mut answer = String::new();
+    let mut chunk = vec![0; 1_000];
+    let days: Vec<Value> = loop {
+        let length =
+            tokio::time::timeout(DROPPED_WITHIN, stream.read(&mut chunk)).await.expect("in time").expect("bytes");
+        assert!(length > 0, "the stream ended");
+        answer.push_str(std::str::from_utf8(&chunk[..length]).expect("ASCII"));
+        // Looked at only where it may be the end: it is long.
+        if answer.ends_with("\n\n\r\n") && body_of(&answer).matches("\n\n").count() == 2 {
+            let body = body_of(&answer);
+            let data = body.lines().filter_map(|line| line.strip_prefix("data: "));
+            break data.map(|data| serde_json::from_str(data).expect("JSON")).collect();
+        }
+    };
+    let remaining = |day: &Value| day["slots"][399]["remaining"].as_u64().expect("a number");
+    assert_eq!(days.iter().map(remaining).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(days[0]["slots"].as_array().map(Vec::len), Some(400));
 }
 
 #[tokio::test]

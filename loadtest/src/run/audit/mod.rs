@@ -25,6 +25,12 @@ pub(crate) struct Finding {
     pub(crate) detail: String,
 }
 
+impl From<(&'static str, String)> for Finding {
+    fn from((kind, detail): (&'static str, String)) -> Self {
+        Self { kind, detail }
+    }
+}
+
 /// One day after the run.
 #[derive(Clone, Debug)]
 pub(crate) struct DayAfter {

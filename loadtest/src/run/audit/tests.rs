@@ -39,7 +39,13 @@ fn refused(code: &'static str) -> Answer {
 }
 
 fn row(id: u128, patient: u128, start_millis: i64, keeps_place: bool) -> Appointment {
-    Appointment { id: Uuid::from_u128(id), patient: Uuid::from_u128(patient), start_millis, keeps_place }
+    Appointment {
+        id: Uuid::from_u128(id),
+        patient: Uuid::from_u128(patient),
+        start_millis,
+        created_millis: None,
+        keeps_place,
+    }
 }
 
 /// A day of two slots of one place each.
