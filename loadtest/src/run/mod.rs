@@ -28,7 +28,7 @@ mod generator;
 mod job;
 mod link;
 mod operation;
-mod page;
+pub(crate) mod page;
 mod plan;
 mod report;
 mod scenario;
