@@ -29,7 +29,7 @@ const PRESSES_MAX: usize = 3_000_000;
 const PUBLISHERS: usize = 16;
 /// A warm system is faster than the warming says: so many times as many patients stand ready as that rate would need.
 /// Those who do not begin in time are left out.
-const ROOM_FOR_FASTER: f64 = 1.6;
+const ROOM_FOR_FASTER: f64 = 2.0;
 /// How long the last answers may take.
 const LAST_ANSWERS: Duration = Duration::from_secs(30);
 /// How often it is read what is behind.
