@@ -43,7 +43,7 @@ pub(crate) struct GrowthArgs {
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=8_000))]
     connections: u32,
     /// Threads that drive them.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: u32,
     /// The program `hotslot`; by default the one beside this program.
     #[arg(long)]
