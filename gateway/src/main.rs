@@ -4,23 +4,6 @@
 //! Exit codes: 0 done, 1 a failure while running (of `verify`: findings), 2 wrong settings or a data directory in use (of
 //! `verify`: everything that keeps it from its end).
 
-mod api;
-mod auth;
-mod cli;
-mod commands;
-mod config;
-mod demo;
-mod metrics;
-mod middleware;
-mod openapi;
-mod routes;
-mod screen;
-mod server;
-mod signals;
-mod startup;
-mod state;
-mod streams;
-
 use std::process::ExitCode;
 
 /// A booking's parts are made on one thread and freed on another, which this allocator is made for.
@@ -28,13 +11,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    match commands::run(&cli::command().get_matches()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            for line in &failure.lines {
-                screen::complain(line);
-            }
-            ExitCode::from(failure.exit_code)
-        }
-    }
+    hotslot::run()
 }

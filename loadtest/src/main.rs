@@ -24,6 +24,7 @@ mod compare;
 mod driver;
 #[cfg(test)]
 mod fake_server;
+mod growth;
 mod measure;
 mod outcome;
 mod report;
@@ -51,6 +52,8 @@ enum Command {
     Storm(StormArgs),
     /// hotslot, a bare handler and other ways to book, side by side on this machine; starts and stops all of them.
     Compare(compare::CompareArgs),
+    /// What a refusal costs as more compete, and a win as more days are known; starts and stops its own hotslot.
+    Growth(growth::GrowthArgs),
     /// A scenario of many days and loads, offered in open loop; then an audit and a report.
     Run(Box<RunArgs>),
     /// Many readers of one day's stream for a while, beside whatever else is done to that day.
@@ -130,6 +133,8 @@ enum RunError {
     Storm(#[from] StormError),
     #[error(transparent)]
     Compare(#[from] compare::CompareError),
+    #[error(transparent)]
+    Growth(#[from] growth::GrowthError),
     #[error("cannot start the runtime: {0}")]
     Runtime(std::io::Error),
     #[error("cannot write the report: {0}")]
@@ -148,6 +153,7 @@ fn main() -> ExitCode {
     let outcome = runtime.map_err(RunError::Runtime).and_then(|runtime| match &command {
         Command::Storm(args) => runtime.block_on(run_storm(args)),
         Command::Compare(args) => Ok(runtime.block_on(compare::run(args)).map(|()| ExitCode::SUCCESS)?),
+        Command::Growth(args) => Ok(runtime.block_on(growth::run(args)).map(|()| ExitCode::SUCCESS)?),
         Command::Run(args) => Ok(runtime.block_on(run::run(args))?),
         Command::Watch(args) => Ok(runtime.block_on(watch::command::run(args))?),
     });

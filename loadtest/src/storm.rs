@@ -130,6 +130,7 @@ pub(crate) async fn press(plan: &StormPlan, mint: &Mint) -> Result<Stormed, Stor
         retries: plan.retries,
         repress_early: release_millis.is_some(),
         deadline: plan.deadline,
+        stop_after: None,
     })
     .await?;
     let arming = arming_began.elapsed();

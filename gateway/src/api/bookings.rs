@@ -109,6 +109,14 @@ async fn take<B: DeserializeOwned + Into<Wish>>(mut call: Call, guard: Guard<Boo
     }
 }
 
+/// The day that the body of a booking asks for: the way of [`book`] as far as it concerns the body alone.
+#[cfg(feature = "testing")]
+pub(crate) fn wanted_day(body: &[u8]) -> Result<DayKey, Problem> {
+    let wish: Wish = super::body::parse::<BookBody>(body)?.into();
+    check(&wish)?;
+    Ok(wish.day)
+}
+
 fn check(wish: &Wish) -> Result<(), Problem> {
     let mut checks = Checks::default();
     if let Some(start) = wish.start {

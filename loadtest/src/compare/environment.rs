@@ -8,8 +8,9 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::CompareError;
+use super::backlog::Backlog;
 use super::process::{Process, ProcessError, Stop};
-use super::servers::{find_postgres, find_redis, start_postgres, start_redis};
+use super::servers::{find_postgres, find_redis, redis_socket, start_postgres, start_redis};
 use super::system::System;
 use crate::driver::target::Target;
 use crate::tokens::Mint;
@@ -60,11 +61,12 @@ impl Programs {
 /// A system that runs. The order of the fields is the order in which they end: who asks, who stores, what was stored.
 #[derive(Debug)]
 pub(crate) struct Environment {
-    _system: Process,
+    system: Process,
     _servers: Vec<Process>,
     directory: TempDir,
     /// Where the system serves.
     pub(crate) target: Target,
+    kind: System,
 }
 
 impl Environment {
@@ -97,7 +99,21 @@ impl Environment {
         }
         let mut process = Process::start(system.name(), command, Stop::Kill, path)?;
         let target = Target::resolve(&process.listening().await?, false).await?;
-        Ok(Self { _system: process, _servers: servers, directory, target })
+        Ok(Self { system: process, _servers: servers, directory, target, kind: system })
+    }
+
+    /// Where it can be asked how much is not yet in the database.
+    pub(crate) fn backlog(&self) -> Backlog {
+        match self.kind {
+            System::Hotslot => Backlog::of_hotslot(self.target.clone()),
+            System::RedisCounter => Backlog::Queue { socket: redis_socket(self.directory.path()) },
+            _ => Backlog::Never,
+        }
+    }
+
+    /// The process id of the system itself.
+    pub(crate) fn system_id(&self) -> u32 {
+        self.system.id()
     }
 
     /// What signs tokens that the system accepts.

@@ -81,6 +81,11 @@ impl Process {
         Ok(Self { name, child, stop, log })
     }
 
+    /// Its id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the line `listening http://…` and answers what follows `listening `.
     pub(crate) async fn listening(&mut self) -> Result<String, ProcessError> {
         let Some(output) = self.child.stdout.take() else { return Err(self.not_ready()) };

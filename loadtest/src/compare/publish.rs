@@ -12,15 +12,13 @@ use thiserror::Error;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::system::Workload;
+use super::system::Shape;
 use crate::driver::clock;
 use crate::driver::connection::{Connection, TransportError};
 use crate::driver::target::Target;
 
 /// Dates of one doctor; more days need more doctors.
 const DATES_OF_A_DOCTOR: u32 = 80;
-/// Connections that publish at once, so that the commits of a system are shared.
-pub(crate) const PUBLISHERS: usize = 16;
 /// Dates begin so many days after today: none begins during the turn, whatever the time of day.
 const FIRST_DATE_AFTER_DAYS: i64 = 2;
 
@@ -64,34 +62,33 @@ struct Job {
     date: Date,
 }
 
-/// Publishes `count` doctor-days of the workload's shape; answers whose and when they are. The connections take turns
-/// at the tokens: limits that are on would stop one administrator who publishes thousands of days at once.
+/// Publishes `count` doctor-days of that shape; answers whose and when they are. Each token has a connection of its own,
+/// and all of them publish at once, so that the commits of a system are shared; limits that are on would stop one
+/// administrator who publishes thousands of days at once.
 pub(crate) async fn publish(
     target: &Target,
     admin_tokens: &[Box<str>],
-    workload: Workload,
+    shape: Shape,
     count: u32,
 ) -> Result<Vec<(Uuid, Date)>, PublishError> {
-    let token_of = |number: usize| admin_tokens.get(number % admin_tokens.len().max(1)).cloned().unwrap_or_default();
-    let mut caller = Caller::open(target.clone(), token_of(0)).await?;
+    let doctors = create_doctors(target, admin_tokens, count.div_ceil(DATES_OF_A_DOCTOR)).await?;
     let seconds = i64::try_from(clock::wall_seconds()).unwrap_or(0);
     let today = Timestamp::from_second(seconds)?.to_zoned(TimeZone::UTC).date();
-    let mut days = Vec::new();
+    let mut days = Vec::with_capacity(count as usize);
     for number in 0..count {
-        if number % DATES_OF_A_DOCTOR == 0 {
-            caller.create_doctor().await?;
-        }
         let ahead = FIRST_DATE_AFTER_DAYS + i64::from(number % DATES_OF_A_DOCTOR);
-        days.push((caller.doctor, today.checked_add(ahead.days())?));
+        let doctor = doctors.get((number / DATES_OF_A_DOCTOR) as usize).copied().unwrap_or_default();
+        days.push((doctor, today.checked_add(ahead.days())?));
     }
     let jobs = Arc::new(days.clone());
     let mut publishers = JoinSet::new();
-    for first in 0..PUBLISHERS.min(jobs.len()) {
-        let (jobs, target, token) = (Arc::clone(&jobs), target.clone(), token_of(first));
+    let stride = admin_tokens.len().max(1);
+    for (first, token) in admin_tokens.iter().enumerate() {
+        let (jobs, target, token) = (Arc::clone(&jobs), target.clone(), token.clone());
         publishers.spawn(async move {
             let mut caller = Caller::open(target, token).await?;
-            for (doctor, date) in jobs.iter().skip(first).step_by(PUBLISHERS) {
-                caller.put_day(&Job { doctor: *doctor, date: *date }, workload).await?;
+            for (doctor, date) in jobs.iter().skip(first).step_by(stride) {
+                caller.put_day(&Job { doctor: *doctor, date: *date }, shape).await?;
             }
             Ok::<_, PublishError>(())
         });
@@ -102,12 +99,33 @@ pub(crate) async fn publish(
     Ok(days)
 }
 
-/// One connection of an administrator, and the doctor created last.
+/// So many new doctors, in no order.
+async fn create_doctors(target: &Target, admin_tokens: &[Box<str>], count: u32) -> Result<Vec<Uuid>, PublishError> {
+    let mut creators = JoinSet::new();
+    let stride = admin_tokens.len().max(1);
+    for (first, token) in admin_tokens.iter().enumerate().take(count as usize) {
+        let (target, token) = (target.clone(), token.clone());
+        creators.spawn(async move {
+            let mut caller = Caller::open(target, token).await?;
+            let mut doctors = Vec::new();
+            for _ in (first..count as usize).step_by(stride) {
+                doctors.push(caller.create_doctor().await?);
+            }
+            Ok::<_, PublishError>(doctors)
+        });
+    }
+    let mut doctors = Vec::with_capacity(count as usize);
+    while let Some(ended) = creators.join_next().await {
+        doctors.extend(ended.map_err(|error| PublishError::Died(error.to_string()))??);
+    }
+    Ok(doctors)
+}
+
+/// One connection of an administrator.
 struct Caller {
     target: Target,
     token: Box<str>,
     connection: Connection,
-    doctor: Uuid,
 }
 
 impl Caller {
@@ -115,23 +133,22 @@ impl Caller {
         let connection = Connection::open(target.address).await;
         let connection = connection
             .map_err(|source| PublishError::Transport { call: "connect".to_owned(), source: source.into() })?;
-        Ok(Self { target, token, connection, doctor: Uuid::nil() })
+        Ok(Self { target, token, connection })
     }
 
-    async fn create_doctor(&mut self) -> Result<(), PublishError> {
+    async fn create_doctor(&mut self) -> Result<Uuid, PublishError> {
         let body = json!({
             "name": "Dr. Vera Lind", "specialties": ["dermatology"], "time_zone": "UTC",
             "location": {"name": "Clinic at the Park", "city": "Utrecht", "lat": 52.09, "lon": 5.12},
         });
         let answer = self.call("POST /v1/doctors", &body.to_string()).await?;
         let unreadable = |_| PublishError::Died("a doctor without an id".to_owned());
-        self.doctor = serde_json::from_slice::<Created>(&answer).map_err(unreadable)?.id;
-        Ok(())
+        Ok(serde_json::from_slice::<Created>(&answer).map_err(unreadable)?.id)
     }
 
-    async fn put_day(&mut self, job: &Job, workload: Workload) -> Result<(), PublishError> {
+    async fn put_day(&mut self, job: &Job, shape: Shape) -> Result<(), PublishError> {
         let call = format!("PUT /v1/doctors/{}/days/{}", job.doctor, job.date);
-        self.call(&call, &day_body(job.date, workload)?).await?;
+        self.call(&call, &day_body(job.date, shape)?).await?;
         Ok(())
     }
 
@@ -155,8 +172,8 @@ impl Caller {
 }
 
 /// The body of a day: slots that follow each other, from 06:00 UTC on.
-fn day_body(date: Date, workload: Workload) -> Result<String, PublishError> {
-    let (slots, places, minutes) = workload.shape();
+fn day_body(date: Date, shape: Shape) -> Result<String, PublishError> {
+    let Shape { slots, places, minutes } = shape;
     let first = date.at(6, 0, 0, 0).to_zoned(TimeZone::UTC)?.timestamp();
     let start = |number: u32| first + SignedDuration::from_mins(minutes * i64::from(number));
     let slots = (0..slots).map(
@@ -167,16 +184,18 @@ fn day_body(date: Date, workload: Workload) -> Result<String, PublishError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::system::Workload;
     use super::*;
 
     #[test]
     fn a_day_has_the_shape_of_its_workload() {
         let date = jiff::civil::date(2030, 1, 2);
-        let body: serde_json::Value = serde_json::from_str(&day_body(date, Workload::Spread).unwrap()).unwrap();
+        let body: serde_json::Value = serde_json::from_str(&day_body(date, Workload::Spread.shape()).unwrap()).unwrap();
         let slots = body["slots"].as_array().unwrap();
         assert_eq!(slots.len(), 20);
         assert_eq!(slots[1], json!({"start": "2030-01-02T06:15:00Z", "end": "2030-01-02T06:30:00Z", "capacity": 1000}));
-        let body: serde_json::Value = serde_json::from_str(&day_body(date, Workload::OneHotDay).unwrap()).unwrap();
+        let body: serde_json::Value =
+            serde_json::from_str(&day_body(date, Workload::OneHotDay.shape()).unwrap()).unwrap();
         // 200 slots of five minutes end on the same date.
         assert_eq!(body["slots"][199]["end"], "2030-01-02T22:40:00Z");
     }

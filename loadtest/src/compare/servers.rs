@@ -89,13 +89,18 @@ pub(crate) async fn start_postgres(programs: &Path, directory: &Path) -> Result<
 
 /// Starts Redis in `directory`, with every write on disk before its answer; answers it with its URL.
 pub(crate) async fn start_redis(program: &Path, directory: &Path) -> Result<(Process, String), ProcessError> {
-    let socket = directory.join("redis.sock");
+    let socket = redis_socket(directory);
     let mut redis = Command::new(program);
     redis.args(["--port", "0", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--daemonize", "no"]);
     redis.arg("--unixsocket").arg(&socket).arg("--dir").arg(directory).current_dir(directory);
     let mut process = Process::start("redis-server", redis, Stop::Kill, directory)?;
     process.ready(|| is_pong(&socket).unwrap_or(false)).await?;
     Ok((process, format!("unix://{}", socket.display())))
+}
+
+/// Where the Redis of that directory listens.
+pub(crate) fn redis_socket(directory: &Path) -> PathBuf {
+    directory.join("redis.sock")
 }
 
 fn is_pong(socket: &Path) -> std::io::Result<bool> {

@@ -1,10 +1,10 @@
-//! From samples to medians, spreads and ratios, and what the ratios ought to be.
-//! Must not know: how samples come about, how results are shown.
+//! From samples to medians, spreads and ratios.
+//! Must not know: how samples come about, how results are shown, which ratios are good.
 
 use serde::Serialize;
 
 use super::system::{System, Workload};
-use super::turn::Sample;
+use super::turn::{Behind, Sample};
 
 /// Middle, least and greatest of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -44,8 +44,30 @@ pub(crate) struct Summary {
     pub(crate) latency_p99_ms: Spread,
     /// Load average before the turns.
     pub(crate) load_average: Option<Spread>,
+    /// What was behind at most in any round, and the longest draining.
+    pub(crate) behind: Option<Behind>,
     /// Answers of another kind, in all rounds together.
     pub(crate) others: usize,
+}
+
+/// What a rate of hotslot is set beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Over {
+    /// Another system under the same workload.
+    System(System),
+    /// hotslot itself under `spread`.
+    OwnSpread,
+}
+
+impl Over {
+    /// In words.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::System(system) => system.name(),
+            Self::OwnSpread => "hotslot's spread",
+        }
+    }
 }
 
 /// A rate of hotslot over another rate of the same round.
@@ -53,12 +75,10 @@ pub(crate) struct Summary {
 pub(crate) struct Ratio {
     /// What of hotslot.
     pub(crate) workload: Workload,
-    /// Over what: another system under the same workload, or hotslot under `spread`.
-    pub(crate) over: String,
+    /// Over what.
+    pub(crate) over: Over,
     /// Over the rounds.
     pub(crate) ratio: Spread,
-    /// What it ought to be at least, where that is said.
-    pub(crate) at_least: Option<f64>,
 }
 
 /// The best connections of every system under every workload, in the order of workloads and systems.
@@ -81,6 +101,7 @@ fn best(samples: &[Sample], workload: Workload, system: System) -> Option<Summar
             answers_per_second: Spread::of(own.clone().map(|sample| sample.answers_per_second))?,
             latency_p99_ms: Spread::of(own.clone().map(|sample| sample.latency_p99_ms))?,
             load_average: Spread::of(own.clone().filter_map(|sample| sample.load_average)),
+            behind: own.clone().filter_map(|sample| sample.behind).reduce(worse),
             others: own.flat_map(|sample| sample.others.values()).sum(),
         })
     });
@@ -94,11 +115,11 @@ pub(crate) fn ratios(samples: &[Sample], summaries: &[Summary]) -> Vec<Ratio> {
     for hotslot in hotslots {
         for other in summaries {
             let over = if other.workload == hotslot.workload && other.system != System::Hotslot {
-                other.system.name().to_owned()
+                Over::System(other.system)
             } else if hotslot.workload == Workload::OneHotDay
                 && (other.workload, other.system) == (Workload::Spread, System::Hotslot)
             {
-                "hotslot spread".to_owned()
+                Over::OwnSpread
             } else {
                 continue;
             };
@@ -107,8 +128,7 @@ pub(crate) fn ratios(samples: &[Sample], summaries: &[Summary]) -> Vec<Ratio> {
                 (other_rate > 0.0).then(|| rate / other_rate)
             });
             if let Some(ratio) = Spread::of(by_round) {
-                let at_least = at_least(hotslot.workload, other.system);
-                ratios.push(Ratio { workload: hotslot.workload, over, ratio, at_least });
+                ratios.push(Ratio { workload: hotslot.workload, over, ratio });
             }
         }
     }
@@ -123,16 +143,13 @@ fn rates(samples: &[Sample], summary: &Summary) -> Vec<(u32, f64)> {
     own.map(|sample| (sample.round, sample.answers_per_second)).collect()
 }
 
-/// What the project has set itself.
-const fn at_least(workload: Workload, over: System) -> Option<f64> {
-    match (workload, over) {
-        (Workload::SoldOut, System::Bare) => Some(0.75),
-        (Workload::Spread, System::Bare) => Some(0.5),
-        (Workload::Spread, System::RowLock) => Some(12.0),
-        (Workload::Spread, System::UniqueIndex) => Some(6.0),
-        (Workload::Spread, System::RedisCounter) => Some(2.5),
-        (Workload::Spread, System::Batches) => Some(1.4),
-        (Workload::OneHotDay, System::Hotslot) => Some(0.9),
-        _ => None,
+/// The greater of both in everything.
+fn worse(one: Behind, other: Behind) -> Behind {
+    let drained = one.drained_seconds.into_iter().chain(other.drained_seconds).max_by(f64::total_cmp);
+    Behind {
+        greatest_records: one.greatest_records.max(other.greatest_records),
+        bound_records: one.bound_records,
+        readings: one.readings + other.readings,
+        drained_seconds: drained,
     }
 }

@@ -64,24 +64,48 @@ impl System {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Workload {
-    /// Every press wins, on many doctor-days in turn.
-    Spread,
+    /// Every press wins, on many doctor-days in turn, for long enough that writing behind would show.
+    Burst,
     /// Every press is refused: one day whose only place is gone.
     SoldOut,
+    /// As `burst`, shorter.
+    Spread,
     /// Every press wins, all on one day of 200 slots of 1,000 places.
     OneHotDay,
+    /// As `burst`, for a minute, and timed until everything is in the database too.
+    Sustained,
+}
+
+/// A day as it is published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Slots that follow each other.
+    pub(crate) slots: u32,
+    /// Places of each.
+    pub(crate) places: u32,
+    /// Minutes of each.
+    pub(crate) minutes: i64,
+}
+
+impl Shape {
+    /// Places of a day.
+    pub(crate) const fn places_of_day(self) -> usize {
+        self.slots as usize * self.places as usize
+    }
 }
 
 impl Workload {
     /// In the order of their turns.
-    pub(crate) const ALL: [Self; 3] = [Self::Spread, Self::SoldOut, Self::OneHotDay];
+    pub(crate) const ALL: [Self; 5] = [Self::Burst, Self::SoldOut, Self::Spread, Self::OneHotDay, Self::Sustained];
 
     /// As on the command line.
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Spread => "spread",
+            Self::Burst => "burst",
             Self::SoldOut => "sold-out",
+            Self::Spread => "spread",
             Self::OneHotDay => "one-hot-day",
+            Self::Sustained => "sustained",
         }
     }
 
@@ -90,12 +114,17 @@ impl Workload {
         self != Self::OneHotDay || system == System::Hotslot
     }
 
-    /// Slots of a day, places of a slot, minutes of a slot.
-    pub(crate) const fn shape(self) -> (u32, u32, i64) {
+    /// Whether wins go to many days.
+    pub(crate) const fn is_spread(self) -> bool {
+        matches!(self, Self::Burst | Self::Spread | Self::Sustained)
+    }
+
+    /// The days that are published for it.
+    pub(crate) const fn shape(self) -> Shape {
         match self {
-            Self::Spread => (20, 1_000, 15),
-            Self::SoldOut => (1, 1, 15),
-            Self::OneHotDay => (200, 1_000, 5),
+            Self::Burst | Self::Spread | Self::Sustained => Shape { slots: 20, places: 1_000, minutes: 15 },
+            Self::SoldOut => Shape { slots: 1, places: 1, minutes: 15 },
+            Self::OneHotDay => Shape { slots: 200, places: 1_000, minutes: 5 },
         }
     }
 }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use clap::Parser;
 
-use super::summary::{Spread, ratios, summarize};
+use super::summary::{Over, Spread, ratios, summarize};
 use super::system::{System, Workload};
+use super::turn::Behind;
 use super::*;
 use crate::outcome::{Outcome, classify};
 
@@ -29,6 +30,7 @@ fn sample(round: u32, workload: Workload, system: System, connections: usize, ra
         answers_per_second: rate,
         answers: 100,
         lasted_seconds: 1.0,
+        behind: None,
         others: BTreeMap::new(),
         latency_p50_ms: 1.0,
         latency_p99_ms: 2.0,
@@ -39,19 +41,53 @@ fn sample(round: u32, workload: Workload, system: System, connections: usize, ra
 
 #[test]
 fn systems_take_turns_within_a_round() {
-    let plans = turns(&args("--rounds 2 --connections 64 --systems bare,hotslot"));
-    let order: Vec<_> = plans.iter().map(|plan| (plan.round, plan.workload.name(), plan.system.name())).collect();
+    let plans = args("--rounds 3 --connections 64,8 --systems bare,hotslot --workloads sold-out,one-hot-day,sustained");
+    let order: Vec<_> = plans
+        .turns()
+        .iter()
+        .map(|plan| (plan.round, plan.workload.name(), plan.connections, plan.system.name()))
+        .collect();
     let of_round = |round| {
-        [
-            (round, "spread", "bare"),
-            (round, "spread", "hotslot"),
-            (round, "sold-out", "bare"),
-            (round, "sold-out", "hotslot"),
-            (round, "one-hot-day", "hotslot"),
+        vec![
+            (round, "sold-out", 64, "bare"),
+            (round, "sold-out", 64, "hotslot"),
+            (round, "sold-out", 8, "bare"),
+            (round, "sold-out", 8, "hotslot"),
+            (round, "one-hot-day", 64, "hotslot"),
+            (round, "one-hot-day", 8, "hotslot"),
+            (round, "sustained", 64, "bare"),
+            (round, "sustained", 64, "hotslot"),
         ]
     };
-    assert_eq!(order, [of_round(1), of_round(2)].concat());
-    assert_eq!(turns(&args("--rounds 1")).len(), (7 + 7 + 1) * 3);
+    // The sustained minute has two rounds at most.
+    assert_eq!(order, [of_round(1), of_round(2), of_round(3)[..6].to_vec()].concat());
+}
+
+#[test]
+fn a_whole_run_takes_half_an_hour_and_a_quick_one_eight_minutes() {
+    let (whole, quick) = (args(""), args("--quick"));
+    assert!(whole.expected_seconds() <= 30 * 60, "{}", whole.expected_seconds());
+    assert!(quick.expected_seconds() <= 8 * 60, "{}", quick.expected_seconds());
+    let measures = |args: &CompareArgs, workload| args.turns().iter().filter(|turn| turn.workload == workload).count();
+    assert_eq!(Workload::ALL.map(|workload| measures(&quick, workload)), [7 * 3, 7 * 3, 3, 3, 0]);
+    assert_eq!(Workload::ALL.map(|workload| measures(&whole, workload)), [7 * 6, 7 * 6, 6, 6, 4 * 2]);
+    // Who asks for it gets it.
+    assert_eq!(measures(&args("--quick --workloads spread,sustained"), Workload::Spread), 7 * 3);
+    assert_eq!(measures(&args("--quick --workloads spread,sustained"), Workload::Sustained), 7 * 2);
+}
+
+#[test]
+fn every_goal_is_measured_by_a_whole_run() {
+    let turns = args("").turns();
+    let has = |workload, system| turns.iter().any(|turn| (turn.workload, turn.system) == (workload, system));
+    for goal in goals::GOALS {
+        assert!(has(goal.workload, System::Hotslot), "{goal:?}");
+        match goal.measure {
+            goals::Measure::Ratio(Over::System(system)) => assert!(has(goal.workload, system), "{goal:?}"),
+            goals::Measure::Ratio(Over::OwnSpread) => assert!(has(Workload::Spread, System::Hotslot), "{goal:?}"),
+            goals::Measure::Rate | goals::Measure::LedgerLag => {}
+        }
+    }
 }
 
 #[test]
@@ -65,24 +101,38 @@ fn medians_are_told_with_their_spread() {
 fn each_system_is_told_by_its_best_connections_and_ratios_pair_the_rounds() {
     let mut samples = Vec::new();
     for (round, bare, hotslot) in [(1, 100.0, 60.0), (2, 50.0, 20.0), (3, 80.0, 64.0)] {
-        samples.push(sample(round, Workload::Spread, System::Bare, 64, bare));
-        samples.push(sample(round, Workload::Spread, System::Bare, 256, 1.0));
-        samples.push(sample(round, Workload::Spread, System::Hotslot, 64, 1.0));
+        samples.push(sample(round, Workload::Burst, System::Bare, 64, bare));
+        samples.push(sample(round, Workload::Burst, System::Bare, 256, 1.0));
+        samples.push(sample(round, Workload::Burst, System::Hotslot, 64, 1.0));
+        let greatest_records = u64::from(round) * 1_000;
+        let behind = Behind { greatest_records, bound_records: Some(10_000), readings: 1, drained_seconds: None };
+        let burst = sample(round, Workload::Burst, System::Hotslot, 256, hotslot);
+        samples.push(Sample { behind: Some(behind), ..burst });
         samples.push(sample(round, Workload::Spread, System::Hotslot, 256, hotslot));
-        samples.push(sample(round, Workload::OneHotDay, System::Hotslot, 64, hotslot / 2.0));
+        samples.push(sample(round, Workload::OneHotDay, System::Hotslot, 64, hotslot * 1_000.0));
     }
     let summaries = summarize(&samples);
     let best: Vec<_> =
         summaries.iter().map(|summary| (summary.connections, summary.answers_per_second.median)).collect();
-    assert_eq!(best, [(64, 80.0), (256, 60.0), (64, 30.0)]);
+    assert_eq!(best, [(64, 80.0), (256, 60.0), (256, 60.0), (64, 60_000.0)]);
     let ratios = ratios(&samples, &summaries);
     assert_eq!(ratios.len(), 2);
-    assert_eq!((ratios[0].over.as_str(), ratios[0].at_least), ("bare", Some(0.5)));
+    assert_eq!(ratios[0].over, Over::System(System::Bare));
     assert_eq!(ratios[0].ratio, Spread { median: 0.6, least: 0.4, greatest: 0.8 });
-    assert_eq!((ratios[1].over.as_str(), ratios[1].ratio.median), ("hotslot spread", 0.5));
-    let text = table::text(&summaries, &ratios);
-    assert!(text.contains("0.50 reached") && text.contains("0.90 missed"), "{text}");
-    assert_eq!(text.lines().count(), 1 + 3 + 2 + 2, "{text}");
+    assert_eq!((ratios[1].over, ratios[1].ratio.median), (Over::OwnSpread, 1_000.0));
+
+    let goals = goals::judge(&summaries, &ratios);
+    let text = table::text(&summaries, &ratios, &goals);
+    for line in [
+        "| `burst` | `bare` | 64 | 80 | 50 | 100 | 2.0 | 0.60 | 0.40 | 0.80 |  | 1.0–3.0 | 0 |",
+        "| `burst` | `hotslot` | 256 | 60 | 20 | 64 | 2.0 |  | |  | 3,000 of 10,000 | 1.0–3.0 | 0 |",
+        "| `burst` | ratio over `bare` | ≥ 0.50 | 0.60 (0.40–0.80) | reached |",
+        "| `burst` | greatest lag of the ledger over its bound | ≤ 1.00 | 0.30 (0.30–0.30) | reached |",
+        "| `sustained` | ratio over `bare` | ≥ 0.25 |  | not measured |",
+        "| `one-hot-day` | answers/s | > 31,000, aim 50,000 | 60,000 (20,000–64,000) | reached |",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
 }
 
 #[test]

@@ -9,8 +9,9 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::CompareError;
+use super::backlog::Backlog;
 use super::environment::Environment;
-use super::publish::{PUBLISHERS, publish};
+use super::publish::publish;
 use super::system::{System, Workload};
 use crate::driver::clock;
 use crate::driver::press::{Armed, PressPlan, Pressed};
@@ -23,7 +24,16 @@ const WARM_PRESSES_OF_A_CONNECTION: usize = 20;
 /// At least so many warming presses.
 const WARM_PRESSES_MIN: usize = 4_000;
 /// At most so many presses are measured: about half a kilobyte of memory each.
-const PRESSES_MAX: usize = 2_000_000;
+const PRESSES_MAX: usize = 3_000_000;
+/// Connections that publish days.
+const PUBLISHERS: usize = 16;
+/// A warm system is faster than the warming says: so many times as many patients stand ready as that rate would need.
+/// Those who do not begin in time are left out.
+const ROOM_FOR_FASTER: f64 = 2.0;
+/// How long the last answers may take.
+const LAST_ANSWERS: Duration = Duration::from_secs(30);
+/// How often it is read what is behind.
+const BACKLOG_INTERVAL: Duration = Duration::from_millis(100);
 /// Room between arming and the press.
 const PRESS_LEAD: Duration = Duration::from_millis(20);
 
@@ -38,9 +48,9 @@ pub(crate) struct TurnPlan {
     pub(crate) system: System,
     /// Through how many connections.
     pub(crate) connections: usize,
-    /// About how long.
+    /// How long at most.
     pub(crate) seconds: u64,
-    /// Doctor-days of `spread`.
+    /// Doctor-days over which wins are spread.
     pub(crate) days: u32,
     /// Threads of the driver.
     pub(crate) threads: usize,
@@ -57,12 +67,15 @@ pub(crate) struct Sample {
     pub(crate) system: System,
     /// Through how many connections.
     pub(crate) connections: usize,
-    /// Answers of the expected kind a second: wins, or refusals of the sold-out day.
+    /// Answers of the expected kind a second: wins, or refusals of the sold-out day. Under `sustained` the time counts
+    /// until everything is in the database too.
     pub(crate) answers_per_second: f64,
     /// Answers of the expected kind.
     pub(crate) answers: usize,
     /// From the press to the last answer, in seconds.
     pub(crate) lasted_seconds: f64,
+    /// What was answered and not yet in the database; nothing where a system answers only what is there.
+    pub(crate) behind: Option<Behind>,
     /// What else came, by status and code. A good turn has none.
     pub(crate) others: BTreeMap<String, usize>,
     /// Half of all presses were answered within so many milliseconds.
@@ -75,34 +88,51 @@ pub(crate) struct Sample {
     pub(crate) load_average: Option<f64>,
 }
 
+/// What was answered and not yet in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Behind {
+    /// The most that was read, ten times a second from the press to the last answer.
+    pub(crate) greatest_records: u64,
+    /// What it may be at most, where there is a bound.
+    pub(crate) bound_records: Option<u64>,
+    /// How often it was read.
+    pub(crate) readings: usize,
+    /// From the press until nothing was behind, in seconds, where that was waited for.
+    pub(crate) drained_seconds: Option<f64>,
+}
+
 /// Publishes, warms, presses.
 pub(crate) async fn measure(environment: &Environment, plan: &TurnPlan) -> Result<Sample, CompareError> {
     let load_average = load_average();
     let mint = environment.mint()?;
-    let days = if plan.workload == Workload::Spread { plan.days } else { 1 };
+    let days = if plan.workload.is_spread() { plan.days } else { 1 };
     let admins = (0..PUBLISHERS).map(|_| mint.admin()).collect::<Result<Vec<_>, _>>()?;
-    let days = publish(&environment.target, &admins, plan.workload, days).await?;
+    let days = publish(&environment.target, &admins, plan.workload.shape(), days).await?;
     let presser = Presser { environment, plan, mint, days };
     if plan.workload == Workload::SoldOut {
         // Takes the only place.
         presser.press(1).await?;
     }
     let warm_presses = (plan.connections * WARM_PRESSES_OF_A_CONNECTION).max(WARM_PRESSES_MIN);
-    let warmed = sample(plan, &presser.press(warm_presses).await?, load_average);
-    let wanted = warmed.answers_per_second * plan.seconds as f64;
+    let (warmed, _) = presser.press(warm_presses).await?;
+    let warmed = sample(plan, &warmed, load_average, None);
+    if plan.workload == Workload::Sustained {
+        // What the warming left is not part of what is timed.
+        environment.backlog().drained().await?;
+    }
+    let wanted = warmed.answers_per_second * plan.seconds as f64 * ROOM_FOR_FASTER;
     let pressed = presser.press((wanted as usize).clamp(1_000, presses_max(plan, warm_presses))).await?;
-    Ok(sample(plan, &pressed, load_average))
+    Ok(sample(plan, &pressed.0, load_average, pressed.1))
 }
 
 /// No more presses than places are left, so that every press of a workload has the same fate.
 fn presses_max(plan: &TurnPlan, warm_presses: usize) -> usize {
-    let (slots, places, _) = plan.workload.shape();
-    let of_a_day = slots as usize * places as usize;
+    let of_a_day = plan.workload.shape().places_of_day();
     match plan.workload {
         Workload::SoldOut => PRESSES_MAX,
         Workload::OneHotDay => (of_a_day - warm_presses.min(of_a_day)).max(1_000),
         // Patients take the days in turn, in both presses.
-        Workload::Spread => {
+        Workload::Burst | Workload::Spread | Workload::Sustained => {
             let of_all = (of_a_day * plan.days as usize).saturating_sub(warm_presses + 2 * plan.days as usize);
             PRESSES_MAX.min(of_all.max(1_000))
         }
@@ -118,8 +148,8 @@ struct Presser<'a> {
 }
 
 impl Presser<'_> {
-    /// `count` new patients press once each; none presses again.
-    async fn press(&self, count: usize) -> Result<Pressed, CompareError> {
+    /// `count` new patients press once each, as many of them as can begin in the time of the plan; none presses again.
+    async fn press(&self, count: usize) -> Result<(Pressed, Option<Behind>), CompareError> {
         let minting = std::thread::available_parallelism().map_or(1, usize::from);
         let target = &self.environment.target;
         let armed = Armed::arm(PressPlan {
@@ -131,14 +161,50 @@ impl Presser<'_> {
             threads: self.plan.threads,
             retries: 0,
             repress_early: false,
-            deadline: Duration::from_secs(30 + 6 * self.plan.seconds),
+            deadline: Duration::from_secs(self.plan.seconds) + LAST_ANSWERS,
+            stop_after: Some(Duration::from_secs(self.plan.seconds)),
         });
-        Ok(armed.await?.release(clock::now() + PRESS_LEAD).await?)
+        let armed = armed.await?;
+        let mut backlog = self.environment.backlog();
+        let at = clock::now() + PRESS_LEAD;
+        let (pressed, mut behind) = watched(armed.release(at), &mut backlog).await;
+        let pressed = pressed?;
+        if self.plan.workload == Workload::Sustained
+            && let (Some(behind), Some(drained)) = (&mut behind, backlog.drained().await?)
+        {
+            behind.drained_seconds = Some(drained.saturating_duration_since(at).as_secs_f64());
+        }
+        Ok((pressed, behind))
+    }
+}
+
+/// Lets `pressing` come to its end, and reads meanwhile what is behind. A reading that fails is no reason to give up.
+async fn watched<T>(pressing: impl Future<Output = T>, backlog: &mut Backlog) -> (T, Option<Behind>) {
+    let mut pressing = std::pin::pin!(pressing);
+    let (mut greatest, mut readings) = (None, 0);
+    loop {
+        let read = async {
+            tokio::time::sleep(BACKLOG_INTERVAL).await;
+            backlog.read().await
+        };
+        tokio::select! {
+            pressed = &mut pressing => {
+                let bound_records = backlog.bound_records();
+                let behind = greatest.map(|greatest_records| {
+                    Behind { greatest_records, bound_records, readings, drained_seconds: None }
+                });
+                return (pressed, behind);
+            }
+            read = read => if let Ok(Some(records)) = read {
+                readings += 1;
+                greatest = greatest.max(Some(records));
+            }
+        }
     }
 }
 
 /// Sums a press up.
-fn sample(plan: &TurnPlan, pressed: &Pressed, load_average: Option<f64>) -> Sample {
+fn sample(plan: &TurnPlan, pressed: &Pressed, load_average: Option<f64>, behind: Option<Behind>) -> Sample {
     let mut others = BTreeMap::new();
     let mut latencies_micros = Vec::with_capacity(pressed.presses.len());
     for press in &pressed.presses {
@@ -156,14 +222,17 @@ fn sample(plan: &TurnPlan, pressed: &Pressed, load_average: Option<f64>) -> Samp
     let lasted_micros = pressed.presses.iter().map(|press| press.ended_micros).max().unwrap_or(0).max(1);
     let answers = pressed.presses.len() - others.values().sum::<usize>();
     let lasted_seconds = lasted_micros as f64 / 1e6;
+    let counted_seconds =
+        behind.and_then(|behind| behind.drained_seconds).map_or(lasted_seconds, |drained| drained.max(lasted_seconds));
     Sample {
         round: plan.round,
         workload: plan.workload,
         system: plan.system,
         connections: plan.connections,
-        answers_per_second: answers as f64 / lasted_seconds,
+        answers_per_second: answers as f64 / counted_seconds,
         answers,
         lasted_seconds,
+        behind,
         latency_p50_ms: quantile_ms(0.5),
         latency_p99_ms: quantile_ms(0.99),
         others,
@@ -176,11 +245,13 @@ fn sample(plan: &TurnPlan, pressed: &Pressed, load_average: Option<f64>) -> Samp
 pub(crate) fn is_expected(workload: Workload, outcome: &Outcome) -> bool {
     match (workload, outcome) {
         (Workload::SoldOut, Outcome::Refused { code, .. }) => code == "sold_out",
-        (Workload::Spread | Workload::OneHotDay, Outcome::Won(_)) => true,
+        (Workload::SoldOut, _) => false,
+        (_, Outcome::Won(_)) => true,
         _ => false,
     }
 }
 
-fn load_average() -> Option<f64> {
+/// The machine's load average over one minute.
+pub(crate) fn load_average() -> Option<f64> {
     std::fs::read_to_string("/proc/loadavg").ok()?.split_ascii_whitespace().next()?.parse().ok()
 }

@@ -63,11 +63,13 @@ pub(crate) struct PressPlan {
     pub(crate) repress_early: bool,
     /// When to give up, counted from the press.
     pub(crate) deadline: Duration,
+    /// After so long no patient presses for the first time any more: who has not pressed yet is not told of at all.
+    pub(crate) stop_after: Option<Duration>,
 }
 
 /// What the press gave.
 pub(crate) struct Pressed {
-    /// One for each patient, in no order.
+    /// One for each patient who pressed (or should have, by the deadline), in no order.
     pub(crate) presses: Vec<Press>,
     /// Processor time of the press threads from the press on; `None` where the system does not tell.
     pub(crate) generator_cpu_nanos: Option<u64>,
@@ -197,4 +199,42 @@ async fn open_warm(address: SocketAddr, warming: &[u8]) -> Result<Connection, Tr
     let mut connection = Connection::open(address).await?;
     connection.exchange(warming).await?;
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::request::Pick;
+    use crate::driver::target::Target;
+    use crate::fake_server::{DATE, FakeDay, FakeServer, Faults, KEY};
+    use crate::tokens::Mint;
+
+    /// How many of 100 patients are told of.
+    async fn told(stop_after: Option<Duration>) -> usize {
+        let day = FakeDay { capacities: vec![1_000], release_after_millis: None, faults: Faults::default() };
+        let server = FakeServer::start(day).await;
+        let key = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(key.path(), KEY).unwrap();
+        let target = Target { address: server.address, host: "h".to_owned() };
+        let plan = PressPlan {
+            address: target.address,
+            host: target.host.clone(),
+            requests: BookingRequests::new(&target, uuid::Uuid::from_u128(77), DATE.parse().unwrap(), Pick::Any, &[]),
+            patients: Mint::from_key_file(key.path()).unwrap().patients(100, 1).unwrap(),
+            connections: 4,
+            threads: 2,
+            retries: 0,
+            repress_early: false,
+            deadline: Duration::from_secs(30),
+            stop_after,
+        };
+        Armed::arm(plan).await.unwrap().release(clock::now()).await.unwrap().presses.len()
+    }
+
+    #[tokio::test]
+    async fn who_would_begin_too_late_is_left_out() {
+        assert_eq!(told(None).await, 100);
+        assert_eq!(told(Some(Duration::from_secs(30))).await, 100);
+        assert_eq!(told(Some(Duration::ZERO)).await, 0);
+    }
 }

@@ -32,6 +32,8 @@ pub(crate) struct BookingRequests {
     prefix: Vec<u8>,
     any: Choice,
     given: Vec<Choice>,
+    /// How many patients in a row take the same choice.
+    in_a_row: usize,
 }
 
 impl BookingRequests {
@@ -58,6 +60,7 @@ impl BookingRequests {
             prefix: prefix.into_bytes(),
             any: choice(None, None),
             given: slots.iter().map(|(start, start_millis)| choice(Some(start), Some(*start_millis))).collect(),
+            in_a_row: 1,
         }
     }
 
@@ -67,6 +70,11 @@ impl BookingRequests {
         let of_day = |(doctor, date)| Self::new(target, doctor, date, Pick::Any, &[]).any;
         let given = days.iter().copied().map(of_day).collect();
         Self { pick: Pick::Given, given, ..Self::new(target, first.0, first.1, Pick::Any, &[]) }
+    }
+
+    /// As [`Self::over_days`], but so many patients one after another ask for the same day before the next is asked for.
+    pub(crate) fn day_after_day(target: &Target, days: &[(Uuid, jiff::civil::Date)], in_a_row: usize) -> Self {
+        Self { in_a_row: in_a_row.max(1), ..Self::over_days(target, days) }
     }
 
     /// The slot that the patient of that index asks for, UTC milliseconds of its start; `None` for any.
@@ -88,7 +96,7 @@ impl BookingRequests {
 
     fn choice(&self, index: usize) -> &Choice {
         let turn = match self.pick {
-            Pick::Given => Some(index),
+            Pick::Given => Some(index / self.in_a_row),
             Pick::Mixed if index % 2 == 1 => Some(index / 2),
             Pick::Mixed | Pick::Any => None,
         };
@@ -128,6 +136,21 @@ mod tests {
             let body = format!(r#"{{"doctor_id":"{doctor}","date":"{date}"}}"#);
             assert!(String::from_utf8_lossy(&buffer).ends_with(&body));
             assert_eq!(requests.wanted_start_millis(index), None);
+        }
+    }
+
+    #[test]
+    fn days_are_pressed_one_after_the_other() {
+        let target = Target { address: "127.0.0.1:1".parse().unwrap(), host: "h:1".to_owned() };
+        let days = [1, 2].map(|number| (Uuid::from_u128(number), jiff::civil::date(2030, 1, number as i8)));
+        let requests = BookingRequests::day_after_day(&target, &days, 3);
+        let patient = Patient { id: Uuid::from_u128(5), token: "t".into() };
+        let mut buffer = Vec::new();
+        for (index, day) in [0, 0, 0, 1, 1, 1, 0].into_iter().enumerate() {
+            requests.write(&patient, index, &mut buffer);
+            let (doctor, date) = days[day];
+            let body = format!(r#"{{"doctor_id":"{doctor}","date":"{date}"}}"#);
+            assert!(String::from_utf8_lossy(&buffer).ends_with(&body), "{index}");
         }
     }
 

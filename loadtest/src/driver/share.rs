@@ -33,6 +33,8 @@ pub(crate) struct Share<'a> {
     connection: Option<Connection>,
     pressed_at: Instant,
     deadline: Instant,
+    /// When the last patient begins.
+    stop: Option<Instant>,
     request: Vec<u8>,
     /// Patients to be pressed again; at most as many as the share has.
     again: VecDeque<Pending>,
@@ -44,12 +46,18 @@ impl<'a> Share<'a> {
     pub(crate) fn new(plan: &'a PressPlan, connection: Option<Connection>, pressed_at: Instant) -> Self {
         let deadline = pressed_at + plan.deadline;
         let connection = connection.filter(Connection::is_usable);
-        Self { plan, connection, pressed_at, deadline, request: Vec::new(), again: VecDeque::new(), done: Vec::new() }
+        let stop = plan.stop_after.map(|after| pressed_at + after);
+        let (request, again, done) = (Vec::new(), VecDeque::new(), Vec::new());
+        Self { plan, connection, pressed_at, deadline, stop, request, again, done }
     }
 
-    /// Presses for the patients `first`, `first + stride`, … and tells how each ended. Ends at the deadline.
+    /// Presses for the patients `first`, `first + stride`, … and tells how each ended. Ends at the deadline;
+    /// who would begin after the plan's `stop_after` is left out.
     pub(crate) async fn run(mut self, first: usize, stride: usize) -> Vec<Press> {
         for index in (first..self.plan.patients.len()).step_by(stride) {
+            if self.stop.is_some_and(|stop| clock::now() >= stop) {
+                break;
+            }
             let due = self.pressed_at;
             self.attempt(Pending { index, first_sent: None, trouble: Trouble::default(), last: None, due }).await;
         }

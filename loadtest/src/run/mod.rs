@@ -30,7 +30,7 @@ mod generator;
 mod job;
 pub(crate) mod link;
 mod operation;
-mod page;
+pub(crate) mod page;
 mod plan;
 mod report;
 mod scenario;

@@ -6,11 +6,12 @@ use std::fmt::Write as _;
 use crate::run::report::Report;
 use crate::run::summary::{Classes, Spread};
 
-mod plot;
+pub(crate) mod plot;
 
 use plot::{Line, Plot};
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1b1f24}\
+/// How such pages look.
+pub(crate) const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:60rem;padding:0 1rem;color:#1b1f24}\
 table{border-collapse:collapse;margin:1rem 0}td,th{padding:.15rem .7rem;text-align:right;border-bottom:1px solid #ddd}\
 td:first-child,th:first-child{text-align:left}svg{width:100%;height:auto;margin:.5rem 0 1.5rem}\
 .good{color:#1a7f37}.bad{color:#cf222e;font-weight:600}.verdict{font-size:1.2rem}";
@@ -24,7 +25,7 @@ pub(crate) fn page(report: &Report) -> String {
 }
 
 /// Text that may stand between tags and in attributes.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

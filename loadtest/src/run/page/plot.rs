@@ -16,36 +16,36 @@ const MARKS: u32 = 5;
 
 /// A named line.
 #[derive(Clone, Debug)]
-pub(super) struct Line {
+pub(crate) struct Line {
     name: String,
     points: Vec<(f64, f64)>,
 }
 
 impl Line {
     /// Through these points, in order.
-    pub(super) fn new(name: &str, points: Vec<(f64, f64)>) -> Self {
+    pub(crate) fn new(name: &str, points: Vec<(f64, f64)>) -> Self {
         Self { name: name.to_owned(), points }
     }
 }
 
 /// Lines over two axes.
 #[derive(Clone, Debug)]
-pub(super) struct Plot<'a> {
+pub(crate) struct Plot<'a> {
     /// Above it.
-    pub(super) title: &'a str,
+    pub(crate) title: &'a str,
     /// What goes to the right, with its unit.
-    pub(super) x: &'a str,
+    pub(crate) x: &'a str,
     /// What goes up, with its unit.
-    pub(super) y: &'a str,
+    pub(crate) y: &'a str,
     /// Whether going up is by powers of ten; then every value is above 0.
-    pub(super) logarithmic: bool,
+    pub(crate) logarithmic: bool,
     /// What is drawn.
-    pub(super) lines: Vec<Line>,
+    pub(crate) lines: Vec<Line>,
 }
 
 impl Plot<'_> {
     /// Appends it; nothing but the title where there is no point.
-    pub(super) fn write(&self, html: &mut String) -> std::fmt::Result {
+    pub(crate) fn write(&self, html: &mut String) -> std::fmt::Result {
         write!(html, "<h2>{}</h2>", super::escaped(self.title))?;
         let points = || self.lines.iter().flat_map(|line| &line.points);
         if points().next().is_none() {

@@ -1,0 +1,102 @@
+//! What one append costs, by store and by how many days it serves at once: `cargo bench -p engine --features testing --bench journal`.
+//! Must not know: actors, ledgers. Figures are told, not judged.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use booking_core::{Date, DayKey, DoctorId};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use engine::journal::memory::MemoryJournal;
+use engine::journal::sqlite::SqliteJournal;
+use engine::journal::{DayAppend, DayOutcome, Head, Journal, chain};
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+/// Days that one append serves, with one record each.
+const BATCHES: [usize; 4] = [1, 16, 128, 1_024];
+/// About as long as the record of a win.
+const BODY_BYTES: usize = 160;
+/// A store is replaced once it has so many records, so that a fast one does not fill the memory.
+const RECORDS_MAX: usize = 200_000;
+
+/// Opens a new, empty store.
+type Open<'a> = &'a dyn Fn() -> Arc<dyn Journal>;
+
+/// Writes the next record of each of its days, again and again.
+struct Writer<'a> {
+    open: Open<'a>,
+    journal: Arc<dyn Journal>,
+    heads: Vec<(DayKey, Head)>,
+    body: Arc<[u8]>,
+    written: usize,
+}
+
+impl<'a> Writer<'a> {
+    fn new(open: Open<'a>, days: usize) -> Self {
+        let date = Date::from_days(20_000).expect("a date");
+        let day = |number| DayKey { doctor: DoctorId(Uuid::from_u64_pair(number as u64, 7)), date };
+        let heads = (0..days).map(|number| (day(number), Head::default())).collect();
+        Self { open, journal: open(), heads, body: vec![7; BODY_BYTES].into(), written: 0 }
+    }
+
+    /// The next append, which takes for granted that the one before was written.
+    fn next(&mut self) -> (Arc<dyn Journal>, Vec<DayAppend>) {
+        if self.written > RECORDS_MAX {
+            self.journal = (self.open)();
+            self.heads.iter_mut().for_each(|(_, head)| *head = Head::default());
+            self.written = 0;
+        }
+        self.written += self.heads.len();
+        let epoch = self.journal.epoch();
+        let append = |(day, head): &mut (DayKey, Head)| {
+            let record = chain::next_record(*head, *day, epoch, Arc::clone(&self.body));
+            let expected = *head;
+            *head = Head { version: record.version, hash: record.hash };
+            DayAppend { day: *day, epoch, expected, records: vec![record], next_work_at: None }
+        };
+        (Arc::clone(&self.journal), self.heads.iter_mut().map(append).collect())
+    }
+}
+
+/// Appends and hands back what need not be dropped on the clock.
+fn append(
+    runtime: &Runtime,
+    (journal, batch): (Arc<dyn Journal>, Vec<DayAppend>),
+) -> (Arc<dyn Journal>, Vec<DayAppend>) {
+    let outcomes = runtime.block_on(journal.append(&batch)).expect("it is written");
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, DayOutcome::Appended { .. })), "{outcomes:?}");
+    (journal, batch)
+}
+
+fn appending(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let directory = tempfile::tempdir().expect("a directory");
+    let memory = || Arc::new(MemoryJournal::default()) as Arc<dyn Journal>;
+    let sqlite = || {
+        let fresh = tempfile::tempdir_in(directory.path()).expect("a directory").keep();
+        Arc::new(runtime.block_on(SqliteJournal::open(&fresh)).expect("it opens")) as Arc<dyn Journal>
+    };
+    let stores: [(&str, Open<'_>); 2] = [("memory", &memory), ("sqlite", &sqlite)];
+    for (name, open) in stores {
+        let mut group = criterion.benchmark_group(format!("append/{name}"));
+        for days in BATCHES {
+            let mut writer = Writer::new(open, days);
+            group.throughput(Throughput::Elements(days as u64));
+            group.bench_function(format!("{days} days"), |bencher| {
+                bencher.iter_batched(|| writer.next(), |next| append(&runtime, next), BatchSize::PerIteration);
+            });
+            runtime.block_on(writer.journal.close());
+        }
+        group.finish();
+    }
+}
+
+/// A quarter of a minute in all.
+fn bounded() -> Criterion {
+    let criterion = Criterion::default().warm_up_time(Duration::from_millis(300));
+    criterion.measurement_time(Duration::from_secs(1)).sample_size(20)
+}
+
+criterion_group! { name = benches; config = bounded(); targets = appending }
+criterion_main!(benches);
