@@ -31,6 +31,19 @@ pub(crate) fn cpu_seconds() -> f64 {
     (ticks(11) + ticks(12)) / 100.0
 }
 
+/// Seconds of CPU that each thread of this process has used, by name.
+pub(crate) fn cpu_of_threads() -> String {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
+    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let told = stats.filter_map(|stat| {
+        let (head, rest) = stat.rsplit_once(')')?;
+        let fields: Vec<u64> = rest.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect();
+        let ticks = fields.get(11)? + fields.get(12)?;
+        (ticks > 1).then(|| format!("{} {:.2}", head.split_once('(').unwrap_or_default().1, ticks as f64 / 100.0))
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
 /// Of the last minute.
 pub(crate) fn load_average() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").expect("Linux");

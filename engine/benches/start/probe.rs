@@ -16,7 +16,7 @@ use engine::{Engine, EngineConfig, EngineHandle};
 use uuid::Uuid;
 
 use crate::fill::{Plan, id};
-use crate::measure::{Stopwatch, cpu_seconds, quantile, resident};
+use crate::measure::{Stopwatch, cpu_of_threads, cpu_seconds, quantile, resident};
 
 /// Requests under way at once while every day is woken.
 const WAKERS: u64 = 32;
@@ -40,6 +40,7 @@ async fn restore_claims(directory: &Path) {
     claims::restore(&claims, &ledger, &Overlay::default(), now).await.expect("they are restored");
     let bytes = resident() - before;
     println!("{} visits, {} keys, {:.2} s of CPU, {bytes} bytes", claims.visits(), claims.keys(), cpu_seconds());
+    println!("seconds of CPU: {}", cpu_of_threads());
 }
 
 async fn book(engine: &EngineHandle, plan: Plan, number: u64) {
@@ -72,14 +73,13 @@ async fn start(directory: &Path, plan: Plan) {
 }
 
 async fn sleep(directory: &Path, plan: Plan) {
-    // Whoever is not asked for is asleep at the next look.
-    let config = EngineConfig { idle_millis: 0, ..EngineConfig::embedded(directory.to_owned()) };
-    let engine = Engine::start(config).await.expect("it starts");
+    let engine = Engine::start(EngineConfig::embedded(directory.to_owned())).await.expect("it starts");
     let handle = engine.handle();
     let before = resident();
     println!("ready, {} MiB resident", before >> 20);
     let next = Arc::new(AtomicU64::new(0));
-    let wakers: Vec<_> = (0..WAKERS).map(|_| tokio::spawn(wake_in_turn(handle.clone(), plan, Arc::clone(&next)))).collect();
+    let wakers: Vec<_> =
+        (0..WAKERS).map(|_| tokio::spawn(wake_in_turn(handle.clone(), plan, Arc::clone(&next)))).collect();
     for waker in wakers {
         waker.await.expect("every day is there");
     }

@@ -82,7 +82,8 @@ impl<T> Paging<T> {
         // No row has a key with empty ids.
         let mut next = Some(self.fetch(readers, (first, &[], i64::MIN, &[]), bounds)?);
         while let Some(page) = next.take() {
-            let page = page.await.map_err(|error| ReadError::Unavailable(format!("a read of the ledger ended: {error}")));
+            let page =
+                page.await.map_err(|error| ReadError::Unavailable(format!("a read of the ledger ended: {error}")));
             let rows = self.rows(&page??)?;
             // Within a page the order is left to SQLite.
             let last = rows.iter().max_by(|one, other| (self.key)(one).cmp(&(self.key)(other)));

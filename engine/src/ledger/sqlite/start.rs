@@ -8,7 +8,7 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::apply::transact;
-use super::packed::{Fields, Paging};
+use super::packed::Paging;
 use super::words::{self, apply_error, damaged, id, number};
 use crate::journal::ReadError;
 use crate::ledger::ApplyError;
@@ -17,17 +17,20 @@ use crate::ledger::won_keys::{KeyDigest, LiveAppointment, oldest_date};
 /// Keys that are forgotten in one transaction: some milliseconds.
 const FORGOTTEN_AT_ONCE: u64 = 4_096;
 
-/// From the index alone: those of dates that are over lie before `?1` and are not read.
+const DAY_MILLIS: i64 = 86_400_000;
+
+/// From the index alone: those of dates that are over lie before `?1` and are not read. Instants are told as distances, since short
+/// numbers are written faster; `concat` tells NULL as nothing.
 pub(super) const LIVE: &str = "\
     SELECT count(*) AS count, CAST(group_concat(row, '') AS BLOB) AS rows FROM (\
-    SELECT doctor || id || patient || date || ',' || start_ms || ',' || end_ms || ',' || ifnull(hold_expires_ms, '') \
-    || ',' || version || ',' AS row \
+    SELECT concat(doctor, id, patient, date, ',', start_ms - date * 86400000, ',', end_ms - start_ms, ',', \
+    hold_expires_ms - start_ms, ',', version, ',') AS row \
     FROM appointment WHERE (date, doctor, start_ms, id) > (?1, ?2, ?3, ?4) \
     AND status IN ('held', 'booked') AND end_ms > ?5 ORDER BY date, doctor, start_ms, id LIMIT ?6)";
 
 const WON: &str = "\
     SELECT count(*) AS count, CAST(group_concat(row, '') AS BLOB) AS rows FROM (\
-    SELECT doctor || digest || until_date || ',' || date || ',' AS row \
+    SELECT concat(doctor, digest, date, ',', until_date - date, ',') AS row \
     FROM won_key WHERE (until_date, doctor, date, digest) > (?1, ?2, ?3, ?4) \
     ORDER BY until_date, doctor, date, digest LIMIT ?5)";
 
@@ -44,13 +47,16 @@ static LIVE_PAGES: Paging<LiveAppointment> = Paging {
     statement: LIVE,
     read: |fields| {
         let (doctor, id, patient) = (DoctorId::from_bytes(fields.id()?), fields.id()?, fields.id()?);
+        let date = date(fields.number()?)?;
+        let midnight = UtcMillis(i64::from(date.days()) * DAY_MILLIS);
+        let start = after(midnight, fields.number()?);
         Ok(LiveAppointment {
-            day: DayKey { doctor, date: date(fields)? },
+            day: DayKey { doctor, date },
             id: AppointmentId::from_bytes(id),
             patient: PatientId::from_bytes(patient),
-            start: UtcMillis(fields.number()?),
-            end: UtcMillis(fields.number()?),
-            hold_expires_at: fields.optional()?.map(UtcMillis),
+            start,
+            end: after(start, fields.number()?),
+            hold_expires_at: fields.optional()?.map(|distance| after(start, distance)),
             version: fields.number()?,
         })
     },
@@ -63,15 +69,21 @@ type WonKey = (KeyDigest, DayKey, Date);
 static WON_PAGES: Paging<WonKey> = Paging {
     statement: WON,
     read: |fields| {
-        let (doctor, digest, until) = (DoctorId::from_bytes(fields.id()?), KeyDigest(fields.id()?), date(fields)?);
-        Ok((digest, DayKey { doctor, date: date(fields)? }, until))
+        let (doctor, digest) = (DoctorId::from_bytes(fields.id()?), KeyDigest(fields.id()?));
+        let days: i64 = fields.number()?;
+        let until = date(days.saturating_add(fields.number()?))?;
+        Ok((digest, DayKey { doctor, date: date(days)? }, until))
     },
     key: |(digest, day, until)| (until.days().into(), day.doctor.as_bytes(), day.date.days().into(), &digest.0),
 };
 
-fn date(fields: &mut Fields<'_>) -> Result<Date, ReadError> {
-    let days: i32 = fields.number()?;
-    Date::from_days(days).ok_or_else(|| damaged(format!("a date is {days}")))
+fn date(days: i64) -> Result<Date, ReadError> {
+    let date = i32::try_from(days).ok().and_then(Date::from_days);
+    date.ok_or_else(|| damaged(format!("a date is {days}")))
+}
+
+fn after(instant: UtcMillis, distance_millis: i64) -> UtcMillis {
+    UtcMillis(instant.0.saturating_add(distance_millis))
 }
 
 /// Every held or booked appointment that ends after `now`.
