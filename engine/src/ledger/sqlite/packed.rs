@@ -129,3 +129,41 @@ fn bind((first, second, third, fourth): Key<'_>, bounds: &[i64]) -> Result<Sqlit
     arguments.add(PAGE_ROWS as i64)?;
     Ok(arguments)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAIRS: Paging<([u8; 16], Option<i64>)> = Paging {
+        statement: "",
+        read: |fields| Ok((fields.id()?, fields.optional()?)),
+        key: |(id, number)| (number.unwrap_or_default(), id, 0, &[]),
+    };
+
+    /// Ids of commas, which stand between numbers too.
+    fn page() -> Page {
+        let bytes = [&[b','; 16][..], b"-70,", &[0; 16], b",", &[255; 16], b"9223372036854775807,"].concat();
+        Page { count: 3, bytes }
+    }
+
+    #[test]
+    fn rows_are_read_field_by_field() {
+        let rows = PAIRS.rows(&page()).expect("whole");
+        assert_eq!(rows, [([b','; 16], Some(-70)), ([0; 16], None), ([255; 16], Some(i64::MAX))]);
+    }
+
+    #[test]
+    fn a_page_that_is_not_whole_is_refused() {
+        for cut in 0..page().bytes.len() {
+            let mut damaged = page();
+            damaged.bytes.truncate(cut);
+            assert!(matches!(PAIRS.rows(&damaged), Err(ReadError::Damaged(_))), "cut at {cut}");
+        }
+        for count in [0, 2, 4, usize::MAX] {
+            assert!(matches!(PAIRS.rows(&Page { count, ..page() }), Err(ReadError::Damaged(_))), "{count} rows");
+        }
+        let mut no_number = page();
+        no_number.bytes[17] = b'x';
+        assert!(matches!(PAIRS.rows(&no_number), Err(ReadError::Damaged(_))));
+    }
+}
