@@ -65,6 +65,9 @@ impl Engine {
         )
         .await
         .map_err(|error| StartError::Store(error.to_string()))?;
+        // What a day reads from the journal is kept for readers only if the ledger has not got it: say what it has.
+        let applied = ledger.applied_position().await.map_err(|error| StartError::Store(error.to_string()))?;
+        overlay.evict(applied);
         let claims = Arc::new(Claims::default());
         claims::restore(&claims, &*ledger, &overlay, clock.now())
             .await

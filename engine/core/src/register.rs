@@ -45,6 +45,22 @@ impl Register {
         Some(row)
     }
 
+    /// Where a row stands in the list.
+    pub(crate) fn position(&self, id: AppointmentId) -> Option<usize> {
+        self.positions.get(&id).map(|position| *position as usize)
+    }
+
+    /// The rows by id, and for every position in the list which of them stands there.
+    pub(crate) fn by_id(&self) -> (Vec<&Appointment>, Vec<u32>) {
+        let mut order: Vec<(AppointmentId, u32)> = self.rows.iter().map(|row| row.id).zip(0..).collect();
+        order.sort_unstable();
+        let mut ranks = vec![0; order.len()];
+        for ((_, position), rank) in order.iter().zip(0..) {
+            ranks[*position as usize] = rank;
+        }
+        (order.iter().map(|(_, position)| &self.rows[*position as usize]).collect(), ranks)
+    }
+
     pub(crate) fn rows(&self) -> &[Appointment] {
         &self.rows
     }

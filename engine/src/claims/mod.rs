@@ -21,8 +21,9 @@ use booking_core::{AppointmentId, Busy, Date, DayKey, PatientId, RequestKey, Utc
 use self::keys::{KeyAnswer, KeyClaims};
 pub use self::patients::Visit;
 use self::patients::{Patients, VisitAnswer};
-pub use self::restore::{oldest_date, restore};
+pub use self::restore::restore;
 use crate::ledger::won_keys::KeyDigest;
+pub use crate::ledger::won_keys::oldest_date;
 
 /// Is told that something it waited for is settled. Must not block.
 pub trait Waiter: Send + Sync + 'static {
@@ -146,9 +147,9 @@ impl Claims {
         self.keys.day_of(KeyDigest::of(key.subject, &key.key))
     }
 
-    /// Adds what the ledger knows of a visit, at start.
+    /// Adds what the ledger knows of a visit, at start: of an appointment of which nothing is known here yet.
     pub fn restore_visit(&self, day: DayKey, visit: Visit) {
-        self.patients.settle(visit.patient, visit.appointment, day, 0, Some(visit));
+        self.patients.restore(day, &visit);
     }
 
     /// Adds what the ledger knows of a key, at start.

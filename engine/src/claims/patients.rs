@@ -224,6 +224,12 @@ impl Patients {
         VisitAnswer::Unsettled { expire }
     }
 
+    /// Adds a live visit of an appointment that is not here: nobody can wait for it, and nothing of it is to be replaced.
+    pub(super) fn restore(&self, day: DayKey, visit: &Visit) {
+        self.shard(visit.patient).lock().add(visit.patient, Claim::new(visit, day, 0, false));
+        self.claims.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The live visits of `patient` that are not on `day`, not of `except`, and not over.
     pub(super) fn busy(&self, patient: PatientId, day: DayKey, except: AppointmentId, now: UtcMillis) -> Vec<Busy> {
         busy(&self.shard(patient).lock(), patient, day, except, now)

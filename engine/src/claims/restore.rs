@@ -5,22 +5,28 @@
 //! A place that is kept for a move has no row and so no claim: the process that could have committed the move is gone. If it had
 //! committed, the row is on the new day already.
 
-use booking_core::{Date, UtcMillis};
+use booking_core::UtcMillis;
 
 use super::{Claims, Visit};
 use crate::journal::ReadError;
 use crate::ledger::overlay::Overlay;
-use crate::ledger::won_keys::LiveAppointment;
+use crate::ledger::won_keys::{LiveAppointment, oldest_date};
 use crate::ledger::{Ledger, PlacedAppointment};
-
-/// Milliseconds of a day.
-const DAY_MILLIS: i64 = 86_400_000;
-
-/// How many days a doctor-day can last beyond its date's midnight in UTC: 36 hours from a start that is a zone's offset away.
-const REACH_DAYS: i32 = 3;
 
 /// Fills `claims` with what `ledger` knows at `now`, and the overlay of days that the ledger does not take.
 pub async fn restore(claims: &Claims, ledger: &dyn Ledger, overlay: &Overlay, now: UtcMillis) -> Result<(), ReadError> {
+    // At once: each has a connection of its own, and so a thread.
+    tokio::try_join!(restore_visits(claims, ledger, overlay, now), restore_keys(claims, ledger, now))?;
+    tracing::info!(visits = claims.visits(), keys = claims.keys(), "claims are restored");
+    Ok(())
+}
+
+async fn restore_visits(
+    claims: &Claims,
+    ledger: &dyn Ledger,
+    overlay: &Overlay,
+    now: UtcMillis,
+) -> Result<(), ReadError> {
     let mut restore_row = |live: LiveAppointment| {
         let visit = Visit {
             patient: live.patient,
@@ -37,11 +43,12 @@ pub async fn restore(claims: &Claims, ledger: &dyn Ledger, overlay: &Overlay, no
         let known = ledger.appointment(told.appointment.id).await?;
         restore_newest(claims, told, known, now);
     }
-    if let Some(from) = oldest_date(now) {
-        ledger.won_keys(from, &mut |digest, day, until| claims.restore_key(digest, day, until)).await?;
-    }
-    tracing::info!(visits = claims.visits(), keys = claims.keys(), "claims are restored");
     Ok(())
+}
+
+async fn restore_keys(claims: &Claims, ledger: &dyn Ledger, now: UtcMillis) -> Result<(), ReadError> {
+    let Some(from) = oldest_date(now) else { return Ok(()) };
+    ledger.won_keys(from, &mut |digest, day, until| claims.restore_key(digest, day, until)).await
 }
 
 /// The newer of what the overlay and the ledger say of one appointment.
@@ -53,10 +60,4 @@ fn restore_newest(claims: &Claims, told: PlacedAppointment, known: Option<Placed
     if let Some(visit) = Visit::of(&newest.appointment).filter(|visit| visit.end > now) {
         claims.restore_visit(newest.day, visit);
     }
-}
-
-/// The earliest date whose doctor-days may not be over at `now`, in any zone.
-pub fn oldest_date(now: UtcMillis) -> Option<Date> {
-    let today = i32::try_from(now.0.div_euclid(DAY_MILLIS)).ok().and_then(Date::from_days)?;
-    today.plus_days(-REACH_DAYS)
 }

@@ -4,6 +4,18 @@
 use booking_core::{AppointmentId, Date, DayKey, Event, PatientId, SubjectId, UtcMillis};
 use sha2::{Digest, Sha256};
 
+/// Milliseconds of a day.
+const DAY_MILLIS: i64 = 86_400_000;
+
+/// How many days a doctor-day can last beyond its date's midnight in UTC: 36 hours from a start that is a zone's offset away.
+const REACH_DAYS: i32 = 3;
+
+/// The earliest date whose doctor-days may not be over at `now`, in any zone.
+pub fn oldest_date(now: UtcMillis) -> Option<Date> {
+    let today = i32::try_from(now.0.div_euclid(DAY_MILLIS)).ok().and_then(Date::from_days)?;
+    today.plus_days(-REACH_DAYS)
+}
+
 /// A subject and its key, told apart from all others without naming either: half of their SHA-256. Two that are alike by
 /// chance are not to be expected before 2^64 keys.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

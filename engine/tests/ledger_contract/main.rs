@@ -95,6 +95,7 @@ contract!(Sqlite in sqlite:
     },
     start::{
         live_appointments_are_those_that_are_not_over,
+        many_live_appointments_come_once_each,
         appointments_of_a_day_that_is_parked_from_its_first_record_count,
         won_keys_follow_the_days_of_their_answers,
         many_keys_are_forgotten_in_batches,

@@ -57,6 +57,29 @@ pub(crate) async fn live_appointments_are_those_that_are_not_over(backend: &impl
     assert!(ids(start(6)).await.is_empty());
 }
 
+pub(crate) async fn many_live_appointments_come_once_each(backend: &impl Backend) {
+    const EACH: u128 = 1_000;
+    let ledger = backend.open().await.ledger;
+    let mut story = Story::new();
+    // Of several dates and doctors, told by the thousand: wherever one page ends, the next goes on.
+    let later = |doctor, days| DayKey { date: date(days), ..day(doctor) };
+    let days = [day(1), day(2), later(1, 3), later(2, 3), later(1, 40)];
+    for (number, day) in (0_u128..).zip(days) {
+        story.publish(day, 2, 500);
+        for patient in 0..EACH {
+            story.book(day, 1_000_000 * number + patient, (patient % 2) as usize);
+        }
+    }
+    apply_news(&*ledger, &mut story).await;
+    let seen = live(&*ledger, UtcMillis(0)).await;
+    let expected: BTreeSet<_> = story.rows().iter().map(|(day, row)| (row.id, *day, row.patient, row.start)).collect();
+    assert_eq!(seen.len(), expected.len(), "none twice");
+    assert_eq!(
+        seen.iter().map(|live| (live.id, live.day, live.patient, live.start)).collect::<BTreeSet<_>>(),
+        expected
+    );
+}
+
 pub(crate) async fn appointments_of_a_day_that_is_parked_from_its_first_record_count(backend: &impl Backend) {
     let ledger = backend.open().await.ledger;
     let mut story = Story::of_day(day(1), 2, 1);

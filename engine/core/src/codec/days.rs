@@ -25,8 +25,7 @@ impl DoctorDay {
     /// This state as bytes: the form of a sleeping day and of a journal snapshot. Deterministic: equal states give
     /// equal bytes.
     pub fn pack(&self) -> Vec<u8> {
-        let mut rows: Vec<&Appointment> = self.appointments.rows().iter().collect();
-        rows.sort_unstable_by_key(|row| row.id);
+        let (rows, ranks) = self.appointments.by_id();
         let mut writer = Writer { bytes: Vec::with_capacity(256 + 128 * rows.len()) };
         let moves = !self.arrivals.is_empty() || !self.departures.is_empty();
         writer.byte(if moves { DAY_VERSION_WITH_MOVES } else { DAY_VERSION });
@@ -42,21 +41,28 @@ impl DoctorDay {
         let context = context_of(self.definition.as_deref());
         writer.number(rows.len() as u64);
         rows.iter().for_each(|row| write_row(&mut writer, row, context));
-        self.pack_keys(&mut writer, &rows, context);
+        let rank_of = |id| ranks.get(self.appointments.position(id)?).map(|rank| *rank as usize);
+        self.pack_keys(&mut writer, &rows, rank_of, context);
         if moves {
             self.pack_moves(&mut writer, context);
         }
         writer.bytes
     }
 
-    fn pack_keys(&self, writer: &mut Writer, rows: &[&Appointment], context: Context<'_>) {
+    fn pack_keys(
+        &self,
+        writer: &mut Writer,
+        rows: &[&Appointment],
+        rank_of: impl Fn(AppointmentId) -> Option<usize>,
+        context: Context<'_>,
+    ) {
         let mut keys: Vec<(SubjectId, &Arc<RememberedKey>)> = self.remembered().collect();
         // Stable: the keys of one subject keep their order.
         keys.sort_by_key(|(subject, _)| *subject);
         writer.number(keys.len() as u64);
         let mut previous = None;
         for (subject, remembered) in keys {
-            write_key(writer, subject, previous, remembered, rows, context);
+            write_key(writer, subject, previous, remembered, (rows, &rank_of), context);
             previous = Some(subject);
         }
     }

@@ -8,7 +8,7 @@ use super::rows::{Context, read_body, read_home, read_row, write_body, write_hom
 use crate::appointment::Appointment;
 use crate::command::{Answer, Fingerprint};
 use crate::day::RememberedKey;
-use crate::id::SubjectId;
+use crate::id::{AppointmentId, SubjectId};
 
 /// Answers: the closed day, an appointment that this day does not have, one as it stands now, one as it once stood.
 const ANSWER_CLOSED: u8 = 0;
@@ -24,12 +24,13 @@ const MOVED: u8 = 0b1_0000;
 /// Kind, key, fingerprint: least number of bytes of a remembered key.
 pub(super) const KEY_BYTES_MIN: usize = 18;
 
+/// `rows` of the day by id, and where an id stands among them.
 pub(super) fn write_key(
     writer: &mut Writer,
     subject: SubjectId,
     previous: Option<SubjectId>,
     remembered: &RememberedKey,
-    rows: &[&Appointment],
+    (rows, rank_of): (&[&Appointment], &impl Fn(AppointmentId) -> Option<usize>),
     context: Context<'_>,
 ) {
     let answered = match &remembered.answer {
@@ -42,7 +43,7 @@ pub(super) fn write_key(
     };
     // One that left may have come back: its answer is written whole all the same.
     let known = answered.filter(|_| home.is_none());
-    let known = known.and_then(|row| rows.binary_search_by_key(&row.id, |row| row.id).ok());
+    let known = known.and_then(|row| rank_of(row.id));
     let known = known.filter(|position| answered.is_some_and(|row| rows[*position].patient == row.patient));
     let kind = match (answered, known) {
         (None, _) => ANSWER_CLOSED,

@@ -4,6 +4,7 @@
 mod apply;
 pub(crate) mod audit;
 mod bulk;
+mod packed;
 mod people;
 mod projections;
 mod read;

@@ -1,33 +1,39 @@
 //! What is read whole before the engine opens: live appointments and won keys; and how old keys are forgotten.
 //! Must not know: what is made of them.
 //!
-//! Without a deadline: nothing else is done with the file meanwhile, and the answer is as long as the file is large. A
-//! million live appointments of 2,000 days take 10 seconds of one core, as each day's lie scattered over the table; a million
-//! keys, which lie in the order in which they are read, 2 seconds.
+//! Without a deadline: nothing else is done with the file meanwhile, and the answer is as long as there are visits and keys of days
+//! to come; days that are over are not read. A million visits and a million keys take a second of one core, and as much again to be kept.
 
-use booking_core::{AppointmentId, Date, DayKey, PatientId, UtcMillis};
-use futures_util::TryStreamExt;
+use booking_core::{AppointmentId, Date, DayKey, DoctorId, PatientId, UtcMillis};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use super::apply::transact;
-use super::words::{self, apply_error, damaged, id, number, read_error, value};
+use super::packed::Paging;
+use super::words::{self, apply_error, damaged, id, number};
 use crate::journal::ReadError;
 use crate::ledger::ApplyError;
-use crate::ledger::won_keys::{KeyDigest, LiveAppointment};
+use crate::ledger::won_keys::{KeyDigest, LiveAppointment, oldest_date};
 
 /// Keys that are forgotten in one transaction: some milliseconds.
 const FORGOTTEN_AT_ONCE: u64 = 4_096;
 
-/// Days that are not over, each with its appointments. A parked day may have no row, and an appointment that moved there.
-/// The days are read from end to end: one short row a day.
-pub(super) const LIVE: &str = "\
-    WITH day AS (SELECT doctor, date FROM doctor_day WHERE last_end_ms > ?1 UNION SELECT doctor, date FROM parked_day) \
-    SELECT a.id, a.patient, a.doctor, a.date, a.start_ms, a.end_ms, a.hold_expires_ms, a.version \
-    FROM day CROSS JOIN appointment a ON a.doctor = day.doctor AND a.date = day.date \
-    WHERE a.status IN ('held', 'booked') AND a.end_ms > ?1";
+const DAY_MILLIS: i64 = 86_400_000;
 
-const WON: &str = "SELECT until_date, doctor, date, digest FROM won_key WHERE until_date >= ?1 ORDER BY until_date, doctor, date, digest";
+/// From the index alone: those of dates that are over lie before `?1` and are not read. Instants are told as distances, since short
+/// numbers are written faster; `concat` tells NULL as nothing.
+pub(super) const LIVE: &str = "\
+    SELECT count(*) AS count, CAST(group_concat(row, '') AS BLOB) AS rows FROM (\
+    SELECT concat(doctor, id, patient, date, ',', start_ms - date * 86400000, ',', end_ms - start_ms, ',', \
+    hold_expires_ms - start_ms, ',', version, ',') AS row \
+    FROM appointment WHERE (date, doctor, start_ms, id) > (?1, ?2, ?3, ?4) \
+    AND status IN ('held', 'booked') AND end_ms > ?5 ORDER BY date, doctor, start_ms, id LIMIT ?6)";
+
+const WON: &str = "\
+    SELECT count(*) AS count, CAST(group_concat(row, '') AS BLOB) AS rows FROM (\
+    SELECT concat(doctor, digest, date, ',', until_date - date, ',') AS row \
+    FROM won_key WHERE (until_date, doctor, date, digest) > (?1, ?2, ?3, ?4) \
+    ORDER BY until_date, doctor, date, digest LIMIT ?5)";
 
 /// Told before the first row goes, so that an audit never misses what was forgotten in part.
 const TELL_FORGOTTEN: &str = "UPDATE won_key_bounds SET forgotten_before = max(?1, coalesce(forgotten_before, ?1))";
@@ -36,7 +42,50 @@ const FORGET: &str = "DELETE FROM won_key WHERE (until_date, doctor, date, diges
 
 /// Those that look for rows, for the test of their plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 2] = [WON, FORGET];
+pub(super) const STATEMENTS: [&str; 3] = [LIVE, WON, FORGET];
+
+static LIVE_PAGES: Paging<LiveAppointment> = Paging {
+    statement: LIVE,
+    read: |fields| {
+        let (doctor, id, patient) = (DoctorId::from_bytes(fields.id()?), fields.id()?, fields.id()?);
+        let date = date(fields.number()?)?;
+        let midnight = UtcMillis(i64::from(date.days()) * DAY_MILLIS);
+        let start = after(midnight, fields.number()?);
+        Ok(LiveAppointment {
+            day: DayKey { doctor, date },
+            id: AppointmentId::from_bytes(id),
+            patient: PatientId::from_bytes(patient),
+            start,
+            end: after(start, fields.number()?),
+            hold_expires_at: fields.optional()?.map(|distance| after(start, distance)),
+            version: fields.number()?,
+        })
+    },
+    key: |live| (live.day.date.days().into(), live.day.doctor.as_bytes(), live.start.0, live.id.as_bytes()),
+};
+
+/// A key, the day that remembers it, and its last date.
+type WonKey = (KeyDigest, DayKey, Date);
+
+static WON_PAGES: Paging<WonKey> = Paging {
+    statement: WON,
+    read: |fields| {
+        let (doctor, digest) = (DoctorId::from_bytes(fields.id()?), KeyDigest(fields.id()?));
+        let days: i64 = fields.number()?;
+        let until = date(days.saturating_add(fields.number()?))?;
+        Ok((digest, DayKey { doctor, date: date(days)? }, until))
+    },
+    key: |(digest, day, until)| (until.days().into(), day.doctor.as_bytes(), day.date.days().into(), &digest.0),
+};
+
+fn date(days: i64) -> Result<Date, ReadError> {
+    let date = i32::try_from(days).ok().and_then(Date::from_days);
+    date.ok_or_else(|| damaged(format!("a date is {days}")))
+}
+
+fn after(instant: UtcMillis, distance_millis: i64) -> UtcMillis {
+    UtcMillis(instant.0.saturating_add(distance_millis))
+}
 
 /// Every held or booked appointment that ends after `now`.
 pub(super) async fn live_appointments(
@@ -44,23 +93,8 @@ pub(super) async fn live_appointments(
     now: UtcMillis,
     visit: &mut (dyn FnMut(LiveAppointment) + Send),
 ) -> Result<(), ReadError> {
-    let mut rows = sqlx::query(LIVE).bind(now.0).fetch(readers);
-    while let Some(row) = rows.try_next().await.map_err(|error| read_error(&error))? {
-        visit(live(&row)?);
-    }
-    Ok(())
-}
-
-fn live(row: &SqliteRow) -> Result<LiveAppointment, ReadError> {
-    Ok(LiveAppointment {
-        id: AppointmentId::from_bytes(id(row, "id")?),
-        patient: PatientId::from_bytes(id(row, "patient")?),
-        day: words::day(row)?,
-        start: UtcMillis(value(row, "start_ms")?),
-        end: UtcMillis(value(row, "end_ms")?),
-        hold_expires_at: value::<Option<i64>>(row, "hold_expires_ms")?.map(UtcMillis),
-        version: number(row, "version")?,
-    })
+    let first = oldest_date(now).map_or(i64::MIN, |oldest| oldest.days().into());
+    LIVE_PAGES.visit(readers, first, &[now.0], visit).await
 }
 
 /// Every key whose answer concerns `from` or a later date.
@@ -69,12 +103,8 @@ pub(super) async fn won_keys(
     from: Date,
     visit: &mut (dyn FnMut(KeyDigest, DayKey, Date) + Send),
 ) -> Result<(), ReadError> {
-    let mut rows = sqlx::query(WON).bind(from.days()).fetch(readers);
-    while let Some(row) = rows.try_next().await.map_err(|error| read_error(&error))? {
-        let (digest, day, until) = won(&row)?;
-        visit(digest, day, until);
-    }
-    Ok(())
+    let mut pass_on = |(digest, day, until): WonKey| visit(digest, day, until);
+    WON_PAGES.visit(readers, from.days().into(), &[], &mut pass_on).await
 }
 
 /// A row of `won_key`.
