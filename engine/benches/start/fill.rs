@@ -190,6 +190,7 @@ pub(crate) async fn fill(directory: &Path, plan: Plan) {
         Arc::clone(&ledger) as Arc<dyn Ledger>,
         Arc::new(Overlay::default()),
         clock,
+        500_000,
     );
     applier.await.expect("everything is applied").stop().await;
     ledger.close().await;
