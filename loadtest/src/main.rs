@@ -49,6 +49,9 @@ enum Command {
     Storm(StormArgs),
     /// hotslot, a bare handler and other ways to book, side by side on this machine; starts and stops all of them.
     Compare(compare::CompareArgs),
+    /// One process of the generator of `run --processes`; orders on standard input.
+    #[command(hide = true)]
+    Generate,
     /// A scenario of many days and loads, offered in open loop; then an audit and a report.
     Run(Box<RunArgs>),
 }
@@ -134,6 +137,8 @@ enum RunError {
     Json(#[from] serde_json::Error),
     #[error(transparent)]
     Run(#[from] run::RunError),
+    #[error("generator process: {0}")]
+    Generate(#[from] run::processes::child::ChildError),
 }
 
 fn main() -> ExitCode {
@@ -142,6 +147,7 @@ fn main() -> ExitCode {
     let outcome = runtime.map_err(RunError::Runtime).and_then(|runtime| match &command {
         Command::Storm(args) => runtime.block_on(run_storm(args)),
         Command::Compare(args) => Ok(runtime.block_on(compare::run(args)).map(|()| ExitCode::SUCCESS)?),
+        Command::Generate => Ok(runtime.block_on(run::processes::child::run()).map(|()| ExitCode::SUCCESS)?),
         Command::Run(args) => Ok(runtime.block_on(run::run(args))?),
     });
     match outcome {

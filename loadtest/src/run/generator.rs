@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,13 +14,15 @@ use thiserror::Error;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::LocalSet;
 
+use crate::driver::connection::Connection;
 use crate::driver::target::Target;
 use crate::driver::{clock, cpu};
 use crate::run::dice::Dice;
 use crate::run::job::{Decks, Done, Job, Next, return_to};
-use crate::run::link::{Link, LinkError, Reply};
+use crate::run::link::connect;
 use crate::run::operation::{Answer, Class, read};
 use crate::run::plan::Arrival;
+use crate::run::processes::Share;
 use crate::run::scenario::Generator;
 use crate::run::world::World;
 use crate::tokens::Patient;
@@ -40,9 +43,9 @@ pub(crate) enum GeneratorError {
     #[error("cannot connect to {address}: {source}")]
     Connect {
         /// Where to.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// What went wrong.
-        source: LinkError,
+        source: std::io::Error,
     },
     /// No runtime or thread.
     #[error("cannot start a generator thread: {0}")]
@@ -64,6 +67,8 @@ pub(crate) struct Offer {
     pub(crate) arrivals: Vec<Arrival>,
     /// How.
     pub(crate) settings: Generator,
+    /// Which process of how many: connections are numbered over all of them.
+    pub(crate) share: Share,
     /// When to give up, microseconds from the start.
     pub(crate) deadline_micros: u64,
     /// Seed of what is drawn on the way.
@@ -164,14 +169,16 @@ async fn thread_body(
     ready: &mpsc::Sender<()>,
     mut start: watch::Receiver<Option<Instant>>,
 ) -> Result<Generated, GeneratorError> {
-    let numbers: Vec<usize> = (thread..offer.settings.connections as usize).step_by(threads).collect();
+    let Share { process, processes } = offer.share;
+    let all = (0..offer.settings.connections as usize).map(|number| number * processes as usize + process as usize);
+    let numbers: Vec<usize> = all.skip(thread).step_by(threads).collect();
     let links = open_all(&offer, &numbers).await?;
     let told = ready.send(()).await;
     let word = start.wait_for(Option::is_some).await.ok().and_then(|start| *start);
     let (Ok(()), Some(start)) = (told, word) else { return Err(GeneratorError::Died("no start")) };
     let cpu_before = cpu::thread_nanos();
     let shared = Rc::new(Shared {
-        dice: RefCell::new(Dice::new(offer.seed ^ (thread as u64 + 1))),
+        dice: RefCell::new(Dice::new(offer.seed ^ (u64::from(process) << 32) ^ (thread as u64 + 1))),
         offer,
         start,
         queue: RefCell::default(),
@@ -199,12 +206,16 @@ async fn thread_body(
     Ok(Generated { done: shared.done.take(), cpu_nanos, reopened: shared.reopened.get() })
 }
 
-async fn open_all(offer: &Offer, numbers: &[usize]) -> Result<Vec<Link>, GeneratorError> {
+async fn open(address: SocketAddr, number: usize) -> std::io::Result<Connection> {
+    connect(address, number).await.map(Connection::over)
+}
+
+async fn open_all(offer: &Offer, numbers: &[usize]) -> Result<Vec<Connection>, GeneratorError> {
     let address = offer.target.address;
     let mut links = Vec::with_capacity(numbers.len());
     for some in numbers.chunks(OPENING_AT_ONCE) {
         let opening: Vec<_> =
-            some.iter().map(|number| tokio::task::spawn_local(Link::open(address, *number))).collect();
+            some.iter().map(|number| tokio::task::spawn_local(open(address, *number))).collect();
         for link in opening {
             let link = link.await.map_err(|_| GeneratorError::Died("a connection panicked"))?;
             links.push(link.map_err(|source| GeneratorError::Connect { address, source })?);
@@ -278,27 +289,23 @@ impl Shared {
     }
 
     /// One exchange of a job within its time; the answer and how long to wait before a repetition.
-    async fn exchange(&self, job: &mut Job, link: &mut Link) -> (Answer, Duration) {
+    async fn exchange(&self, job: &mut Job, link: &mut Connection, buffer: &mut Vec<u8>) -> (Answer, Duration) {
         let offer = &*self.offer;
-        let Ok(request) = job.request(&offer.world, &offer.patients, &offer.target.host) else {
-            return (Answer::Unreadable { status: 0 }, Duration::ZERO);
-        };
+        job.write_request(&offer.world, &offer.patients, &offer.target.host, buffer);
         let sent = self.micros();
         job.done.sent_micros.get_or_insert(sent);
         let until = (sent + offer.settings.timeout_ms * 1_000).min(offer.deadline_micros);
-        let exchange = tokio::time::timeout_at(self.instant(until), link.exchange(request)).await;
-        let Ok(Ok(Reply { status, retry_after_seconds, body })) = exchange else {
-            return (Answer::Unanswered, RECONNECT_DELAY);
-        };
+        let exchange = tokio::time::timeout_at(self.instant(until), link.exchange(buffer)).await;
+        let Ok(Ok(answer)) = exchange else { return (Answer::Unanswered, RECONNECT_DELAY) };
         let find = |doctor, date| offer.world.index.get(&(doctor, date)).copied();
-        let delay = Duration::from_secs(retry_after_seconds.unwrap_or(1).into()).min(MAX_RETRY_AFTER);
-        (read(job.done.operation, status, &body, job.done.day, find), delay)
+        let delay = Duration::from_secs(answer.head.retry_after_seconds.unwrap_or(1).into()).min(MAX_RETRY_AFTER);
+        (read(job.done.operation, answer.head.status, answer.body, job.done.day, find), delay)
     }
 }
 
 /// The work of one connection: whatever has waited longest, until there is nothing more.
-async fn work(shared: Rc<Shared>, number: usize, link: Link) {
-    let mut link = Some(link);
+async fn work(shared: Rc<Shared>, number: usize, link: Connection) {
+    let (mut link, mut buffer) = (Some(link), Vec::new());
     loop {
         shared.idle.set(shared.idle.get() + 1);
         let permit = shared.waiting.acquire().await;
@@ -308,12 +315,12 @@ async fn work(shared: Rc<Shared>, number: usize, link: Link) {
         let Some(mut job) = shared.queue.borrow_mut().pop_front() else { continue };
         let patient = job.patient();
         // Opening one again is no lag of the generator.
-        job.done.found_connection &= link.as_ref().is_some_and(|link| !link.is_closed());
+        job.done.found_connection &= link.as_ref().is_some_and(is_open);
         let Some(mut open) = usable(&shared, number, link.take()).await else {
             shared.finish(job.give_up(shared.micros()), patient);
             continue;
         };
-        let (answer, delay) = shared.exchange(&mut job, &mut open).await;
+        let (answer, delay) = shared.exchange(&mut job, &mut open, &mut buffer).await;
         // After no answer the connection may still carry the old exchange.
         link = (answer != Answer::Unanswered).then_some(open);
         match job.settle(answer, shared.micros(), shared.offer.settings.retries) {
@@ -337,20 +344,22 @@ fn repeat(shared: &Rc<Shared>, job: Job, delay: Duration) {
     });
 }
 
+fn is_open(link: &Connection) -> bool {
+    link.is_usable() && !link.is_stale()
+}
+
 /// An open connection; `None` once the deadline has come.
-async fn usable(shared: &Shared, number: usize, link: Option<Link>) -> Option<Link> {
+async fn usable(shared: &Shared, number: usize, link: Option<Connection>) -> Option<Connection> {
     let deadline = shared.instant(shared.offer.deadline_micros);
     if clock::now() >= deadline.into_std() {
         return None;
     }
-    if let Some(link) = link.filter(|link| !link.is_closed()) {
+    if let Some(link) = link.filter(is_open) {
         return Some(link);
     }
     shared.reopened.set(shared.reopened.get() + 1);
     loop {
-        if let Ok(link) =
-            tokio::time::timeout_at(deadline, Link::open(shared.offer.target.address, number)).await.ok()?
-        {
+        if let Ok(link) = tokio::time::timeout_at(deadline, open(shared.offer.target.address, number)).await.ok()? {
             return Some(link);
         }
         tokio::time::timeout_at(deadline, tokio::time::sleep(RECONNECT_DELAY)).await.ok()?;

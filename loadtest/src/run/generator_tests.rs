@@ -32,6 +32,7 @@ fn offer(server: &FakeServer, connections: u32, timeout_ms: u64, deadline_micros
         patients: Mint::from_key_file(file.path()).unwrap().patients(COUNT, 1).unwrap(),
         arrivals: (0..COUNT).map(arrival).collect(),
         settings: Generator { connections, threads: 2, timeout_ms, retries: 3, ..Generator::default() },
+        share: Share::WHOLE,
         deadline_micros,
         seed: 1,
         live: Arc::default(),

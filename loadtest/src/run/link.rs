@@ -1,12 +1,12 @@
-//! One kept-alive connection of the generator, over hyper, from a source address of its own.
-//! Must not know: what the requests mean, when they are due, how answers are judged.
+//! Connections from source addresses of their own: plain sockets, and streams of events over hyper.
+//! Must not know: what is asked over them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use hyper::{Request, Response};
@@ -17,8 +17,6 @@ use tokio::net::{TcpSocket, TcpStream};
 /// Source addresses in use on loopback: 127.0.1.1 to 127.0.250.250, so that no server sees one client only and no
 /// pair of addresses runs out of ports.
 const SOURCES_A_RANGE: usize = 250;
-/// The largest answer that is read, in bytes: a day of 500 slots is far below.
-const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// How long one connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -36,17 +34,7 @@ pub(crate) enum LinkError {
     Body(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// An answer, whole.
-pub(crate) struct Reply {
-    /// The status code.
-    pub(crate) status: u16,
-    /// `Retry-After`, where it is a number of seconds.
-    pub(crate) retry_after_seconds: Option<u32>,
-    /// The body.
-    pub(crate) body: Bytes,
-}
-
-/// A connection with one request in flight at a time.
+/// A connection that carries one stream.
 pub(crate) struct Link {
     sender: SendRequest<Full<Bytes>>,
 }
@@ -85,25 +73,10 @@ impl Link {
         Ok(Self { sender })
     }
 
-    /// Whether the server has closed it.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
-    }
-
     /// Sends a request and gives the answer as its head comes, for streams.
     pub(crate) async fn open_stream(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, LinkError> {
         self.sender.ready().await?;
         Ok(self.sender.send_request(request).await?)
-    }
-
-    /// One exchange, without a deadline of its own. After an error, or dropped half-way, it must not be used again.
-    pub(crate) async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Reply, LinkError> {
-        let response = self.open_stream(request).await?;
-        let status = response.status().as_u16();
-        let retry_after = response.headers().get(hyper::header::RETRY_AFTER);
-        let retry_after_seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await.map_err(LinkError::Body)?;
-        Ok(Reply { status, retry_after_seconds, body: body.to_bytes() })
     }
 }
 

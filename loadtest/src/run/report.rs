@@ -12,12 +12,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::driver::clock;
-use crate::run::arguments::RunArgs;
 use crate::run::audit::Verdict;
 use crate::run::audit::fairness::Fairness;
 use crate::run::background::Seen;
 use crate::run::generator::Live;
 use crate::run::operation::Class;
+use crate::run::processes::Part;
 use crate::run::scenario::Scenario;
 use crate::run::summary::{Classes, Spread, Summary};
 use crate::run::verdict::{self, Compared, Judged};
@@ -29,6 +29,18 @@ pub(crate) const SCHEMA: &str = "hotslot-loadtest-run";
 pub(crate) const SCHEMA_VERSION: u32 = 1;
 /// Findings that the text shows; the JSON has all.
 const SHOWN_FINDINGS: usize = 30;
+
+/// What is written, and how thresholds are meant.
+pub(crate) struct Outputs<'a> {
+    /// The run's name.
+    pub(crate) name: String,
+    /// The JSON report.
+    pub(crate) json: Option<&'a Path>,
+    /// The HTML page.
+    pub(crate) html: Option<&'a Path>,
+    /// Whether thresholds are judged by their targets.
+    pub(crate) hold_to_targets: bool,
+}
 
 /// What a run gave, before it is judged against thresholds.
 pub(crate) struct Generation {
@@ -42,6 +54,8 @@ pub(crate) struct Generation {
     pub(crate) cpu_seconds: f64,
     /// Connections that had to be opened again.
     pub(crate) reopened_connections: u64,
+    /// Each process, where there were several.
+    pub(crate) parts: Vec<Part>,
     /// The audit.
     pub(crate) verdict: Verdict,
     /// How long reading everything back took.
@@ -59,8 +73,14 @@ pub(crate) struct GeneratorReport {
     pub(crate) cpu_seconds: f64,
     /// The same by the length of the run: 1 is one core all the time.
     pub(crate) cpu_share_of_one_core: f64,
+    /// The same by the requests that were sent, in microseconds.
+    pub(crate) cpu_micros_per_request: f64,
     /// Connections that had to be opened again.
     pub(crate) reopened_connections: u64,
+    /// Each process, where there were several.
+    pub(crate) processes: Vec<Part>,
+    /// The 99th percentile of the lag of the process that was latest; that of `lag` where there was one.
+    pub(crate) worst_process_lag_p99_ms: f64,
     /// How late the generator itself was: from the intended time to the sending where a connection was free then, else
     /// to its getting round to it.
     pub(crate) lag: Spread,
@@ -106,11 +126,12 @@ pub(crate) struct Report {
 impl Report {
     /// Of a run; without thresholds and comparison yet.
     pub(crate) fn new(generation: Generation) -> Self {
-        let Generation { scenario, seed, summary, cpu_seconds, reopened_connections, verdict, .. } = generation;
+        let Generation { scenario, seed, summary, cpu_seconds, reopened_connections, parts, verdict, .. } = generation;
         let bound = scenario.generator.lag_p99_at_most_ms;
         let mut invalid_because = Vec::new();
-        if summary.lag.p99_ms > bound {
-            let lag = summary.lag.p99_ms;
+        let of_processes = parts.iter().map(|part| part.lag.p99_ms);
+        let lag = of_processes.fold(summary.lag.p99_ms, f64::max);
+        if lag > bound {
             invalid_because.push(format!("the generator lagged {lag:.1} ms at the 99th percentile, bound {bound} ms"));
         }
         if summary.not_sent > 0 {
@@ -127,7 +148,10 @@ impl Report {
             generator: GeneratorReport {
                 cpu_seconds,
                 cpu_share_of_one_core: cpu_seconds / seconds.max(0.001),
+                cpu_micros_per_request: cpu_seconds * 1e6 / (summary.sent + summary.repeats).max(1) as f64,
                 reopened_connections,
+                processes: parts,
+                worst_process_lag_p99_ms: lag,
                 lag: summary.lag.clone(),
                 connection_wait: summary.connection_wait.clone(),
             },
@@ -143,18 +167,21 @@ impl Report {
     }
 
     /// Judges the thresholds, sets it beside the earlier report, and writes the files that were asked for.
-    pub(crate) fn finish(mut self, args: &RunArgs, earlier: Option<&Value>) -> Result<Self, RunError> {
-        self.name = args.scenario.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    pub(crate) fn finish(mut self, outputs: &Outputs<'_>, earlier: Option<&Value>) -> Result<Self, RunError> {
+        self.name.clone_from(&outputs.name);
         let json = |report: &Self| {
             serde_json::to_value(report).map_err(|source| RunError::Json { what: "the report".to_owned(), source })
         };
         let value = json(&self)?;
         self.thresholds = verdict::judge(&self.scenario.threshold, &value);
+        if outputs.hold_to_targets {
+            self.thresholds.iter_mut().for_each(Judged::hold_to_target);
+        }
         self.comparison = earlier.map_or_else(Vec::new, |earlier| verdict::compare(&value, earlier));
-        if let Some(path) = &args.json {
+        if let Some(path) = outputs.json {
             write(path, &format!("{:#}\n", json(&self)?))?;
         }
-        if let Some(path) = &args.html {
+        if let Some(path) = outputs.html {
             write(path, &page::page(&self))?;
         }
         Ok(self)
@@ -196,15 +223,27 @@ impl Report {
         )?;
         write_classes(text, "", measured.operations.iter().map(|(name, classes)| (*name, classes)))?;
         if measured.loads.len() > 1 {
+            self.write_phases(text)?;
             write_classes(text, "load ", measured.loads.iter().map(|(name, classes)| (name.as_str(), classes)))?;
         }
         write_spread(text, "generator's own lag", &generator.lag)?;
         write_spread(text, "wait for a connection", &generator.connection_wait)?;
         writeln!(
             text,
-            "generator  {:.2} s of processor time ({:.2} of one core), {} connections reopened",
-            generator.cpu_seconds, generator.cpu_share_of_one_core, generator.reopened_connections
+            "generator  {:.2} s of processor time ({:.2} of one core, {:.1} µs a request), {} connections reopened",
+            generator.cpu_seconds,
+            generator.cpu_share_of_one_core,
+            generator.cpu_micros_per_request,
+            generator.reopened_connections
         )?;
+        for (part, number) in generator.processes.iter().zip(1..) {
+            let Part { arrivals, cpu_seconds, lag } = part;
+            writeln!(
+                text,
+                "  process {number}: {arrivals} arrivals, {cpu_seconds:.2} s of processor time, lag p99 {:.2} ms",
+                lag.p99_ms
+            )?;
+        }
         if let Some(beside) = &self.beside {
             writeln!(
                 text,
@@ -235,6 +274,20 @@ impl Report {
         self.write_verdict(text)
     }
 
+    fn write_phases(&self, text: &mut String) -> std::fmt::Result {
+        for (name, phase) in &self.measured.phases {
+            writeln!(
+                text,
+                "  phase {name}: {:.0}/s offered for {:.1} s, {:.0}/s settled meanwhile, {:.2} of the given rate",
+                phase.offered_per_second,
+                phase.lasted_seconds,
+                phase.goodput_per_second,
+                phase.goodput_of_given_rate
+            )?;
+        }
+        Ok(())
+    }
+
     fn write_verdict(&self, text: &mut String) -> std::fmt::Result {
         for finding in self.audit.findings.iter().take(SHOWN_FINDINGS) {
             writeln!(text, "finding: {}: {}", finding.kind, finding.detail)?;
@@ -254,7 +307,7 @@ impl Report {
         for judged in &self.thresholds {
             let value = judged.value.map_or_else(|| "not in the report".to_owned(), |value| format!("{value:.2}"));
             let verdict = if judged.passed { "kept" } else { "BROKEN" };
-            writeln!(text, "threshold {verdict}: {} is {value}, bound {}", judged.metric, judged.bound)?;
+            writeln!(text, "threshold {verdict}: {} is {value}, bound {}{}", judged.metric, judged.bound, judged.aim())?;
         }
         for reason in &self.invalid_because {
             writeln!(text, "INVALID: {reason}")?;

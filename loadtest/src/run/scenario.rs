@@ -96,6 +96,13 @@ pub(crate) struct Days {
     pub(crate) sold_out: bool,
 }
 
+impl Days {
+    /// How many days there are in all.
+    pub(crate) const fn count(&self) -> u32 {
+        self.doctors * self.days_per_doctor
+    }
+}
+
 /// How the load is made.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -205,6 +212,10 @@ pub(crate) struct Threshold {
     pub(crate) at_most: Option<f64>,
     /// The smallest value that passes.
     pub(crate) at_least: Option<f64>,
+    /// The largest value that meets the project's target, on a quiet machine; missing it is told and breaks nothing.
+    pub(crate) target_at_most: Option<f64>,
+    /// The smallest such value.
+    pub(crate) target_at_least: Option<f64>,
 }
 
 const fn one() -> u32 {

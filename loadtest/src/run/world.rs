@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 use uuid::Uuid;
@@ -48,7 +49,7 @@ pub(crate) enum WorldError {
 }
 
 /// One slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct WorldSlot {
     /// Its start, to be named in a request.
     pub(crate) start: String,
@@ -59,14 +60,28 @@ pub(crate) struct WorldSlot {
 }
 
 /// One doctor-day.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct WorldDay {
     /// Whose.
     pub(crate) doctor: Uuid,
     /// When, in UTC.
+    #[serde(with = "date_text")]
     pub(crate) date: jiff::civil::Date,
     /// By start.
     pub(crate) slots: Vec<WorldSlot>,
+}
+
+/// A date as its ISO 8601 text.
+mod date_text {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(date: &jiff::civil::Date, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(date)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<jiff::civil::Date, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
 }
 
 /// All that was set up.
@@ -116,7 +131,7 @@ impl Admin {
     }
 
     /// One request; the JSON of a success.
-    async fn ask(&mut self, method: &str, path: &str, key: &str, body: &Value) -> Result<(u16, Vec<u8>), WorldError> {
+    pub(crate) async fn ask(&mut self, method: &str, path: &str, key: &str, body: &Value) -> Result<(u16, Vec<u8>), WorldError> {
         let body = body.to_string();
         let request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\

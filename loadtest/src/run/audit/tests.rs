@@ -7,11 +7,11 @@ use crate::api::Slot;
 
 const SLOTS: [i64; 2] = [100, 200];
 
-fn place(id: u128, patient: u128, day: u32, start_millis: i64, status: Status) -> Place {
-    Place { appointment: Uuid::from_u128(id), patient: Uuid::from_u128(patient), day, start_millis, status }
+pub(super) fn place(id: u128, patient: u128, day: u32, start_millis: i64, status: Status) -> Place {
+    Place { appointment: Uuid::from_u128(id), patient: Uuid::from_u128(patient), day, start_millis, status, held_until_millis: None }
 }
 
-fn done(operation: Operation, patient: u128, day: u32, at: u64, answer: Answer) -> Done {
+pub(super) fn done(operation: Operation, patient: u128, day: u32, at: u64, answer: Answer) -> Done {
     Done {
         load: 0,
         operation,
@@ -30,26 +30,27 @@ fn done(operation: Operation, patient: u128, day: u32, at: u64, answer: Answer) 
     }
 }
 
-fn about(subject: Place, done: Done) -> Done {
+pub(super) fn about(subject: Place, done: Done) -> Done {
     Done { subject: Some(subject), ..done }
 }
 
-fn refused(code: &'static str) -> Answer {
+pub(super) fn refused(code: &'static str) -> Answer {
     Answer::Refused { status: 409, code: code.into() }
 }
 
-fn row(id: u128, patient: u128, start_millis: i64, keeps_place: bool) -> Appointment {
-    Appointment { id: Uuid::from_u128(id), patient: Uuid::from_u128(patient), start_millis, keeps_place }
+pub(super) fn row(id: u128, patient: u128, start_millis: i64, keeps_place: bool) -> Appointment {
+    Appointment { id: Uuid::from_u128(id), patient: Uuid::from_u128(patient), start_millis, keeps_place, held_until_millis: None }
 }
 
 /// A day of two slots of one place each.
-fn day(rows: Vec<Appointment>) -> DayAfter {
+pub(super) fn day(rows: Vec<Appointment>) -> DayAfter {
     let slot = |start_millis: i64| {
         let taken = rows.iter().filter(|row| row.keeps_place && row.start_millis == start_millis).count() as u64;
         Slot { start: start_millis.to_string(), start_millis, capacity: 1, remaining: 1_u64.saturating_sub(taken) }
     };
     let slots = SLOTS.map(slot).to_vec();
-    DayAfter { day: Day { state: "open".to_owned(), release_at_millis: None, server_time_millis: 0, slots }, rows }
+    let day = Day { state: "open".to_owned(), release_at_millis: None, server_time_millis: 0, slots };
+    DayAfter { day, rows, read_from_millis: 0 }
 }
 
 struct Case {
@@ -84,7 +85,7 @@ impl Case {
     }
 
     fn verdict(&self) -> Verdict {
-        audit(&Evidence { days: &self.days, presold: &self.presold, done: &self.done })
+        audit(&Evidence { days: &self.days, presold: &self.presold, done: &self.done, server_micros_at_start: Some(0) })
     }
 
     #[track_caller]
