@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::LocalSet;
 
-use crate::driver::connection::Connection;
+use crate::driver::connection::{Connection, TransportError};
 use crate::driver::target::Target;
 use crate::driver::{clock, cpu};
 use crate::run::dice::Dice;
@@ -33,6 +33,8 @@ const RECONNECT_DELAY: Duration = Duration::from_millis(100);
 const EARLY_DELAY: Duration = Duration::from_millis(5);
 /// The longest `Retry-After` that is honoured, so that a run ends.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(2);
+/// How long one connection may take to open and to carry its first request.
+const WARM_TIMEOUT: Duration = Duration::from_secs(20);
 /// Connections that a thread opens at once, far below the backlog of a listening socket.
 const OPENING_AT_ONCE: usize = 64;
 
@@ -45,7 +47,7 @@ pub(crate) enum GeneratorError {
         /// Where to.
         address: SocketAddr,
         /// What went wrong.
-        source: std::io::Error,
+        source: TransportError,
     },
     /// No runtime or thread.
     #[error("cannot start a generator thread: {0}")]
@@ -210,12 +212,24 @@ async fn open(address: SocketAddr, number: usize) -> std::io::Result<Connection>
     connect(address, number).await.map(Connection::over)
 }
 
+/// Opens a connection that has carried a request: servers soon close one that never did, and the release may be some
+/// seconds away.
+async fn open_warm(target: Target, number: usize) -> Result<Connection, TransportError> {
+    let warming = format!("GET /healthz/live HTTP/1.1\r\nHost: {}\r\n\r\n", target.host);
+    let warm = async {
+        let mut connection = open(target.address, number).await?;
+        connection.exchange(warming.as_bytes()).await?;
+        Ok(connection)
+    };
+    tokio::time::timeout(WARM_TIMEOUT, warm).await.unwrap_or(Err(TransportError::Timeout))
+}
+
 async fn open_all(offer: &Offer, numbers: &[usize]) -> Result<Vec<Connection>, GeneratorError> {
     let address = offer.target.address;
     let mut links = Vec::with_capacity(numbers.len());
     for some in numbers.chunks(OPENING_AT_ONCE) {
         let opening: Vec<_> =
-            some.iter().map(|number| tokio::task::spawn_local(open(address, *number))).collect();
+            some.iter().map(|number| tokio::task::spawn_local(open_warm(offer.target.clone(), *number))).collect();
         for link in opening {
             let link = link.await.map_err(|_| GeneratorError::Died("a connection panicked"))?;
             links.push(link.map_err(|source| GeneratorError::Connect { address, source })?);

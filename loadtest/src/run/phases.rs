@@ -8,6 +8,9 @@ use serde::Serialize;
 use crate::run::job::Done;
 use crate::run::operation::Class;
 
+/// The shortest load that has a rate.
+const SHORTEST_MICROS: u64 = 1_000_000;
+
 /// One load, from its first intended time to its last.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Phase {
@@ -32,7 +35,7 @@ struct Window {
     good: u64,
 }
 
-/// The loads by name. A load of one instant, such as a spike without spread, is taken to last a millisecond.
+/// The loads by name, but for those that lasted less than a second: a rate of theirs would say nothing.
 pub(crate) fn phases(done: &[Done], loads: &[String], given_per_second: f64) -> BTreeMap<String, Phase> {
     let mut windows: BTreeMap<u16, Window> = BTreeMap::new();
     for one in done {
@@ -49,12 +52,17 @@ pub(crate) fn phases(done: &[Done], loads: &[String], given_per_second: f64) -> 
         }
     }
     let name = |load: u16| loads.get(usize::from(load)).cloned().unwrap_or_default();
-    windows.into_iter().map(|(load, window)| (name(load), window.phase(given_per_second))).collect()
+    let long = windows.into_iter().filter(|(_, window)| window.micros() >= SHORTEST_MICROS);
+    long.map(|(load, window)| (name(load), window.phase(given_per_second))).collect()
 }
 
 impl Window {
+    const fn micros(self) -> u64 {
+        self.last_micros.saturating_sub(self.first_micros)
+    }
+
     fn phase(self, given_per_second: f64) -> Phase {
-        let micros = self.last_micros.saturating_sub(self.first_micros).max(1_000) as f64;
+        let micros = self.micros() as f64;
         let goodput_per_second = self.good as f64 * 1e6 / micros;
         let is_given = given_per_second > 0.0;
         Phase {
@@ -98,8 +106,10 @@ mod tests {
     }
 
     #[test]
-    fn one_instant_and_no_rate_divide_nothing() {
-        let phases = phases(&[done(0, 5, Some(5), 5, Answer::Served(None))], &[], 0.0);
-        assert_eq!((phases[""].goodput_per_second, phases[""].goodput_of_given_rate), (1_000.0, 0.0));
+    fn one_instant_has_no_rate_and_no_given_rate_divides_nothing() {
+        let at = |ms| done(0, ms, Some(ms), ms, Answer::Served(None));
+        assert!(phases(&[at(5), at(900)], &[], 10.0).is_empty());
+        let phases = phases(&[at(0), at(1_000)], &[], 0.0);
+        assert_eq!((phases[""].goodput_per_second, phases[""].goodput_of_given_rate), (2.0, 0.0));
     }
 }
