@@ -25,6 +25,7 @@ mod driver;
 mod fake_server;
 mod measure;
 mod outcome;
+mod rehearse;
 mod report;
 mod run;
 mod storm;
@@ -49,6 +50,8 @@ enum Command {
     Storm(StormArgs),
     /// hotslot, a bare handler and other ways to book, side by side on this machine; starts and stops all of them.
     Compare(compare::CompareArgs),
+    /// The coming release of a running system, played through on a throw-away server; the running one is only read.
+    Rehearse(Box<rehearse::RehearseArgs>),
     /// One process of the generator of `run --processes`; orders on standard input.
     #[command(hide = true)]
     Generate,
@@ -137,6 +140,8 @@ enum RunError {
     Json(#[from] serde_json::Error),
     #[error(transparent)]
     Run(#[from] run::RunError),
+    #[error(transparent)]
+    Rehearse(#[from] rehearse::RehearseError),
     #[error("generator process: {0}")]
     Generate(#[from] run::processes::child::ChildError),
 }
@@ -147,6 +152,7 @@ fn main() -> ExitCode {
     let outcome = runtime.map_err(RunError::Runtime).and_then(|runtime| match &command {
         Command::Storm(args) => runtime.block_on(run_storm(args)),
         Command::Compare(args) => Ok(runtime.block_on(compare::run(args)).map(|()| ExitCode::SUCCESS)?),
+        Command::Rehearse(args) => Ok(runtime.block_on(rehearse::run(args))?),
         Command::Generate => Ok(runtime.block_on(run::processes::child::run()).map(|()| ExitCode::SUCCESS)?),
         Command::Run(args) => Ok(runtime.block_on(run::run(args))?),
     });

@@ -2,7 +2,7 @@
 //! Must not know: how any of them books.
 
 mod environment;
-mod process;
+pub(crate) mod process;
 mod publish;
 mod servers;
 mod summary;

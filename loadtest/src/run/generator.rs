@@ -35,6 +35,8 @@ const EARLY_DELAY: Duration = Duration::from_millis(5);
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(2);
 /// How long one connection may take to open and to carry its first request.
 const WARM_TIMEOUT: Duration = Duration::from_secs(20);
+/// Room for a request, in bytes.
+const REQUEST_BYTES: usize = 1_024;
 /// Connections that a thread opens at once, far below the backlog of a listening socket.
 const OPENING_AT_ONCE: usize = 64;
 
@@ -179,6 +181,7 @@ async fn thread_body(
     let word = start.wait_for(Option::is_some).await.ok().and_then(|start| *start);
     let (Ok(()), Some(start)) = (told, word) else { return Err(GeneratorError::Died("no start")) };
     let cpu_before = cpu::thread_nanos();
+    let offer_arrivals = offer.arrivals.len();
     let shared = Rc::new(Shared {
         dice: RefCell::new(Dice::new(offer.seed ^ (u64::from(process) << 32) ^ (thread as u64 + 1))),
         offer,
@@ -187,7 +190,7 @@ async fn thread_body(
         waiting: Semaphore::new(0),
         idle: Cell::new(0),
         decks: RefCell::default(),
-        done: RefCell::default(),
+        done: RefCell::new(Vec::with_capacity(offer_arrivals.div_ceil(threads))),
         reopened: Cell::new(0),
         settled: Notify::new(),
     });
@@ -200,11 +203,11 @@ async fn thread_body(
     while shared.done.borrow().len() < mine {
         shared.settled.notified().await;
     }
+    let cpu_nanos = cpu::thread_nanos().zip(cpu_before).map_or(0, |(after, before)| after.saturating_sub(before));
     shared.waiting.close();
     for worker in workers {
         worker.await.map_err(|_| GeneratorError::Died("a worker panicked"))?;
     }
-    let cpu_nanos = cpu::thread_nanos().zip(cpu_before).map_or(0, |(after, before)| after.saturating_sub(before));
     Ok(Generated { done: shared.done.take(), cpu_nanos, reopened: shared.reopened.get() })
 }
 
@@ -319,7 +322,7 @@ impl Shared {
 
 /// The work of one connection: whatever has waited longest, until there is nothing more.
 async fn work(shared: Rc<Shared>, number: usize, link: Connection) {
-    let (mut link, mut buffer) = (Some(link), Vec::new());
+    let (mut link, mut buffer) = (Some(link), Vec::with_capacity(REQUEST_BYTES));
     loop {
         shared.idle.set(shared.idle.get() + 1);
         let permit = shared.waiting.acquire().await;

@@ -26,7 +26,7 @@ mod dice;
 mod generator;
 mod job;
 mod link;
-mod operation;
+pub(crate) mod operation;
 mod page;
 mod phases;
 mod plan;

@@ -247,7 +247,7 @@ fn read_text(path: &Path) -> Result<String, ScenarioError> {
 }
 
 /// The first thing that makes no sense.
-fn senseless(scenario: &Scenario) -> Option<String> {
+pub(crate) fn senseless(scenario: &Scenario) -> Option<String> {
     let Scenario { parameters, days, generator, load, background, threshold, .. } = scenario;
     let range = |name: &str, value: f64, low: f64, high: f64| {
         (!(low..=high).contains(&value)).then(|| format!("{name} must be from {low} to {high}, it is {value}"))

@@ -154,6 +154,7 @@ impl<S: Stage> Run<'_, S> {
             address: self.target.address,
             host: self.target.host.clone(),
             key_file: self.key_file.to_owned(),
+            audiences: self.mint.audiences().to_owned(),
             seed: self.seed,
             days: world.days.clone(),
             share: Share::WHOLE,
@@ -215,12 +216,13 @@ impl<S: Stage> Run<'_, S> {
         let began = clock::now();
         let mut days = Vec::with_capacity(world.days.len());
         let mut reader = self.reader(world, 0)?;
-        for day in &world.days {
-            reader.turn_to(day.doctor, day.date);
+        for world_day in &world.days {
+            reader.turn_to(world_day.doctor, world_day.date);
             let (before, _) = reader.day().await?;
             let rows = reader.appointments(clock::now() + READING_DEADLINE).await?;
             let (day, _) = reader.day().await?;
-            days.push(DayAfter { day, rows, read_from_millis: before.server_time_millis });
+            let (read_from_millis, released) = (before.server_time_millis, world_day.released);
+            days.push(DayAfter { day, rows, read_from_millis, released });
         }
         let audit_seconds = began.elapsed().as_secs_f64();
         let Ran { generated, parts, server_micros_at_start } = ran;

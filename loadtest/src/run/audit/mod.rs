@@ -37,6 +37,8 @@ pub(crate) struct DayAfter {
     pub(crate) rows: Vec<Appointment>,
     /// The server's time before `rows` was read, UTC milliseconds.
     pub(crate) read_from_millis: i64,
+    /// How many of its places were released to those who asked; `None`: all of them, to everyone.
+    pub(crate) released: Option<u64>,
 }
 
 /// All that an audit judges. Nobody else may have used these days.
@@ -176,14 +178,21 @@ fn check_slots(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
             *taken += 1;
             *ending += u64::from(row.held_until_millis.is_some_and(|until| until <= after.day.server_time_millis));
         }
+        let mut all_taken = 0;
+        // Places that are not released count as withheld, not as free.
+        let least = |free: u64| if after.released.is_some() { 0 } else { free };
         for slot in &after.day.slots {
             let (taken, ending) = taken.remove(&slot.start_millis).unwrap_or_default();
+            all_taken += taken;
             let what = || format!("day {index} slot {}: {taken} taken of {}", slot.start, slot.capacity);
             if taken > slot.capacity {
                 found(findings, "oversold_slot", what());
-            } else if !(slot.capacity - taken..=slot.capacity - taken + ending).contains(&slot.remaining) {
+            } else if !(least(slot.capacity - taken)..=slot.capacity - taken + ending).contains(&slot.remaining) {
                 found(findings, "remaining_mismatch", format!("{}, remaining {}", what(), slot.remaining));
             }
+        }
+        if let Some(released) = after.released.filter(|released| all_taken > *released) {
+            found(findings, "oversold_release", format!("day {index}: {all_taken} taken, {released} were released"));
         }
         if let Some(start) = taken.keys().next() {
             found(findings, "unknown_slot", format!("day {index} has appointments at {start}, but no such slot"));

@@ -40,6 +40,7 @@ pub(super) fn check(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) -> u64
             capacity.insert((day, Some(slot.start_millis)), slot.capacity);
             *capacity.entry((day, None)).or_default() += slot.capacity;
         }
+        capacity.entry((day, None)).and_modify(|all| *all = after.released.map_or(*all, |released| released.min(*all)));
     }
     let mut curves: HashMap<Where, Curve> = HashMap::new();
     for (place, changes) in changes.drain() {

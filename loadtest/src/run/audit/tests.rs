@@ -50,7 +50,7 @@ pub(super) fn day(rows: Vec<Appointment>) -> DayAfter {
     };
     let slots = SLOTS.map(slot).to_vec();
     let day = Day { state: "open".to_owned(), release_at_millis: None, server_time_millis: 0, slots };
-    DayAfter { day, rows, read_from_millis: 0 }
+    DayAfter { day, rows, read_from_millis: 0, released: None }
 }
 
 struct Case {
@@ -190,6 +190,27 @@ fn a_count_of_what_remains_that_is_wrong_is_found() {
     let mut case = Case::honest();
     case.days[1].rows[0].start_millis = 300;
     case.assert_found("unknown_slot");
+}
+
+#[test]
+fn places_that_are_not_released_are_withheld_and_not_to_be_sold() {
+    // One of the two places of the second day is released, and was sold beforehand.
+    let mut case = Case::honest();
+    case.done.remove(5);
+    case.days[0] = day(vec![row(1, 1, 100, true), row(2, 2, 200, false), row(4, 4, 200, true)]);
+    case.done.pop();
+    case.days[1] = day(vec![row(6, 6, 200, true)]);
+    case.days[1].day.slots[0].remaining = 0;
+    case.assert_found("remaining_mismatch");
+    case.days[1].released = Some(1);
+    assert_eq!(case.verdict().findings, []);
+    // Who is told that it is sold out is told the truth.
+    case.done.push(done(Operation::Book, 7, 1, 200, refused("sold_out")));
+    assert_eq!(case.verdict().findings, []);
+    case.days[1].released = Some(2);
+    case.assert_found("refused_though_free");
+    case.days[1].released = Some(0);
+    case.assert_found("oversold_release");
 }
 
 #[test]

@@ -75,12 +75,14 @@ pub(crate) async fn serve(
 
 /// This child's share of what the order offers.
 fn offer(order: Order, live: Arc<Live>) -> Result<Offer, ChildError> {
-    let Order { scenario, folder, address, host, key_file, seed, days, share } = order;
+    let Order { scenario, folder, address, host, key_file, audiences, seed, days, share } = order;
     let all = plan::draw(&scenario, &folder, u32::try_from(days.len()).unwrap_or(u32::MAX), seed)?;
     let deadline_micros = plan::deadline_micros(&all, &scenario.generator);
     let mut arrivals: Vec<_> = share.of(all.into_iter()).collect();
     // Patients are counted anew: those of the others are not minted here.
-    let patients = Mint::from_key_file(&key_file)?.patients(plan::number_patients(&mut arrivals).max(1), 1)?;
+    let patients = Mint::from_key_file(&key_file)?
+        .with_audiences(audiences)
+        .patients(plan::number_patients(&mut arrivals).max(1), 1)?;
     let mut settings = scenario.generator;
     settings.connections = share.count(settings.connections);
     let target = Target { address, host };

@@ -54,8 +54,9 @@ fn order(server: &FakeServer, key_file: PathBuf, share: Share) -> Order {
         address: server.address,
         host: server.address.to_string(),
         key_file,
+        audiences: Vec::new(),
         seed: 3,
-        days: vec![WorldDay { doctor: Uuid::from_u128(77), date, slots: slots_of(date, 1, 5).unwrap() }],
+        days: vec![WorldDay { doctor: Uuid::from_u128(77), date, slots: slots_of(date, 1, 5).unwrap(), released: None }],
         share,
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Order {
     pub(crate) host: String,
     /// The server's signing key. The path only: the key itself goes through no pipe.
     pub(crate) key_file: PathBuf,
+    /// The audiences that patients belong to.
+    pub(crate) audiences: Vec<String>,
     /// Seed of what is drawn.
     pub(crate) seed: u64,
     /// The days that were set up.
