@@ -12,7 +12,13 @@ fn slot(start_millis: i64, capacity: u64, remaining: u64) -> Slot {
 }
 
 fn row(id: u128, patient: u128, start_millis: i64) -> Appointment {
-    Appointment { id: Uuid::from_u128(id), patient: Uuid::from_u128(patient), start_millis, keeps_place: true, held_until_millis: None }
+    Appointment {
+        id: Uuid::from_u128(id),
+        patient: Uuid::from_u128(patient),
+        start_millis,
+        keeps_place: true,
+        held_until_millis: None,
+    }
 }
 
 fn press(patient: u128, wanted_start_millis: Option<i64>, outcome: Outcome) -> Press {

@@ -24,8 +24,7 @@ pub(crate) fn make_room(sockets: u64) -> Result<(), DescriptorError> {
     let needed = sockets.saturating_add(OTHERS);
     let Some(limit) = raised(getrlimit(Resource::Nofile), needed)? else { return Ok(()) };
     let maximum = limit.maximum;
-    setrlimit(Resource::Nofile, limit)
-        .map_err(|_| DescriptorError { needed, allowed: maximum.unwrap_or(u64::MAX) })
+    setrlimit(Resource::Nofile, limit).map_err(|_| DescriptorError { needed, allowed: maximum.unwrap_or(u64::MAX) })
 }
 
 /// The limit to be set; `None`: there is room already. `None` in a limit means that there is none.

@@ -18,8 +18,9 @@ use crate::compare::process::{Process, ProcessError, Stop};
 use crate::driver::descriptors::{DescriptorError, make_room};
 use crate::driver::target::{Target, TargetError};
 use crate::rehearse::model::{Model, ModelError};
-use crate::run::report::{Outputs, print};
+use crate::run::report::Outputs;
 use crate::run::session::Run;
+use crate::run::text::print;
 use crate::run::{RunError, exit_code};
 use crate::tokens::{Mint, TokenError};
 
@@ -165,8 +166,7 @@ async fn rehearse(args: &RehearseArgs) -> Result<ExitCode, RehearseError> {
     };
     let (report, findings) = run.whole().await?;
     let (json, html) = (args.json.as_deref(), args.html.as_deref());
-    let report =
-        report.finish(&Outputs { name: "rehearsal".to_owned(), json, html, hold_to_targets: false }, None)?;
+    let report = report.finish(&Outputs { name: "rehearsal".to_owned(), json, html, hold_to_targets: false }, None)?;
     print(&report.text())?;
     Ok(exit_code(&report, findings))
 }

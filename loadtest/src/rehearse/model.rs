@@ -43,7 +43,9 @@ pub(crate) enum ModelError {
         source: serde_json::Error,
     },
     /// Nothing is left of the day.
-    #[error("there is nothing to rehearse: the day is {state}, and no slot with a free place begins in the next quarter of an hour or later")]
+    #[error(
+        "there is nothing to rehearse: the day is {state}, and no slot with a free place begins in the next quarter of an hour or later"
+    )]
     Nothing {
         /// What it is.
         state: String,
@@ -154,8 +156,7 @@ impl Model {
             let (start, end) = (slot.start.clone(), slot.end.clone());
             (places > 0).then_some(FreeSlot { start, start_millis, end, places })
         };
-        let mut slots: Vec<FreeSlot> =
-            day.slots.iter().filter(|_| day.state != "closed").filter_map(free).collect();
+        let mut slots: Vec<FreeSlot> = day.slots.iter().filter(|_| day.state != "closed").filter_map(free).collect();
         slots.sort_by_key(|slot| slot.start_millis);
         let Some(first) = slots.first() else { return Err(ModelError::Nothing { state: day.state.clone() }) };
         // The clone begins where its first slot does, which may be past midnight.
@@ -240,7 +241,8 @@ impl Model {
     /// Of the answers of a running system, for tests.
     pub(super) fn of_json(doctor: Value, day: Value, taken: &[(i64, u64)], preview: Value) -> Result<Self, ModelError> {
         let parse = |source| ModelError::Unreadable { what: "test", source };
-        let (doctor, day) = (serde_json::from_value(doctor).map_err(parse)?, serde_json::from_value(day).map_err(parse)?);
+        let (doctor, day) =
+            (serde_json::from_value(doctor).map_err(parse)?, serde_json::from_value(day).map_err(parse)?);
         let preview = serde_json::from_value(preview).map_err(parse)?;
         Self::of(&doctor, &day, &taken.iter().copied().collect(), preview)
     }

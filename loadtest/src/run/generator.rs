@@ -17,9 +17,9 @@ use tokio::task::LocalSet;
 use crate::driver::connection::{Connection, TransportError};
 use crate::driver::target::Target;
 use crate::driver::{clock, cpu};
+use crate::run::connections::{is_open, open_again, open_all};
 use crate::run::dice::Dice;
 use crate::run::job::{Decks, Done, Job, Next, return_to};
-use crate::run::link::connect;
 use crate::run::operation::{Answer, Class, read};
 use crate::run::plan::Arrival;
 use crate::run::processes::Share;
@@ -27,18 +27,14 @@ use crate::run::scenario::Generator;
 use crate::run::world::World;
 use crate::tokens::Patient;
 
-/// Pause before a lost connection is opened again, and before a request without an answer is repeated.
-const RECONNECT_DELAY: Duration = Duration::from_millis(100);
+/// Pause before a request without an answer is repeated.
+const UNANSWERED_DELAY: Duration = Duration::from_millis(100);
 /// Pause before a request that came too early is repeated.
 const EARLY_DELAY: Duration = Duration::from_millis(5);
 /// The longest `Retry-After` that is honoured, so that a run ends.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(2);
-/// How long one connection may take to open and to carry its first request.
-const WARM_TIMEOUT: Duration = Duration::from_secs(20);
 /// Room for a request, in bytes.
 const REQUEST_BYTES: usize = 1_024;
-/// Connections that a thread opens at once, far below the backlog of a listening socket.
-const OPENING_AT_ONCE: usize = 64;
 
 /// Why there is no run.
 #[derive(Debug, Error)]
@@ -176,7 +172,7 @@ async fn thread_body(
     let Share { process, processes } = offer.share;
     let all = (0..offer.settings.connections as usize).map(|number| number * processes as usize + process as usize);
     let numbers: Vec<usize> = all.skip(thread).step_by(threads).collect();
-    let links = open_all(&offer, &numbers).await?;
+    let links = open_all(&offer.target, &numbers).await?;
     let told = ready.send(()).await;
     let word = start.wait_for(Option::is_some).await.ok().and_then(|start| *start);
     let (Ok(()), Some(start)) = (told, word) else { return Err(GeneratorError::Died("no start")) };
@@ -209,36 +205,6 @@ async fn thread_body(
         worker.await.map_err(|_| GeneratorError::Died("a worker panicked"))?;
     }
     Ok(Generated { done: shared.done.take(), cpu_nanos, reopened: shared.reopened.get() })
-}
-
-async fn open(address: SocketAddr, number: usize) -> std::io::Result<Connection> {
-    connect(address, number).await.map(Connection::over)
-}
-
-/// Opens a connection that has carried a request: servers soon close one that never did, and the release may be some
-/// seconds away.
-async fn open_warm(target: Target, number: usize) -> Result<Connection, TransportError> {
-    let warming = format!("GET /healthz/live HTTP/1.1\r\nHost: {}\r\n\r\n", target.host);
-    let warm = async {
-        let mut connection = open(target.address, number).await?;
-        connection.exchange(warming.as_bytes()).await?;
-        Ok(connection)
-    };
-    tokio::time::timeout(WARM_TIMEOUT, warm).await.unwrap_or(Err(TransportError::Timeout))
-}
-
-async fn open_all(offer: &Offer, numbers: &[usize]) -> Result<Vec<Connection>, GeneratorError> {
-    let address = offer.target.address;
-    let mut links = Vec::with_capacity(numbers.len());
-    for some in numbers.chunks(OPENING_AT_ONCE) {
-        let opening: Vec<_> =
-            some.iter().map(|number| tokio::task::spawn_local(open_warm(offer.target.clone(), *number))).collect();
-        for link in opening {
-            let link = link.await.map_err(|_| GeneratorError::Died("a connection panicked"))?;
-            links.push(link.map_err(|source| GeneratorError::Connect { address, source })?);
-        }
-    }
-    Ok(links)
 }
 
 /// What the tasks of one thread share. No borrow is held over an await.
@@ -313,7 +279,7 @@ impl Shared {
         job.done.sent_micros.get_or_insert(sent);
         let until = (sent + offer.settings.timeout_ms * 1_000).min(offer.deadline_micros);
         let exchange = tokio::time::timeout_at(self.instant(until), link.exchange(buffer)).await;
-        let Ok(Ok(answer)) = exchange else { return (Answer::Unanswered, RECONNECT_DELAY) };
+        let Ok(Ok(answer)) = exchange else { return (Answer::Unanswered, UNANSWERED_DELAY) };
         let find = |doctor, date| offer.world.index.get(&(doctor, date)).copied();
         let delay = Duration::from_secs(answer.head.retry_after_seconds.unwrap_or(1).into()).min(MAX_RETRY_AFTER);
         (read(job.done.operation, answer.head.status, answer.body, job.done.day, find), delay)
@@ -361,10 +327,6 @@ fn repeat(shared: &Rc<Shared>, job: Job, delay: Duration) {
     });
 }
 
-fn is_open(link: &Connection) -> bool {
-    link.is_usable() && !link.is_stale()
-}
-
 /// An open connection; `None` once the deadline has come.
 async fn usable(shared: &Shared, number: usize, link: Option<Connection>) -> Option<Connection> {
     let deadline = shared.instant(shared.offer.deadline_micros);
@@ -375,12 +337,7 @@ async fn usable(shared: &Shared, number: usize, link: Option<Connection>) -> Opt
         return Some(link);
     }
     shared.reopened.set(shared.reopened.get() + 1);
-    loop {
-        if let Ok(link) = tokio::time::timeout_at(deadline, open(shared.offer.target.address, number)).await.ok()? {
-            return Some(link);
-        }
-        tokio::time::timeout_at(deadline, tokio::time::sleep(RECONNECT_DELAY)).await.ok()?;
-    }
+    open_again(shared.offer.target.address, number, deadline).await
 }
 
 #[cfg(test)]

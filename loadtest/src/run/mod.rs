@@ -22,6 +22,7 @@ use crate::tokens::{Mint, TokenError};
 pub(crate) mod arguments;
 mod audit;
 mod background;
+mod connections;
 mod dice;
 mod generator;
 mod job;
@@ -36,6 +37,7 @@ pub(crate) mod scenario;
 mod schedule;
 pub(crate) mod session;
 mod summary;
+pub(crate) mod text;
 mod verdict;
 pub(crate) mod world;
 
@@ -116,7 +118,7 @@ pub(crate) async fn run(args: &RunArgs) -> Result<ExitCode, RunError> {
     };
     let (report, findings) = run.whole().await?;
     let report = report.finish(&args.outputs(), earlier.as_ref())?;
-    report::print(&report.text())?;
+    text::print(&report.text())?;
     Ok(exit_code(&report, findings))
 }
 

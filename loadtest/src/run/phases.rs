@@ -25,6 +25,8 @@ pub(crate) struct Phase {
     pub(crate) goodput_per_second: f64,
     /// `goodput_per_second` by the scenario's `rate_per_second`; 0 where that is 0.
     pub(crate) goodput_of_given_rate: f64,
+    /// `goodput_per_second` by that of the load that got most: how much an overload costs.
+    pub(crate) goodput_of_peak: f64,
 }
 
 #[derive(Clone, Copy)]
@@ -53,7 +55,13 @@ pub(crate) fn phases(done: &[Done], loads: &[String], given_per_second: f64) -> 
     }
     let name = |load: u16| loads.get(usize::from(load)).cloned().unwrap_or_default();
     let long = windows.into_iter().filter(|(_, window)| window.micros() >= SHORTEST_MICROS);
-    long.map(|(load, window)| (name(load), window.phase(given_per_second))).collect()
+    let mut phases: BTreeMap<String, Phase> =
+        long.map(|(load, window)| (name(load), window.phase(given_per_second))).collect();
+    let peak = phases.values().map(|phase| phase.goodput_per_second).fold(0.0, f64::max);
+    for phase in phases.values_mut().filter(|_| peak > 0.0) {
+        phase.goodput_of_peak = phase.goodput_per_second / peak;
+    }
+    phases
 }
 
 impl Window {
@@ -70,6 +78,7 @@ impl Window {
             lasted_seconds: micros / 1e6,
             offered_per_second: self.arrivals as f64 * 1e6 / micros,
             goodput_per_second,
+            goodput_of_peak: 0.0,
             goodput_of_given_rate: if is_given { goodput_per_second / given_per_second } else { 0.0 },
         }
     }
@@ -103,6 +112,7 @@ mod tests {
         assert!((loud.offered_per_second - 101.0).abs() < 1e-9);
         assert!((loud.goodput_per_second - 51.0).abs() < 1e-9, "{loud:?}");
         assert!((loud.goodput_of_given_rate - 0.51).abs() < 1e-9);
+        assert_eq!(loud.goodput_of_peak, 1.0);
     }
 
     #[test]

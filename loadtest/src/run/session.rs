@@ -14,10 +14,10 @@ use crate::run::audit::{self, DayAfter, Evidence};
 use crate::run::background::{self, Beside};
 use crate::run::generator::{Generated, Live, Offer, Ready};
 use crate::run::processes::{Crew, Order, Part, Share};
-use crate::run::report::{self, Generation, Report};
+use crate::run::report::{Generation, Report};
 use crate::run::scenario::Scenario;
 use crate::run::world::{Admin, World, set_up};
-use crate::run::{RunError, plan, summary};
+use crate::run::{RunError, plan, summary, text};
 use crate::tokens::Mint;
 
 /// How often the server's time is sampled.
@@ -120,7 +120,7 @@ impl<S: Stage> Run<'_, S> {
             Engine::Threads(Ready::prepare(Arc::new(offer)).await?)
         };
         let (start, server_clock) = self.start(&mut reader).await?;
-        let progress = tokio::spawn(report::progress(Arc::clone(&live), start, count));
+        let progress = tokio::spawn(text::progress(Arc::clone(&live), start, count));
         let ran = match engine {
             Engine::Threads(ready) => ready.run(start).await.map(|done| (done, Vec::new())).map_err(RunError::from),
             Engine::Processes(crew) => crew.run(start, deadline_micros, &live).await.map_err(RunError::from),
@@ -227,8 +227,7 @@ impl<S: Stage> Run<'_, S> {
         let audit_seconds = began.elapsed().as_secs_f64();
         let Ran { generated, parts, server_micros_at_start } = ran;
         let done = &generated.done;
-        let verdict =
-            audit::audit(&Evidence { days: &days, presold: &world.presold, done, server_micros_at_start });
+        let verdict = audit::audit(&Evidence { days: &days, presold: &world.presold, done, server_micros_at_start });
         let names: Vec<String> = self.scenario.load.iter().map(|load| load.name.clone()).collect();
         let findings = verdict.findings.len();
         let report = Report::new(Generation {

@@ -33,12 +33,8 @@ fn judged(with: Vec<Done>, rows: Vec<Appointment>, steady: bool) -> Vec<&'static
     let mut after = day(rows);
     after.read_from_millis = 200_000;
     after.day.server_time_millis = 200_000;
-    let evidence = Evidence {
-        days: &[after],
-        presold: &[sold],
-        done: &all,
-        server_micros_at_start: steady.then_some(0),
-    };
+    let evidence =
+        Evidence { days: &[after], presold: &[sold], done: &all, server_micros_at_start: steady.then_some(0) };
     let kinds: Vec<_> = audit(&evidence).findings.iter().map(|finding| finding.kind).collect();
     assert_eq!(all[0].answer.class(), Class::Served);
     kinds

@@ -8,7 +8,14 @@ use crate::api::Slot;
 const SLOTS: [i64; 2] = [100, 200];
 
 pub(super) fn place(id: u128, patient: u128, day: u32, start_millis: i64, status: Status) -> Place {
-    Place { appointment: Uuid::from_u128(id), patient: Uuid::from_u128(patient), day, start_millis, status, held_until_millis: None }
+    Place {
+        appointment: Uuid::from_u128(id),
+        patient: Uuid::from_u128(patient),
+        day,
+        start_millis,
+        status,
+        held_until_millis: None,
+    }
 }
 
 pub(super) fn done(operation: Operation, patient: u128, day: u32, at: u64, answer: Answer) -> Done {
@@ -39,7 +46,13 @@ pub(super) fn refused(code: &'static str) -> Answer {
 }
 
 pub(super) fn row(id: u128, patient: u128, start_millis: i64, keeps_place: bool) -> Appointment {
-    Appointment { id: Uuid::from_u128(id), patient: Uuid::from_u128(patient), start_millis, keeps_place, held_until_millis: None }
+    Appointment {
+        id: Uuid::from_u128(id),
+        patient: Uuid::from_u128(patient),
+        start_millis,
+        keeps_place,
+        held_until_millis: None,
+    }
 }
 
 /// A day of two slots of one place each.

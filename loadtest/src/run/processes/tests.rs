@@ -56,7 +56,12 @@ fn order(server: &FakeServer, key_file: PathBuf, share: Share) -> Order {
         key_file,
         audiences: Vec::new(),
         seed: 3,
-        days: vec![WorldDay { doctor: Uuid::from_u128(77), date, slots: slots_of(date, 1, 5).unwrap(), released: None }],
+        days: vec![WorldDay {
+            doctor: Uuid::from_u128(77),
+            date,
+            slots: slots_of(date, 1, 5).unwrap(),
+            released: None,
+        }],
         share,
     }
 }
@@ -131,7 +136,8 @@ fn sums_of_all_records_are_exact_and_no_averages_of_sums() {
     let (all, parts) = merged([of(records(0)), of(records(1))].into_iter());
     assert_eq!((all.cpu_nanos, all.reopened), (4_000_000_000, 2));
     assert_eq!(parts.iter().map(|part| part.cpu_seconds).collect::<Vec<_>>(), [2.0, 2.0]);
-    let latencies = |done: &[Done]| -> Vec<u64> { done.iter().map(|one| one.ended_micros - one.intended_micros).collect() };
+    let latencies =
+        |done: &[Done]| -> Vec<u64> { done.iter().map(|one| one.ended_micros - one.intended_micros).collect() };
     let mut both = latencies(&records(0));
     both.extend(latencies(&records(1)));
     let summary = sum_up(&all.done, &["all".to_owned()], 1.0);
