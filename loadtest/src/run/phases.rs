@@ -23,6 +23,8 @@ pub(crate) struct Phase {
     /// Its successes and definite refusals a second that came while it lasted: those that came later are not of use to
     /// anybody who measures what the server carries at this load.
     pub(crate) goodput_per_second: f64,
+    /// `goodput_per_second` by `offered_per_second`: below 1 a queue grows, or requests are turned away.
+    pub(crate) goodput_of_offered: f64,
     /// `goodput_per_second` by the scenario's `rate_per_second`; 0 where that is 0.
     pub(crate) goodput_of_given_rate: f64,
     /// `goodput_per_second` by that of the load that got most: how much an overload costs.
@@ -78,6 +80,7 @@ impl Window {
             lasted_seconds: micros / 1e6,
             offered_per_second: self.arrivals as f64 * 1e6 / micros,
             goodput_per_second,
+            goodput_of_offered: self.good as f64 / self.arrivals.max(1) as f64,
             goodput_of_peak: 0.0,
             goodput_of_given_rate: if is_given { goodput_per_second / given_per_second } else { 0.0 },
         }
@@ -113,6 +116,7 @@ mod tests {
         assert!((loud.goodput_per_second - 51.0).abs() < 1e-9, "{loud:?}");
         assert!((loud.goodput_of_given_rate - 0.51).abs() < 1e-9);
         assert_eq!(loud.goodput_of_peak, 1.0);
+        assert!((loud.goodput_of_offered - 51.0 / 101.0).abs() < 1e-9);
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Report {
     }
 
     fn write_text(&self, text: &mut String) -> std::fmt::Result {
-        let Self { measured, generator, audit, fairness, .. } = self;
+        let Self { measured, audit, fairness, .. } = self;
         writeln!(text, "{}: {} (seed {})", self.name, self.scenario.about, self.seed)?;
         writeln!(
             text,
@@ -53,24 +53,7 @@ impl Report {
             self.write_phases(text)?;
             write_classes(text, "load ", measured.loads.iter().map(|(name, classes)| (name.as_str(), classes)))?;
         }
-        write_spread(text, "generator's own lag", &generator.lag)?;
-        write_spread(text, "wait for a connection", &generator.connection_wait)?;
-        writeln!(
-            text,
-            "generator  {:.2} s of processor time ({:.2} of one core, {:.1} µs a request), {} connections reopened",
-            generator.cpu_seconds,
-            generator.cpu_share_of_one_core,
-            generator.cpu_micros_per_request,
-            generator.reopened_connections
-        )?;
-        for (part, number) in generator.processes.iter().zip(1..) {
-            let Part { arrivals, cpu_seconds, lag } = part;
-            writeln!(
-                text,
-                "  process {number}: {arrivals} arrivals, {cpu_seconds:.2} s of processor time, lag p99 {:.2} ms",
-                lag.p99_ms
-            )?;
-        }
+        self.write_generator(text)?;
         if let Some(beside) = &self.beside {
             writeln!(
                 text,
@@ -99,6 +82,29 @@ impl Report {
             self.audit_seconds
         )?;
         self.write_verdict(text)
+    }
+
+    fn write_generator(&self, text: &mut String) -> std::fmt::Result {
+        let generator = &self.generator;
+        write_spread(text, "generator's own lag", &generator.lag)?;
+        write_spread(text, "wait for a connection", &generator.connection_wait)?;
+        writeln!(
+            text,
+            "generator  {:.2} s of processor time ({:.2} of one core, {:.1} µs a request), {} connections reopened",
+            generator.cpu_seconds,
+            generator.cpu_share_of_one_core,
+            generator.cpu_micros_per_request,
+            generator.reopened_connections
+        )?;
+        for (part, number) in generator.processes.iter().zip(1..) {
+            let Part { arrivals, cpu_seconds, lag } = part;
+            writeln!(
+                text,
+                "  process {number}: {arrivals} arrivals, {cpu_seconds:.2} s of processor time, lag p99 {:.2} ms",
+                lag.p99_ms
+            )?;
+        }
+        Ok(())
     }
 
     fn write_phases(&self, text: &mut String) -> std::fmt::Result {
