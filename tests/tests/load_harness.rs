@@ -152,6 +152,45 @@ async fn a_generator_process_that_dies_makes_the_run_worthless() {
     eventually("both processes are gone", Duration::from_secs(20), gone).await;
 }
 
+/// Holds that last a second, most of which nobody confirms in time, on days that are soon full.
+const SHORT_HOLDS: &str = r#"
+about = "Holds that lapse by themselves."
+[parameters]
+rate_per_second = 100.0
+duration_seconds = 5.0
+patients = 0
+places = 20
+[days]
+doctors = 2
+slots = 5
+[generator]
+connections = 16
+hold_seconds = 1
+[[load]]
+name = "holders"
+arrivals = "constant"
+operations = { hold = 9, confirm = 1 }
+names_slot = 0.3
+"#;
+
+#[tokio::test]
+async fn holds_that_lapse_during_the_run_free_their_places_in_time() {
+    let server = Server::start().await;
+    let folder = tempfile::tempdir().expect("a temporary directory");
+    let scenario = folder.path().join("short-holds.toml");
+    std::fs::write(&scenario, SHORT_HOLDS).expect("it can be written");
+    let output = run(&server, &scenario, folder.path(), &[]).await;
+    assert_eq!(output.code, Some(0), "{output:?}");
+    let report = report(folder.path());
+    assert_clean(&report, &output);
+    let outcomes = &report["measured"]["outcomes"];
+    for lapsed in ["confirm: 410 hold_expired", "hold: 409 sold_out"] {
+        assert!(outcomes[lapsed].as_u64() > Some(0), "{lapsed}: {output:?}");
+    }
+    // More was held than there is room for: places were taken again.
+    assert!(outcomes["hold: served"].as_u64() > Some(60), "{output:?}");
+}
+
 /// The processes that a process has started and that still run.
 fn children_of(parent: u32) -> Vec<u32> {
     let entries = std::fs::read_dir("/proc").expect("/proc").flatten();

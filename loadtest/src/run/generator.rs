@@ -33,6 +33,10 @@ const UNANSWERED_DELAY: Duration = Duration::from_millis(100);
 const EARLY_DELAY: Duration = Duration::from_millis(5);
 /// The longest `Retry-After` that is honoured, so that a run ends.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(2);
+/// How many answers are due where their gathering is worth more than being woken for each.
+const MANY_IN_FLIGHT: u64 = 64;
+/// How long they gather; far below what is told apart between runs, and part of every latency.
+const NAP: Duration = Duration::from_micros(200);
 /// Room for a request, in bytes.
 const REQUEST_BYTES: usize = 1_024;
 
@@ -158,16 +162,30 @@ fn run_thread(
     ready: &mpsc::Sender<()>,
     start: watch::Receiver<Option<Instant>>,
 ) -> Result<Generated, GeneratorError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, thread_body(Arc::clone(offer), thread, threads, ready, start))
+    let in_flight = Arc::new(AtomicU64::new(0));
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().on_thread_park(nap_of(Arc::clone(&in_flight)));
+    let body = thread_body(Arc::clone(offer), (thread, threads), ready, start, in_flight);
+    LocalSet::new().block_on(&runtime.build()?, body)
+}
+
+/// Before a thread waits for answers while many are due, a moment in which some of them gather: to be woken for each
+/// by itself costs more than the exchange, and the cores are the server's too.
+fn nap_of(in_flight: Arc<AtomicU64>) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        if in_flight.load(Ordering::Relaxed) >= MANY_IN_FLIGHT {
+            // Nobody wakes this thread by its handle: this is a pause, and ends by its time.
+            std::thread::park_timeout(NAP);
+        }
+    }
 }
 
 async fn thread_body(
     offer: Arc<Offer>,
-    thread: usize,
-    threads: usize,
+    (thread, threads): (usize, usize),
     ready: &mpsc::Sender<()>,
     mut start: watch::Receiver<Option<Instant>>,
+    in_flight: Arc<AtomicU64>,
 ) -> Result<Generated, GeneratorError> {
     let Share { process, processes } = offer.share;
     let all = (0..offer.settings.connections as usize).map(|number| number * processes as usize + process as usize);
@@ -185,6 +203,7 @@ async fn thread_body(
         queue: RefCell::default(),
         waiting: Semaphore::new(0),
         idle: Cell::new(0),
+        in_flight,
         decks: RefCell::default(),
         done: RefCell::new(Vec::with_capacity(offer_arrivals.div_ceil(threads))),
         reopened: Cell::new(0),
@@ -218,6 +237,8 @@ struct Shared {
     waiting: Semaphore,
     /// Connections that wait for work, those included that were woken and have not come round yet.
     idle: Cell<usize>,
+    /// Requests whose answers are due.
+    in_flight: Arc<AtomicU64>,
     decks: RefCell<Decks>,
     done: RefCell<Vec<Done>>,
     reopened: Cell<u64>,
@@ -274,11 +295,14 @@ impl Shared {
     /// One exchange of a job within its time; the answer and how long to wait before a repetition.
     async fn exchange(&self, job: &mut Job, link: &mut Connection, buffer: &mut Vec<u8>) -> (Answer, Duration) {
         let offer = &*self.offer;
-        job.write_request(&offer.world, &offer.patients, &offer.target.host, buffer);
+        let asked = (&*offer.target.host, offer.settings.hold_seconds);
+        job.write_request(&offer.world, &offer.patients, asked, buffer);
         let sent = self.micros();
         job.done.sent_micros.get_or_insert(sent);
         let until = (sent + offer.settings.timeout_ms * 1_000).min(offer.deadline_micros);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
         let exchange = tokio::time::timeout_at(self.instant(until), link.exchange(buffer)).await;
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
         let Ok(Ok(answer)) = exchange else { return (Answer::Unanswered, UNANSWERED_DELAY) };
         let find = |doctor, date| offer.world.index.get(&(doctor, date)).copied();
         let delay = Duration::from_secs(answer.head.retry_after_seconds.unwrap_or(1).into()).min(MAX_RETRY_AFTER);

@@ -148,8 +148,15 @@ impl Job {
         Self { number, patient, done, last: None }
     }
 
-    /// Replaces what is in `buffer` by the whole request, the same bytes at each call.
-    pub(crate) fn write_request(&mut self, world: &World, patients: &[Patient], host: &str, buffer: &mut Vec<u8>) {
+    /// Replaces what is in `buffer` by the whole request to `host`, the same bytes at each call. A hold is asked for so
+    /// many seconds.
+    pub(crate) fn write_request(
+        &mut self,
+        world: &World,
+        patients: &[Patient],
+        (host, hold_seconds): (&str, Option<u32>),
+        buffer: &mut Vec<u8>,
+    ) {
         let Done { operation, day, .. } = self.done;
         let asked = &world.days[day as usize];
         let patient = &patients[self.patient as usize % patients.len()];
@@ -168,7 +175,7 @@ impl Job {
         let _ = write!(buffer, "Idempotency-Key: run-{}\r\n", self.number);
         let body = match operation {
             Operation::Confirm | Operation::Cancel => String::new(),
-            _ => self.body(asked),
+            _ => self.body(asked, hold_seconds),
         };
         let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
         let _ = write!(buffer, "{kind}Content-Length: {}\r\n\r\n{body}", body.len());
@@ -189,11 +196,13 @@ impl Job {
         }
     }
 
-    /// Where to: the day, and the slot where one is named.
-    fn body(&self, asked: &WorldDay) -> String {
+    /// Where to: the day, and the slot where one is named; for how long, where it is a hold.
+    fn body(&self, asked: &WorldDay, hold_seconds: Option<u32>) -> String {
+        let hold_seconds = hold_seconds.filter(|_| self.done.operation == Operation::Hold);
+        let ttl = hold_seconds.map_or_else(String::new, |seconds| format!(r#","ttl_seconds":{seconds}"#));
         let slot = asked.slots.iter().find(|slot| Some(slot.start_millis) == self.done.wanted_start_millis);
         let start = slot.map_or_else(String::new, |slot| format!(r#","start":"{}""#, slot.start));
-        format!(r#"{{"doctor_id":"{}","date":"{}"{start}}}"#, asked.doctor, asked.date)
+        format!(r#"{{"doctor_id":"{}","date":"{}"{start}{ttl}}}"#, asked.doctor, asked.date)
     }
 
     /// Takes in an answer that came at `ended_micros`: settled, or to be sent again, at most `retries` times.

@@ -115,6 +115,8 @@ pub(crate) struct Generator {
     pub(crate) timeout_ms: u64,
     /// How often a request whose outcome is open is sent again with the same key.
     pub(crate) retries: u32,
+    /// How long a hold is asked for, in seconds; left out: as long as the server likes.
+    pub(crate) hold_seconds: Option<u32>,
     /// Whether a repetition waits as `Retry-After` says; otherwise it comes at once.
     pub(crate) honours_retry_after: bool,
     /// How long after the last arrival answers are awaited.
@@ -130,6 +132,7 @@ impl Default for Generator {
             threads: 1,
             timeout_ms: 10_000,
             retries: 5,
+            hold_seconds: None,
             honours_retry_after: true,
             drain_seconds: 10.0,
             lag_p99_at_most_ms: 50.0,
@@ -264,6 +267,7 @@ pub(crate) fn senseless(scenario: &Scenario) -> Option<String> {
         range("connections", generator.connections.into(), 1.0, 8_000.0),
         range("threads", generator.threads.into(), 1.0, 64.0),
         range("timeout_ms", generator.timeout_ms as f64, 1.0, 60_000.0),
+        range("hold_seconds", generator.hold_seconds.unwrap_or(1).into(), 1.0, 900.0),
         range("drain_seconds", generator.drain_seconds, 0.0, 600.0),
         range("watchers", background.watchers.into(), 0.0, 10_000.0),
         range("slow_clients", background.slow_clients.into(), 0.0, 8_000.0),
