@@ -99,7 +99,9 @@ fn a_hold_is_in_the_list_until_its_end_and_not_after_it() {
         (after.read_from_millis, after.day.server_time_millis) = (from_millis, to_millis);
         let done = [done(Operation::Hold, 1, 0, 0, Answer::Served(Some(hold(1))))];
         let evidence = Evidence { days: &[after], presold: &[], done: &done, server_micros_at_start: Some(0) };
-        audit(&evidence).findings.len()
+        let verdict = audit(&evidence);
+        assert_eq!((verdict.acknowledged, verdict.keeping_place), (1, u64::from(keeps)));
+        verdict.findings.len()
     };
     assert_eq!((listed(true, 10_000, 10_000), listed(false, 10_000, 10_000)), (0, 1));
     assert_eq!((listed(true, 200_000, 200_000), listed(false, 200_000, 200_000)), (1, 0));

@@ -93,10 +93,10 @@ pub(crate) fn audit(evidence: &Evidence<'_>) -> Verdict {
     check_rows(evidence, &stories, &wondering, &mut findings);
     lapse::check_confirmations(evidence, &mut findings);
     let refusals_checked = occupancy::check(evidence, &mut findings);
-    let keeps = |story: &&Story| story.place.status.keeps_place();
+    let rows = evidence.days.iter().flat_map(|after| &after.rows);
     Verdict {
         acknowledged: stories.len() as u64,
-        keeping_place: stories.values().filter(keeps).count() as u64,
+        keeping_place: rows.filter(|row| row.keeps_place && stories.contains_key(&row.id)).count() as u64,
         refusals_checked,
         unknown: evidence.done.iter().filter(|done| done.answer.is_unknown()).count() as u64,
         findings,
