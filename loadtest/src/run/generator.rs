@@ -170,7 +170,7 @@ fn run_thread(
 }
 
 /// Before a thread waits for answers while many are due, a moment in which some of them gather: to be woken for each
-/// by itself costs more than the exchange, and the cores are the server's too.
+/// by itself can cost as much as the exchange, and the cores are the server's too.
 fn nap_of(in_flight: Arc<AtomicU64>) -> impl Fn() + Send + Sync + 'static {
     move || {
         if in_flight.load(Ordering::Relaxed) >= MANY_IN_FLIGHT {
