@@ -113,6 +113,8 @@ pub(crate) struct Appointment {
     pub(crate) created_millis: Option<i64>,
     /// Whether it keeps a place: neither cancelled nor expired.
     pub(crate) keeps_place: bool,
+    /// Until when, UTC milliseconds of the server; `None` where it is no hold.
+    pub(crate) held_until_millis: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -159,6 +161,7 @@ struct AppointmentBody {
     start: String,
     created_at: Option<String>,
     status: String,
+    hold_expires_at: Option<String>,
 }
 
 /// Reads one day with an admin's eyes, over a connection of its own that it opens again when needed.
@@ -256,8 +259,16 @@ fn read_appointment(body: &AppointmentBody, path: &str) -> Result<Appointment, A
     let start_millis =
         instant_millis(&body.start).ok_or_else(|| ApiError::Unreadable { path: path.to_owned(), reason: reason() })?;
     let keeps_place = !matches!(body.status.as_str(), "cancelled" | "expired");
+    let held_until = body.hold_expires_at.as_deref().filter(|_| body.status == "held");
     let created_millis = body.created_at.as_deref().and_then(instant_millis);
-    Ok(Appointment { id: body.id, patient: body.patient_id, start_millis, created_millis, keeps_place })
+    Ok(Appointment {
+        id: body.id,
+        patient: body.patient_id,
+        start_millis,
+        created_millis,
+        keeps_place,
+        held_until_millis: held_until.and_then(instant_millis),
+    })
 }
 
 /// `text` with everything but unreserved characters (RFC 3986) escaped, for a query value.

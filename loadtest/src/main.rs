@@ -27,6 +27,7 @@ mod fake_server;
 mod growth;
 mod measure;
 mod outcome;
+mod rehearse;
 mod report;
 mod run;
 mod storm;
@@ -54,6 +55,11 @@ enum Command {
     Compare(compare::CompareArgs),
     /// What a refusal costs as more compete, and a win as more days are known; starts and stops its own hotslot.
     Growth(growth::GrowthArgs),
+    /// The coming release of a running system, played through on a throw-away server; the running one is only read.
+    Rehearse(Box<rehearse::RehearseArgs>),
+    /// One process of the generator of `run --processes`; orders on standard input.
+    #[command(hide = true)]
+    Generate,
     /// A scenario of many days and loads, offered in open loop; then an audit and a report.
     Run(Box<RunArgs>),
     /// Many readers of one day's stream for a while, beside whatever else is done to that day.
@@ -145,6 +151,10 @@ enum RunError {
     Run(#[from] run::RunError),
     #[error(transparent)]
     Watch(#[from] WatchError),
+    #[error(transparent)]
+    Rehearse(#[from] rehearse::RehearseError),
+    #[error("generator process: {0}")]
+    Generate(#[from] run::processes::child::ChildError),
 }
 
 fn main() -> ExitCode {
@@ -154,6 +164,8 @@ fn main() -> ExitCode {
         Command::Storm(args) => runtime.block_on(run_storm(args)),
         Command::Compare(args) => Ok(runtime.block_on(compare::run(args)).map(|()| ExitCode::SUCCESS)?),
         Command::Growth(args) => Ok(runtime.block_on(growth::run(args)).map(|()| ExitCode::SUCCESS)?),
+        Command::Rehearse(args) => Ok(runtime.block_on(rehearse::run(args))?),
+        Command::Generate => Ok(runtime.block_on(run::processes::child::run()).map(|()| ExitCode::SUCCESS)?),
         Command::Run(args) => Ok(runtime.block_on(run::run(args))?),
         Command::Watch(args) => Ok(runtime.block_on(watch::command::run(args))?),
     });

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::api::{ApiError, Day, DayReader};
 use crate::audit::{Evidence, Reading, Verdict, audit};
 use crate::driver::clock::{self, ServerClock};
+use crate::driver::descriptors::{DescriptorError, make_room};
 use crate::driver::press::{Armed, PressError, PressPlan, Pressed};
 use crate::driver::request::{BookingRequests, Pick};
 use crate::driver::target::{Target, TargetError};
@@ -39,6 +40,9 @@ pub(crate) enum StormError {
     /// The press did not happen.
     #[error(transparent)]
     Press(#[from] PressError),
+    /// Too many connections for this system.
+    #[error(transparent)]
+    Descriptors(#[from] DescriptorError),
     /// A day that is not released, and nobody said to wait.
     #[error("the day is not released yet; pass --release-wait to press at its release")]
     NotReleased,
@@ -103,6 +107,7 @@ pub(crate) struct Stormed {
 /// Prepares, waits for the release if asked to, and presses.
 pub(crate) async fn press(plan: &StormPlan, mint: &Mint) -> Result<Stormed, StormError> {
     let origin = clock::now();
+    make_room(plan.connections as u64)?;
     let target = Target::resolve(&plan.url, plan.allow_remote).await?;
     let mut reader = DayReader::new(target.clone(), plan.doctor, plan.date, mint.admin()?);
     let mut server_clock = ServerClock::new(origin);

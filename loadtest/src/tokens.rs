@@ -63,13 +63,15 @@ pub(crate) struct Patient {
 }
 
 #[derive(Serialize)]
-struct Claims {
+struct Claims<'a> {
     sub: Uuid,
     role: Role,
     iss: &'static str,
     aud: &'static str,
     iat: u64,
     exp: u64,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    audiences: &'a [String],
 }
 
 /// Makes tokens with the server's own key. Has no `Debug`, so that the key cannot be printed.
@@ -77,6 +79,7 @@ pub(crate) struct Mint {
     key: EncodingKey,
     header: Header,
     issued_at_seconds: u64,
+    audiences: Vec<String>,
 }
 
 impl Mint {
@@ -91,7 +94,18 @@ impl Mint {
             key: EncodingKey::from_secret(&bytes),
             header: Header::new(Algorithm::HS256),
             issued_at_seconds: clock::wall_seconds(),
+            audiences: Vec::new(),
         })
+    }
+
+    /// The same, whose patients belong to these audiences.
+    pub(crate) fn with_audiences(self, audiences: Vec<String>) -> Self {
+        Self { audiences, ..self }
+    }
+
+    /// The audiences that its patients belong to.
+    pub(crate) fn audiences(&self) -> &[String] {
+        &self.audiences
     }
 
     /// A token for a fresh admin.
@@ -125,7 +139,8 @@ impl Mint {
 
     fn token(&self, sub: Uuid, role: Role) -> Result<Box<str>, TokenError> {
         let (iat, exp) = (self.issued_at_seconds, self.issued_at_seconds + TOKEN_SECONDS);
-        let claims = Claims { sub, role, iss: AUDIENCE, aud: AUDIENCE, iat, exp };
+        let audiences = if matches!(role, Role::Patient) { &*self.audiences } else { &[] };
+        let claims = Claims { sub, role, iss: AUDIENCE, aud: AUDIENCE, iat, exp, audiences };
         Ok(jsonwebtoken::encode(&self.header, &claims, &self.key)?.into_boxed_str())
     }
 }

@@ -20,6 +20,7 @@ mod key_days;
 mod key_rules;
 mod lists;
 mod load_harness;
+mod load_rehearsal;
 mod metrics;
 mod move_keys;
 mod move_races;

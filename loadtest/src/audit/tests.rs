@@ -18,6 +18,7 @@ fn row(id: u128, patient: u128, start_millis: i64) -> Appointment {
         start_millis,
         created_millis: None,
         keeps_place: true,
+        held_until_millis: None,
     }
 }
 

@@ -5,7 +5,7 @@ mod arguments;
 mod backlog;
 pub(crate) mod environment;
 mod goals;
-mod process;
+pub(crate) mod process;
 pub(crate) mod publish;
 mod servers;
 mod summary;

@@ -15,6 +15,13 @@ pub(crate) fn wall_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// Microseconds since 1970-01-01T00:00:00Z by this machine's wall clock: the one clock that processes share.
+#[expect(clippy::disallowed_methods, reason = "processes agree on an instant; this is the one place that reads it")]
+pub(crate) fn wall_micros() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
 /// What is known of the server's clock, from answers that carry its time.
 ///
 /// A time stamped into an answer was reached before the answer arrived here, so every sample is a lower bound of
@@ -46,6 +53,12 @@ impl ServerClock {
         Some(self.origin + Duration::from_micros(u64::try_from(micros).unwrap_or(0)))
     }
 
+    /// The server's time in microseconds (UTC) that it has surely reached at this local instant; `None` before the first
+    /// sample.
+    pub(crate) fn server_micros_at(&self, instant: Instant) -> Option<i64> {
+        Some(self.lead_micros?.saturating_add(self.micros_of(instant)))
+    }
+
     fn micros_of(&self, instant: Instant) -> i64 {
         i64::try_from(instant.saturating_duration_since(self.origin).as_micros()).unwrap_or(i64::MAX)
     }
@@ -65,6 +78,7 @@ mod tests {
         clock.observe(origin + Duration::from_micros(20_100), 1_020);
         let press = clock.local_instant_of(1_500).unwrap();
         assert_eq!(press, origin + Duration::from_micros(500_100));
+        assert_eq!(clock.server_micros_at(press), Some(1_500_000));
     }
 
     #[test]

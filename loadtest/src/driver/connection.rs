@@ -54,7 +54,19 @@ impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(READ_BYTES), usable: true })
+        Ok(Self::over(stream))
+    }
+
+    /// Over a stream that is open already.
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        Self { stream, buffer: Vec::with_capacity(READ_BYTES), usable: true }
+    }
+
+    /// Whether the server has closed it, or sent what nobody asked for, since the last exchange. Costs a system call
+    /// only where something has come.
+    pub(crate) fn is_stale(&self) -> bool {
+        let read = self.stream.try_read(&mut [0]);
+        !read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Whether another exchange may be started: the last one ended well and the server did not announce a close.

@@ -4,6 +4,7 @@
 pub(crate) mod clock;
 pub(crate) mod connection;
 pub(crate) mod cpu;
+pub(crate) mod descriptors;
 pub(crate) mod press;
 pub(crate) mod request;
 pub(crate) mod response;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::run::report::Outputs;
 use crate::run::scenario::Scenario;
 
 /// Runs one scenario against a running server, audits it and reports.
@@ -30,6 +31,12 @@ pub(crate) struct RunArgs {
     /// Seed of everything that is drawn: the same one offers the same load.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+    /// How many processes offer the load; each takes its share of arrivals and connections, with so many threads.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) processes: u32,
+    /// Judge by the targets of the thresholds where they have one, not by their wider bounds.
+    #[arg(long)]
+    pub(crate) hold_to_targets: bool,
     /// Instead of the scenario's `rate_per_second`.
     #[arg(long)]
     pub(crate) rate: Option<f64>,
@@ -63,6 +70,12 @@ pub(crate) struct RunArgs {
 }
 
 impl RunArgs {
+    /// What is written where.
+    pub(crate) fn outputs(&self) -> Outputs<'_> {
+        let name = self.scenario.file_stem().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        Outputs { name, json: self.json.as_deref(), html: self.html.as_deref(), hold_to_targets: self.hold_to_targets }
+    }
+
     /// Puts what was said in place of what the file says.
     pub(crate) const fn change(&self, scenario: &mut Scenario) {
         const fn set<T: Copy>(place: &mut T, value: Option<T>) {

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,25 +14,31 @@ use thiserror::Error;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::LocalSet;
 
+use crate::driver::connection::{Connection, TransportError};
 use crate::driver::target::Target;
 use crate::driver::{clock, cpu};
+use crate::run::connections::{is_open, open_again, open_all};
 use crate::run::dice::Dice;
 use crate::run::job::{Decks, Done, Job, Next, return_to};
-use crate::run::link::{Link, LinkError, Reply};
 use crate::run::operation::{Answer, Class, read};
 use crate::run::plan::Arrival;
+use crate::run::processes::Share;
 use crate::run::scenario::Generator;
 use crate::run::world::World;
 use crate::tokens::Patient;
 
-/// Pause before a lost connection is opened again, and before a request without an answer is repeated.
-const RECONNECT_DELAY: Duration = Duration::from_millis(100);
+/// Pause before a request without an answer is repeated.
+const UNANSWERED_DELAY: Duration = Duration::from_millis(100);
 /// Pause before a request that came too early is repeated.
 const EARLY_DELAY: Duration = Duration::from_millis(5);
 /// The longest `Retry-After` that is honoured, so that a run ends.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(2);
-/// Connections that a thread opens at once, far below the backlog of a listening socket.
-const OPENING_AT_ONCE: usize = 64;
+/// How many answers are due where their gathering is worth more than being woken for each.
+const MANY_IN_FLIGHT: u64 = 64;
+/// How long they gather; far below what is told apart between runs, and part of every latency.
+const NAP: Duration = Duration::from_micros(200);
+/// Room for a request, in bytes.
+const REQUEST_BYTES: usize = 1_024;
 
 /// Why there is no run.
 #[derive(Debug, Error)]
@@ -40,9 +47,9 @@ pub(crate) enum GeneratorError {
     #[error("cannot connect to {address}: {source}")]
     Connect {
         /// Where to.
-        address: std::net::SocketAddr,
+        address: SocketAddr,
         /// What went wrong.
-        source: LinkError,
+        source: TransportError,
     },
     /// No runtime or thread.
     #[error("cannot start a generator thread: {0}")]
@@ -64,6 +71,8 @@ pub(crate) struct Offer {
     pub(crate) arrivals: Vec<Arrival>,
     /// How.
     pub(crate) settings: Generator,
+    /// Which process of how many: connections are numbered over all of them.
+    pub(crate) share: Share,
     /// When to give up, microseconds from the start.
     pub(crate) deadline_micros: u64,
     /// Seed of what is drawn on the way.
@@ -153,32 +162,50 @@ fn run_thread(
     ready: &mpsc::Sender<()>,
     start: watch::Receiver<Option<Instant>>,
 ) -> Result<Generated, GeneratorError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, thread_body(Arc::clone(offer), thread, threads, ready, start))
+    let in_flight = Arc::new(AtomicU64::new(0));
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_all().on_thread_park(nap_of(Arc::clone(&in_flight)));
+    let body = thread_body(Arc::clone(offer), (thread, threads), ready, start, in_flight);
+    LocalSet::new().block_on(&runtime.build()?, body)
+}
+
+/// Before a thread waits for answers while many are due, a moment in which some of them gather: to be woken for each
+/// by itself can cost as much as the exchange, and the cores are the server's too.
+fn nap_of(in_flight: Arc<AtomicU64>) -> impl Fn() + Send + Sync + 'static {
+    move || {
+        if in_flight.load(Ordering::Relaxed) >= MANY_IN_FLIGHT {
+            // Nobody wakes this thread by its handle: this is a pause, and ends by its time.
+            std::thread::park_timeout(NAP);
+        }
+    }
 }
 
 async fn thread_body(
     offer: Arc<Offer>,
-    thread: usize,
-    threads: usize,
+    (thread, threads): (usize, usize),
     ready: &mpsc::Sender<()>,
     mut start: watch::Receiver<Option<Instant>>,
+    in_flight: Arc<AtomicU64>,
 ) -> Result<Generated, GeneratorError> {
-    let numbers: Vec<usize> = (thread..offer.settings.connections as usize).step_by(threads).collect();
-    let links = open_all(&offer, &numbers).await?;
+    let Share { process, processes } = offer.share;
+    let all = (0..offer.settings.connections as usize).map(|number| number * processes as usize + process as usize);
+    let numbers: Vec<usize> = all.skip(thread).step_by(threads).collect();
+    let links = open_all(&offer.target, &numbers).await?;
     let told = ready.send(()).await;
     let word = start.wait_for(Option::is_some).await.ok().and_then(|start| *start);
     let (Ok(()), Some(start)) = (told, word) else { return Err(GeneratorError::Died("no start")) };
     let cpu_before = cpu::thread_nanos();
+    let offer_arrivals = offer.arrivals.len();
     let shared = Rc::new(Shared {
-        dice: RefCell::new(Dice::new(offer.seed ^ (thread as u64 + 1))),
+        dice: RefCell::new(Dice::new(offer.seed ^ (u64::from(process) << 32) ^ (thread as u64 + 1))),
         offer,
         start,
         queue: RefCell::default(),
         waiting: Semaphore::new(0),
         idle: Cell::new(0),
+        in_flight,
         decks: RefCell::default(),
-        done: RefCell::default(),
+        done: RefCell::new(Vec::with_capacity(offer_arrivals.div_ceil(threads))),
         reopened: Cell::new(0),
         settled: Notify::new(),
     });
@@ -191,26 +218,12 @@ async fn thread_body(
     while shared.done.borrow().len() < mine {
         shared.settled.notified().await;
     }
+    let cpu_nanos = cpu::thread_nanos().zip(cpu_before).map_or(0, |(after, before)| after.saturating_sub(before));
     shared.waiting.close();
     for worker in workers {
         worker.await.map_err(|_| GeneratorError::Died("a worker panicked"))?;
     }
-    let cpu_nanos = cpu::thread_nanos().zip(cpu_before).map_or(0, |(after, before)| after.saturating_sub(before));
     Ok(Generated { done: shared.done.take(), cpu_nanos, reopened: shared.reopened.get() })
-}
-
-async fn open_all(offer: &Offer, numbers: &[usize]) -> Result<Vec<Link>, GeneratorError> {
-    let address = offer.target.address;
-    let mut links = Vec::with_capacity(numbers.len());
-    for some in numbers.chunks(OPENING_AT_ONCE) {
-        let opening: Vec<_> =
-            some.iter().map(|number| tokio::task::spawn_local(Link::open(address, *number))).collect();
-        for link in opening {
-            let link = link.await.map_err(|_| GeneratorError::Died("a connection panicked"))?;
-            links.push(link.map_err(|source| GeneratorError::Connect { address, source })?);
-        }
-    }
-    Ok(links)
 }
 
 /// What the tasks of one thread share. No borrow is held over an await.
@@ -224,6 +237,8 @@ struct Shared {
     waiting: Semaphore,
     /// Connections that wait for work, those included that were woken and have not come round yet.
     idle: Cell<usize>,
+    /// Requests whose answers are due.
+    in_flight: Arc<AtomicU64>,
     decks: RefCell<Decks>,
     done: RefCell<Vec<Done>>,
     reopened: Cell<u64>,
@@ -278,27 +293,26 @@ impl Shared {
     }
 
     /// One exchange of a job within its time; the answer and how long to wait before a repetition.
-    async fn exchange(&self, job: &mut Job, link: &mut Link) -> (Answer, Duration) {
+    async fn exchange(&self, job: &mut Job, link: &mut Connection, buffer: &mut Vec<u8>) -> (Answer, Duration) {
         let offer = &*self.offer;
-        let Ok(request) = job.request(&offer.world, &offer.patients, &offer.target.host) else {
-            return (Answer::Unreadable { status: 0 }, Duration::ZERO);
-        };
+        let asked = (&*offer.target.host, offer.settings.hold_seconds);
+        job.write_request(&offer.world, &offer.patients, asked, buffer);
         let sent = self.micros();
         job.done.sent_micros.get_or_insert(sent);
         let until = (sent + offer.settings.timeout_ms * 1_000).min(offer.deadline_micros);
-        let exchange = tokio::time::timeout_at(self.instant(until), link.exchange(request)).await;
-        let Ok(Ok(Reply { status, retry_after_seconds, body })) = exchange else {
-            return (Answer::Unanswered, RECONNECT_DELAY);
-        };
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let exchange = tokio::time::timeout_at(self.instant(until), link.exchange(buffer)).await;
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let Ok(Ok(answer)) = exchange else { return (Answer::Unanswered, UNANSWERED_DELAY) };
         let find = |doctor, date| offer.world.index.get(&(doctor, date)).copied();
-        let delay = Duration::from_secs(retry_after_seconds.unwrap_or(1).into()).min(MAX_RETRY_AFTER);
-        (read(job.done.operation, status, &body, job.done.day, find), delay)
+        let delay = Duration::from_secs(answer.head.retry_after_seconds.unwrap_or(1).into()).min(MAX_RETRY_AFTER);
+        (read(job.done.operation, answer.head.status, answer.body, job.done.day, find), delay)
     }
 }
 
 /// The work of one connection: whatever has waited longest, until there is nothing more.
-async fn work(shared: Rc<Shared>, number: usize, link: Link) {
-    let mut link = Some(link);
+async fn work(shared: Rc<Shared>, number: usize, link: Connection) {
+    let (mut link, mut buffer) = (Some(link), Vec::with_capacity(REQUEST_BYTES));
     loop {
         shared.idle.set(shared.idle.get() + 1);
         let permit = shared.waiting.acquire().await;
@@ -308,12 +322,12 @@ async fn work(shared: Rc<Shared>, number: usize, link: Link) {
         let Some(mut job) = shared.queue.borrow_mut().pop_front() else { continue };
         let patient = job.patient();
         // Opening one again is no lag of the generator.
-        job.done.found_connection &= link.as_ref().is_some_and(|link| !link.is_closed());
+        job.done.found_connection &= link.as_ref().is_some_and(is_open);
         let Some(mut open) = usable(&shared, number, link.take()).await else {
             shared.finish(job.give_up(shared.micros()), patient);
             continue;
         };
-        let (answer, delay) = shared.exchange(&mut job, &mut open).await;
+        let (answer, delay) = shared.exchange(&mut job, &mut open, &mut buffer).await;
         // After no answer the connection may still carry the old exchange.
         link = (answer != Answer::Unanswered).then_some(open);
         match job.settle(answer, shared.micros(), shared.offer.settings.retries) {
@@ -338,23 +352,16 @@ fn repeat(shared: &Rc<Shared>, job: Job, delay: Duration) {
 }
 
 /// An open connection; `None` once the deadline has come.
-async fn usable(shared: &Shared, number: usize, link: Option<Link>) -> Option<Link> {
+async fn usable(shared: &Shared, number: usize, link: Option<Connection>) -> Option<Connection> {
     let deadline = shared.instant(shared.offer.deadline_micros);
     if clock::now() >= deadline.into_std() {
         return None;
     }
-    if let Some(link) = link.filter(|link| !link.is_closed()) {
+    if let Some(link) = link.filter(is_open) {
         return Some(link);
     }
     shared.reopened.set(shared.reopened.get() + 1);
-    loop {
-        if let Ok(link) =
-            tokio::time::timeout_at(deadline, Link::open(shared.offer.target.address, number)).await.ok()?
-        {
-            return Some(link);
-        }
-        tokio::time::timeout_at(deadline, tokio::time::sleep(RECONNECT_DELAY)).await.ok()?;
-    }
+    open_again(shared.offer.target.address, number, deadline).await
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ fn offer(server: &FakeServer, connections: u32, timeout_ms: u64, deadline_micros
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), KEY).unwrap();
     let date = DATE.parse().unwrap();
-    let day = WorldDay { doctor: Uuid::from_u128(77), date, slots: slots_of(date, 1, 5).unwrap() };
+    let day = WorldDay { doctor: Uuid::from_u128(77), date, slots: slots_of(date, 1, 5).unwrap(), released: None };
     let arrival = |number: usize| Arrival {
         at_micros: number as u64 * 5_000,
         load: 0,
@@ -32,6 +32,7 @@ fn offer(server: &FakeServer, connections: u32, timeout_ms: u64, deadline_micros
         patients: Mint::from_key_file(file.path()).unwrap().patients(COUNT, 1).unwrap(),
         arrivals: (0..COUNT).map(arrival).collect(),
         settings: Generator { connections, threads: 2, timeout_ms, retries: 3, ..Generator::default() },
+        share: Share::WHOLE,
         deadline_micros,
         seed: 1,
         live: Arc::default(),

@@ -1,21 +1,20 @@
 //! One arrival on its way: which request it becomes, and when an answer settles it. Pure.
 //! Must not know: connections, threads.
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::Request;
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use std::io::Write as _;
+
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::outcome::NOT_RELEASED;
 use crate::run::dice::Dice;
 use crate::run::operation::{Answer, Operation, Place, Status};
 use crate::run::plan::Arrival;
-use crate::run::world::World;
+use crate::run::world::{World, WorldDay};
 use crate::tokens::Patient;
 
 /// How one arrival went: what the audit and the report are made of. Micros are counted from the start of the run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Done {
     /// Index of its load.
     pub(crate) load: u16,
@@ -149,44 +148,61 @@ impl Job {
         Self { number, patient, done, last: None }
     }
 
-    /// The request, the same at each call.
-    pub(crate) fn request(
+    /// Replaces what is in `buffer` by the whole request to `host`, the same bytes at each call. A hold is asked for so
+    /// many seconds.
+    pub(crate) fn write_request(
         &mut self,
         world: &World,
         patients: &[Patient],
-        host: &str,
-    ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
-        let Done { operation, subject, day, wanted_start_millis, .. } = self.done;
+        (host, hold_seconds): (&str, Option<u32>),
+        buffer: &mut Vec<u8>,
+    ) {
+        let Done { operation, day, .. } = self.done;
         let asked = &world.days[day as usize];
         let patient = &patients[self.patient as usize % patients.len()];
-        let appointment = subject.map_or(Uuid::nil(), |place| place.appointment);
-        let (method, path) = match operation {
-            Operation::Book | Operation::Rebook => ("POST", "/v1/appointments".to_owned()),
-            Operation::Hold => ("POST", "/v1/holds".to_owned()),
-            Operation::Confirm => ("POST", format!("/v1/appointments/{appointment}/confirm")),
-            Operation::Move => ("POST", format!("/v1/appointments/{appointment}/reschedule")),
-            Operation::Cancel => ("POST", format!("/v1/appointments/{appointment}/cancel")),
-            Operation::List => ("GET", format!("/v1/patients/{}/appointments?limit=20", patient.id)),
-            Operation::ViewDay => ("GET", format!("/v1/doctors/{}/days/{}", asked.doctor, asked.date)),
-            Operation::Search => ("GET", "/v1/doctors?specialty=dermatology&city=Utrecht&limit=20".to_owned()),
+        buffer.clear();
+        // Writing into memory does not fail.
+        let _ = self.write_target(asked, patient, buffer);
+        let _ = write!(buffer, " HTTP/1.1\r\nHost: {host}\r\n");
+        if !matches!(operation, Operation::ViewDay | Operation::Search) {
+            self.done.patient = patient.id;
+            let _ = write!(buffer, "Authorization: Bearer {}\r\n", patient.token);
+        }
+        if operation.only_reads() {
+            buffer.extend_from_slice(b"\r\n");
+            return;
+        }
+        let _ = write!(buffer, "Idempotency-Key: run-{}\r\n", self.number);
+        let body = match operation {
+            Operation::Confirm | Operation::Cancel => String::new(),
+            _ => self.body(asked, hold_seconds),
         };
-        let request = Request::builder().method(method).uri(path).header(HOST, host);
-        if matches!(operation, Operation::ViewDay | Operation::Search) {
-            return request.body(Full::default());
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+        let _ = write!(buffer, "{kind}Content-Length: {}\r\n\r\n{body}", body.len());
+    }
+
+    /// Method and path.
+    fn write_target(&self, asked: &WorldDay, patient: &Patient, buffer: &mut Vec<u8>) -> std::io::Result<()> {
+        let appointment = self.done.subject.map_or(Uuid::nil(), |place| place.appointment);
+        match self.done.operation {
+            Operation::Book | Operation::Rebook => buffer.write_all(b"POST /v1/appointments"),
+            Operation::Hold => buffer.write_all(b"POST /v1/holds"),
+            Operation::Confirm => write!(buffer, "POST /v1/appointments/{appointment}/confirm"),
+            Operation::Move => write!(buffer, "POST /v1/appointments/{appointment}/reschedule"),
+            Operation::Cancel => write!(buffer, "POST /v1/appointments/{appointment}/cancel"),
+            Operation::List => write!(buffer, "GET /v1/patients/{}/appointments?limit=20", patient.id),
+            Operation::ViewDay => write!(buffer, "GET /v1/doctors/{}/days/{}", asked.doctor, asked.date),
+            Operation::Search => buffer.write_all(b"GET /v1/doctors?specialty=dermatology&city=Utrecht&limit=20"),
         }
-        self.done.patient = patient.id;
-        let request = request.header(AUTHORIZATION, format!("Bearer {}", patient.token));
-        if operation == Operation::List {
-            return request.body(Full::default());
-        }
-        let request = request.header("idempotency-key", format!("run-{}", self.number));
-        if matches!(operation, Operation::Confirm | Operation::Cancel) {
-            return request.body(Full::default());
-        }
-        let slot = asked.slots.iter().find(|slot| Some(slot.start_millis) == wanted_start_millis);
+    }
+
+    /// Where to: the day, and the slot where one is named; for how long, where it is a hold.
+    fn body(&self, asked: &WorldDay, hold_seconds: Option<u32>) -> String {
+        let hold_seconds = hold_seconds.filter(|_| self.done.operation == Operation::Hold);
+        let ttl = hold_seconds.map_or_else(String::new, |seconds| format!(r#","ttl_seconds":{seconds}"#));
+        let slot = asked.slots.iter().find(|slot| Some(slot.start_millis) == self.done.wanted_start_millis);
         let start = slot.map_or_else(String::new, |slot| format!(r#","start":"{}""#, slot.start));
-        let body = format!(r#"{{"doctor_id":"{}","date":"{}"{start}}}"#, asked.doctor, asked.date);
-        request.header(CONTENT_TYPE, "application/json").body(Full::from(body))
+        format!(r#"{{"doctor_id":"{}","date":"{}"{start}{ttl}}}"#, asked.doctor, asked.date)
     }
 
     /// Takes in an answer that came at `ended_micros`: settled, or to be sent again, at most `retries` times.

@@ -1,54 +1,17 @@
-//! One kept-alive connection of the generator, over hyper, from a source address of its own.
-//! Must not know: what the requests mean, when they are due, how answers are judged.
+//! Sockets from source addresses of their own.
+//! Must not know: what is asked over them.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::Request;
-use hyper::client::conn::http1::SendRequest;
-use hyper_util::rt::TokioIo;
-use thiserror::Error;
 use tokio::net::{TcpSocket, TcpStream};
 
 /// Source addresses in use on loopback: 127.0.1.1 to 127.0.250.250, so that no server sees one client only and no
 /// pair of addresses runs out of ports.
 const SOURCES_A_RANGE: usize = 250;
-/// The largest answer that is read, in bytes: a day of 500 slots is far below.
-const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// How long one connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Why there is no answer; what became of the request is then unknown.
-#[derive(Debug, Error)]
-pub(crate) enum LinkError {
-    /// The socket could not be opened.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// The exchange failed.
-    #[error(transparent)]
-    Http(#[from] hyper::Error),
-    /// The body failed or was too long.
-    #[error("the body cannot be read: {0}")]
-    Body(Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// An answer, whole.
-pub(crate) struct Reply {
-    /// The status code.
-    pub(crate) status: u16,
-    /// `Retry-After`, where it is a number of seconds.
-    pub(crate) retry_after_seconds: Option<u32>,
-    /// The body.
-    pub(crate) body: Bytes,
-}
-
-/// A connection with one request in flight at a time.
-pub(crate) struct Link {
-    sender: SendRequest<Full<Bytes>>,
-}
 
 /// The source address of the connection of that number; `None` where the target is not on loopback (IPv4).
 pub(crate) fn source_of(target: SocketAddr, number: usize) -> Option<SocketAddr> {
@@ -70,35 +33,6 @@ pub(crate) async fn connect(target: SocketAddr, number: usize) -> io::Result<Tcp
         .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
     stream.set_nodelay(true)?;
     Ok(stream)
-}
-
-impl Link {
-    /// Connects. Must be called inside a `LocalSet`, which drives the connection.
-    pub(crate) async fn open(target: SocketAddr, number: usize) -> Result<Self, LinkError> {
-        let stream = TokioIo::new(connect(target, number).await?);
-        let (sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
-        tokio::task::spawn_local(async move {
-            // Whoever has a request in flight is told of the error by that request.
-            drop(connection.await);
-        });
-        Ok(Self { sender })
-    }
-
-    /// Whether the server has closed it.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
-    }
-
-    /// One exchange, without a deadline of its own. After an error, or dropped half-way, it must not be used again.
-    pub(crate) async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Reply, LinkError> {
-        self.sender.ready().await?;
-        let response = self.sender.send_request(request).await?;
-        let status = response.status().as_u16();
-        let retry_after = response.headers().get(hyper::header::RETRY_AFTER);
-        let retry_after_seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = Limited::new(response.into_body(), MAX_ANSWER_BYTES).collect().await.map_err(LinkError::Body)?;
-        Ok(Reply { status, retry_after_seconds, body: body.to_bytes() })
-    }
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Operation {
 }
 
 /// Where an appointment stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
     /// Kept until it expires.
@@ -85,7 +85,7 @@ impl Status {
 }
 
 /// An appointment as an answer told it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct Place {
     /// Its id.
     pub(crate) appointment: Uuid,
@@ -97,10 +97,12 @@ pub(crate) struct Place {
     pub(crate) start_millis: i64,
     /// Where it stands.
     pub(crate) status: Status,
+    /// Until when a hold is kept, UTC milliseconds of the server; `None` where it is no hold.
+    pub(crate) held_until_millis: Option<i64>,
 }
 
 /// How one arrival ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) enum Answer {
     /// 200 or 201; with the appointment where one was asked for.
     Served(Option<Place>),
@@ -203,6 +205,7 @@ struct AppointmentBody {
     date: Option<String>,
     start: String,
     status: Status,
+    hold_expires_at: Option<String>,
 }
 
 /// Reads an answer. `asked_day` is the day that was asked for; `day_of` finds the index of a day by doctor and date.
@@ -226,7 +229,9 @@ pub(crate) fn read(
             };
             let start_millis = crate::api::instant_millis(&body.start)?;
             let (appointment, patient, status) = (body.id, body.patient_id, body.status);
-            Some(Place { appointment, patient, day, start_millis, status })
+            let held_until = body.hold_expires_at.as_deref().filter(|_| status == Status::Held);
+            let held_until_millis = held_until.and_then(crate::api::instant_millis);
+            Some(Place { appointment, patient, day, start_millis, status, held_until_millis })
         };
         return place().map_or(Answer::Unreadable { status }, |place| Answer::Served(Some(place)));
     }
@@ -243,7 +248,7 @@ mod tests {
 
     const BODY: &str = r#"{"id":"00000000-0000-0000-0000-000000000001","patient_id":"00000000-0000-0000-0000-000000000002",
         "doctor_id":"00000000-0000-0000-0000-000000000003","date":"2030-01-02","start":"1970-01-01T00:01:00.000Z",
-        "status":"held"}"#;
+        "status":"held","hold_expires_at":"1970-01-01T00:00:30.500Z"}"#;
 
     #[test]
     fn an_appointment_is_read_with_its_day() {
@@ -253,6 +258,7 @@ mod tests {
             day: 9,
             start_millis: 60_000,
             status: Status::Held,
+            held_until_millis: Some(30_500),
         };
         let answer =
             read(Operation::Hold, 201, BODY.as_bytes(), 4, |doctor, _| (doctor == Uuid::from_u128(3)).then_some(9));

@@ -95,7 +95,13 @@ fn write_verdict(html: &mut String, report: &Report) -> std::fmt::Result {
     for judged in &report.thresholds {
         let class = if judged.passed { "good" } else { "bad" };
         let value = judged.value.map_or_else(|| "not in the report".to_owned(), |value| format!("{value:.2}"));
-        write!(html, "<li class=\"{class}\">{}: {value}, bound {}</li>", escaped(&judged.metric), judged.bound)?;
+        write!(
+            html,
+            "<li class=\"{class}\">{}: {value}, bound {}{}</li>",
+            escaped(&judged.metric),
+            judged.bound,
+            judged.aim()
+        )?;
     }
     html.push_str("</ul>");
     Ok(())

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::run::dice::Dice;
 use crate::run::operation::Operation;
-use crate::run::scenario::{Load, MAX_ARRIVALS, Scenario, ScenarioError};
+use crate::run::scenario::{Generator, Load, MAX_ARRIVALS, Scenario, ScenarioError};
 
 /// One arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,9 +43,26 @@ pub(crate) fn draw(scenario: &Scenario, folder: &Path, days: u32, seed: u64) -> 
         }
     }
     arrivals.sort_by_key(|arrival| arrival.at_micros);
-    let asking = arrivals.iter_mut().filter(|arrival| needs_patient(arrival.operation));
-    asking.zip(0..).for_each(|(arrival, patient)| arrival.patient = patient);
+    number_patients(&mut arrivals);
     Ok(arrivals)
+}
+
+/// Gives every arrival that needs one a patient of its own, from 0; how many.
+pub(crate) fn number_patients(arrivals: &mut [Arrival]) -> usize {
+    let asking = arrivals.iter_mut().filter(|arrival| needs_patient(arrival.operation));
+    let mut count = 0;
+    for (arrival, patient) in asking.zip(0..) {
+        arrival.patient = patient;
+        count += 1;
+    }
+    count
+}
+
+/// When to give up, microseconds from the start: so long after the last arrival as answers are awaited.
+pub(crate) fn deadline_micros(arrivals: &[Arrival], generator: &Generator) -> u64 {
+    let last = arrivals.last().map_or(0, |arrival| arrival.at_micros);
+    // Bounded by the scenario's checks.
+    last + (generator.drain_seconds * 1e6) as u64
 }
 
 /// How many patients these arrivals need.

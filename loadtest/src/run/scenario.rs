@@ -96,6 +96,13 @@ pub(crate) struct Days {
     pub(crate) sold_out: bool,
 }
 
+impl Days {
+    /// How many days there are in all.
+    pub(crate) const fn count(&self) -> u32 {
+        self.doctors * self.days_per_doctor
+    }
+}
+
 /// How the load is made.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -108,6 +115,8 @@ pub(crate) struct Generator {
     pub(crate) timeout_ms: u64,
     /// How often a request whose outcome is open is sent again with the same key.
     pub(crate) retries: u32,
+    /// How long a hold is asked for, in seconds; left out: as long as the server likes.
+    pub(crate) hold_seconds: Option<u32>,
     /// Whether a repetition waits as `Retry-After` says; otherwise it comes at once.
     pub(crate) honours_retry_after: bool,
     /// How long after the last arrival answers are awaited.
@@ -123,6 +132,7 @@ impl Default for Generator {
             threads: 1,
             timeout_ms: 10_000,
             retries: 5,
+            hold_seconds: None,
             honours_retry_after: true,
             drain_seconds: 10.0,
             lag_p99_at_most_ms: 50.0,
@@ -205,6 +215,10 @@ pub(crate) struct Threshold {
     pub(crate) at_most: Option<f64>,
     /// The smallest value that passes.
     pub(crate) at_least: Option<f64>,
+    /// The largest value that meets the project's target, on a quiet machine; missing it is told and breaks nothing.
+    pub(crate) target_at_most: Option<f64>,
+    /// The smallest such value.
+    pub(crate) target_at_least: Option<f64>,
 }
 
 const fn one() -> u32 {
@@ -236,7 +250,7 @@ fn read_text(path: &Path) -> Result<String, ScenarioError> {
 }
 
 /// The first thing that makes no sense.
-fn senseless(scenario: &Scenario) -> Option<String> {
+pub(crate) fn senseless(scenario: &Scenario) -> Option<String> {
     let Scenario { parameters, days, generator, load, background, threshold, .. } = scenario;
     let range = |name: &str, value: f64, low: f64, high: f64| {
         (!(low..=high).contains(&value)).then(|| format!("{name} must be from {low} to {high}, it is {value}"))
@@ -253,6 +267,7 @@ fn senseless(scenario: &Scenario) -> Option<String> {
         range("connections", generator.connections.into(), 1.0, 8_000.0),
         range("threads", generator.threads.into(), 1.0, 64.0),
         range("timeout_ms", generator.timeout_ms as f64, 1.0, 60_000.0),
+        range("hold_seconds", generator.hold_seconds.unwrap_or(1).into(), 1.0, 900.0),
         range("drain_seconds", generator.drain_seconds, 0.0, 600.0),
         range("watchers", background.watchers.into(), 0.0, 10_000.0),
         range("slow_clients", background.slow_clients.into(), 0.0, 8_000.0),

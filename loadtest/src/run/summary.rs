@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::run::job::Done;
 use crate::run::operation::Class;
+use crate::run::phases::{Phase, phases};
 
 /// The longest latency that is told apart, in microseconds: two hours.
 const MAX_MICROS: u64 = 7_200_000_000;
@@ -71,6 +72,8 @@ pub(crate) struct Summary {
     pub(crate) sent: u64,
     /// Arrivals that the deadline overtook.
     pub(crate) not_sent: u64,
+    /// Arrivals that were neither served nor definitely refused: shed, failed, not answered or not sent.
+    pub(crate) unsettled: u64,
     /// Requests beyond the first of an arrival.
     pub(crate) repeats: u64,
     /// Of these, those that came before the release.
@@ -87,10 +90,14 @@ pub(crate) struct Summary {
     /// The wait for a connection of those who found none free. Told with the generator.
     #[serde(skip)]
     pub(crate) connection_wait: Spread,
+    /// From the intended time to the end, of all arrivals that were settled.
+    pub(crate) settled: Spread,
     /// From the intended time to the end, by operation and class.
     pub(crate) operations: BTreeMap<&'static str, Classes>,
     /// The same by load and class.
     pub(crate) loads: BTreeMap<String, Classes>,
+    /// What each load got while it lasted.
+    pub(crate) phases: BTreeMap<String, Phase>,
     /// How many ended in each way, by operation.
     pub(crate) outcomes: BTreeMap<String, u64>,
     /// Over time.
@@ -143,8 +150,8 @@ const fn latency(done: &Done) -> u64 {
     done.ended_micros.saturating_sub(done.intended_micros)
 }
 
-/// Sums up a run. `loads` are the names of the loads.
-pub(crate) fn sum_up(done: &[Done], loads: &[String]) -> Summary {
+/// Sums up a run. `loads` are the names of the loads, the given rate is the scenario's.
+pub(crate) fn sum_up(done: &[Done], loads: &[String], given_per_second: f64) -> Summary {
     let sent = done.iter().filter(|done| done.sent_micros.is_some());
     let first = done.iter().map(|done| done.intended_micros).min().unwrap_or(0);
     let last_intended = done.iter().map(|done| done.intended_micros).max().unwrap_or(0);
@@ -165,6 +172,7 @@ pub(crate) fn sum_up(done: &[Done], loads: &[String]) -> Summary {
         arrivals: done.len() as u64,
         sent: sent.count() as u64,
         not_sent: count(Class::NotSent) as u64,
+        unsettled: done.iter().filter(|done| !is_settled(done)).count() as u64,
         repeats: done.iter().map(|done| u64::from(done.repeats)).sum(),
         early: done.iter().map(|done| u64::from(done.early)).sum(),
         offered_per_second: per_second(done.len(), last_intended),
@@ -172,8 +180,10 @@ pub(crate) fn sum_up(done: &[Done], loads: &[String]) -> Summary {
         served_per_second: per_second(count(Class::Served), last_ended),
         lag: Durations::of(done.iter().map(Done::lag_micros)).spread(),
         connection_wait: Durations::of(done.iter().filter_map(Done::connection_wait_micros)).spread(),
+        settled: Durations::of(done.iter().filter(is_settled).map(latency)).spread(),
         operations: operations.into_iter().map(|(name, classes)| (name, spreads(classes))).collect(),
         loads: by_load.into_iter().map(|(name, classes)| (name, spreads(classes))).collect(),
+        phases: phases(done, loads, given_per_second),
         outcomes,
         series: series(done, last_intended.max(last_ended)),
     }
@@ -218,13 +228,13 @@ fn series(done: &[Done], last_micros: u64) -> Series {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use uuid::Uuid;
 
     use super::*;
     use crate::run::operation::{Answer, Operation};
 
-    fn done(load: u16, intended_ms: u64, sent_ms: Option<u64>, ended_ms: u64, answer: Answer) -> Done {
+    pub(crate) fn done(load: u16, intended_ms: u64, sent_ms: Option<u64>, ended_ms: u64, answer: Answer) -> Done {
         Done {
             load,
             operation: Operation::Book,
@@ -251,7 +261,7 @@ mod tests {
             done(1, 500, Some(501), 510, refused),
             done(1, 1_000, None, 2_000, Answer::NotSent),
         ];
-        let summary = sum_up(&all, &["one".to_owned(), "two".to_owned()]);
+        let summary = sum_up(&all, &["one".to_owned(), "two".to_owned()], 1.0);
         assert_eq!((summary.arrivals, summary.sent, summary.not_sent, summary.repeats), (3, 2, 1, 3));
         assert!((summary.operations["book"]["served"].max_ms - 1_000.0).abs() < 1.0);
         assert!((summary.loads["two"]["refused"].p50_ms - 10.0).abs() < 0.1);
@@ -262,13 +272,14 @@ mod tests {
         assert_eq!(summary.outcomes["book: 409 sold_out"], 1);
         assert!((summary.offered_per_second - 3.0).abs() < 0.01);
         assert!((summary.settled_per_second - 2.0).abs() < 0.01);
+        assert_eq!((summary.unsettled, summary.settled.count), (1, 2));
     }
 
     #[test]
     fn a_series_counts_everyone_once() {
         let all: Vec<_> =
             (0..1_000).map(|n| done(0, n * 10, Some(n * 10), n * 10 + n % 7, Answer::Served(None))).collect();
-        let series = sum_up(&all, &[]).series;
+        let series = sum_up(&all, &[], 0.0).series;
         assert_eq!(series.width_ms, 50);
         assert_eq!(series.offered.iter().sum::<u64>(), 1_000);
         assert_eq!(series.settled["served"].iter().sum::<u64>(), 1_000);
@@ -278,7 +289,7 @@ mod tests {
 
     #[test]
     fn nothing_has_no_numbers() {
-        let summary = sum_up(&[], &[]);
+        let summary = sum_up(&[], &[], 0.0);
         assert_eq!((summary.arrivals, summary.lag.clone()), (0, Spread::default()));
         assert_eq!(summary.series.offered, [0]);
     }

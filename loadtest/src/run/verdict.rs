@@ -19,6 +19,23 @@ pub(crate) struct Judged {
     pub(crate) bound: String,
     /// Whether it is kept. What is not there is not kept.
     pub(crate) passed: bool,
+    /// The project's target, in words; `None`: there is none beyond the bound.
+    pub(crate) target: Option<String>,
+    /// Whether that is met.
+    pub(crate) target_met: Option<bool>,
+}
+
+impl Judged {
+    /// Judges it by its target, where it has one.
+    pub(crate) fn hold_to_target(&mut self) {
+        self.passed &= self.target_met.unwrap_or(true);
+    }
+
+    /// The target and whether it is met, to be written behind the bound.
+    pub(crate) fn aim(&self) -> String {
+        let met = if self.target_met == Some(true) { "met" } else { "missed" };
+        self.target.as_ref().map_or_else(String::new, |target| format!(", target {target} {met}"))
+    }
 }
 
 /// One number of two runs.
@@ -59,16 +76,39 @@ fn collect(value: &Value, path: &str, numbers: &mut BTreeMap<String, f64>) {
     }
 }
 
+#[derive(Clone, Copy)]
+struct Bound {
+    low: Option<f64>,
+    high: Option<f64>,
+}
+
+impl Bound {
+    fn holds(self, value: f64) -> bool {
+        self.low.is_none_or(|low| value >= low) && self.high.is_none_or(|high| value <= high)
+    }
+
+    fn words(self) -> String {
+        let words = [self.low.map(|low| format!("at least {low}")), self.high.map(|high| format!("at most {high}"))];
+        words.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Judges each threshold.
 pub(crate) fn judge(thresholds: &[Threshold], report: &Value) -> Vec<Judged> {
     let numbers = numbers(report);
     let one = |threshold: &Threshold| {
         let value = numbers.get(&threshold.metric).copied();
-        let (low, high) = (threshold.at_least, threshold.at_most);
-        let inside = |value: f64| low.is_none_or(|low| value >= low) && high.is_none_or(|high| value <= high);
-        let words = [low.map(|low| format!("at least {low}")), high.map(|high| format!("at most {high}"))];
-        let bound = words.into_iter().flatten().collect::<Vec<_>>().join(", ");
-        Judged { metric: threshold.metric.clone(), value, bound, passed: value.is_some_and(inside) }
+        let bound = Bound { low: threshold.at_least, high: threshold.at_most };
+        let target = Bound { low: threshold.target_at_least, high: threshold.target_at_most };
+        let target = Some(target).filter(|target| target.low.is_some() || target.high.is_some());
+        Judged {
+            metric: threshold.metric.clone(),
+            value,
+            bound: bound.words(),
+            passed: value.is_some_and(|value| bound.holds(value)),
+            target: target.map(Bound::words),
+            target_met: target.map(|target| value.is_some_and(|value| target.holds(value))),
+        }
     };
     thresholds.iter().map(one).collect()
 }
@@ -95,7 +135,7 @@ mod tests {
     use super::*;
 
     fn threshold(metric: &str, at_most: Option<f64>, at_least: Option<f64>) -> Threshold {
-        Threshold { metric: metric.to_owned(), at_most, at_least }
+        Threshold { metric: metric.to_owned(), at_most, at_least, target_at_most: None, target_at_least: None }
     }
 
     #[test]
@@ -115,6 +155,17 @@ mod tests {
         let passed: Vec<_> = judged.iter().map(|judged| judged.passed).collect();
         assert_eq!(passed, [true, false, false, true, false, false]);
         assert_eq!((judged[0].bound.as_str(), judged[4].value), ("at most 12.5", None));
+    }
+
+    #[test]
+    fn a_target_is_judged_beside_its_bound_and_changes_no_verdict() {
+        let report = json!({"slowest_ms": 60.0});
+        let with = |target| Threshold { target_at_most: target, ..threshold("slowest_ms", Some(100.0), None) };
+        let judged = judge(&[with(Some(50.0)), with(Some(70.0)), with(None)], &report);
+        assert!(judged.iter().all(|judged| judged.passed));
+        let met: Vec<_> = judged.iter().map(|judged| judged.target_met).collect();
+        assert_eq!(met, [Some(false), Some(true), None]);
+        assert_eq!(judged[0].target.as_deref(), Some("at most 50"));
     }
 
     #[test]

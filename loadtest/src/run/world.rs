@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
 use uuid::Uuid;
@@ -48,7 +49,7 @@ pub(crate) enum WorldError {
 }
 
 /// One slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(crate) struct WorldSlot {
     /// Its start, to be named in a request.
     pub(crate) start: String,
@@ -59,14 +60,30 @@ pub(crate) struct WorldSlot {
 }
 
 /// One doctor-day.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct WorldDay {
     /// Whose.
     pub(crate) doctor: Uuid,
     /// When, in UTC.
+    #[serde(with = "date_text")]
     pub(crate) date: jiff::civil::Date,
     /// By start.
     pub(crate) slots: Vec<WorldSlot>,
+    /// How many of its places are released to those who ask; `None`: all of them, to everyone.
+    pub(crate) released: Option<u64>,
+}
+
+/// A date as its ISO 8601 text.
+mod date_text {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(date: &jiff::civil::Date, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(date)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<jiff::civil::Date, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
 }
 
 /// All that was set up.
@@ -115,17 +132,28 @@ impl Admin {
         Self { target, token, connection: None }
     }
 
-    /// One request; the JSON of a success.
-    async fn ask(&mut self, method: &str, path: &str, key: &str, body: &Value) -> Result<(u16, Vec<u8>), WorldError> {
+    /// One request with a body and, in `key`, further header lines; status and body of a success.
+    pub(crate) async fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        key: &str,
+        body: &Value,
+    ) -> Result<(u16, Vec<u8>), WorldError> {
         let body = body.to_string();
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
-             {key}Content-Length: {}\r\n\r\n{body}",
-            self.target.host,
-            self.token,
-            body.len()
-        );
-        let what = || format!("{method} {path}");
+        let tail = format!("Content-Type: application/json\r\n{key}Content-Length: {}\r\n\r\n{body}", body.len());
+        self.send(format!("{method} {path}"), &tail).await
+    }
+
+    /// One reading; the body of a success.
+    pub(crate) async fn read(&mut self, path: &str) -> Result<Vec<u8>, WorldError> {
+        self.send(format!("GET {path}"), "\r\n").await.map(|(_, body)| body)
+    }
+
+    /// One request: method and path, and what follows the headers that all have.
+    async fn send(&mut self, what: String, tail: &str) -> Result<(u16, Vec<u8>), WorldError> {
+        let (host, token) = (&self.target.host, &self.token);
+        let request = format!("{what} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n{tail}");
         let exchange = async {
             let mut connection = match self.connection.take().filter(Connection::is_usable) {
                 Some(connection) => connection,
@@ -137,12 +165,15 @@ impl Admin {
             Ok(answer)
         };
         let outcome = tokio::time::timeout(ANSWER_TIMEOUT, exchange).await.unwrap_or(Err(TransportError::Timeout));
-        let (status, body) = outcome.map_err(|source| WorldError::Unreachable { what: what(), source })?;
+        let (status, body) = match outcome {
+            Ok(answer) => answer,
+            Err(source) => return Err(WorldError::Unreachable { what, source }),
+        };
         if matches!(status, 200 | 201) {
             return Ok((status, body));
         }
         let body = String::from_utf8_lossy(&body).chars().take(300).collect();
-        Err(WorldError::Refused { what: what(), status, body })
+        Err(WorldError::Refused { what, status, body })
     }
 
     async fn new_doctor(&mut self, number: u32) -> Result<Uuid, WorldError> {
@@ -150,7 +181,12 @@ impl Admin {
             "name": format!("Dr. Load {number}"), "specialties": ["dermatology"], "time_zone": "UTC",
             "location": {"name": "Load clinic", "city": "Utrecht", "lat": 52.09, "lon": 5.12},
         });
-        let (status, body) = self.ask("POST", "/v1/doctors", "", &body).await?;
+        self.create_doctor(&body).await
+    }
+
+    /// Creates a doctor; its id.
+    pub(crate) async fn create_doctor(&mut self, body: &Value) -> Result<Uuid, WorldError> {
+        let (status, body) = self.ask("POST", "/v1/doctors", "", body).await?;
         let id = serde_json::from_slice::<Value>(&body).ok().and_then(|body| body["id"].as_str()?.parse().ok());
         let what = "POST /v1/doctors without an id".to_owned();
         id.ok_or(WorldError::Refused { what, status, body: String::new() })
@@ -205,7 +241,7 @@ pub(crate) async fn set_up(
         let doctor = admin.new_doctor(number).await?;
         for after in 0..days.days_per_doctor {
             let date = today.checked_add(jiff::Span::new().days(FIRST_DAY_AFTER + i64::from(after)))?;
-            let day = WorldDay { doctor, date, slots: slots_of(date, days.slots, parameters.places)? };
+            let day = WorldDay { doctor, date, slots: slots_of(date, days.slots, parameters.places)?, released: None };
             admin.put_day(&day, release_at.as_deref()).await?;
             made.push(day);
         }

@@ -161,6 +161,7 @@ mod tests {
             start_millis: 0,
             created_millis: Some(created_millis),
             keeps_place,
+            held_until_millis: None,
         };
         assert_eq!(changes_of(&[row(7, true), row(3, true)]), Some(vec![3, 7]));
         assert_eq!(changes_of(&[row(7, true), row(3, false)]), None);

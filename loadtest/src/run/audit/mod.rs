@@ -12,6 +12,9 @@ use crate::run::job::Done;
 use crate::run::operation::{Answer, Operation, Place, Status};
 
 pub(crate) mod fairness;
+pub(crate) mod lapse;
+#[cfg(test)]
+mod lapse_tests;
 mod occupancy;
 #[cfg(test)]
 mod tests;
@@ -36,8 +39,12 @@ impl From<(&'static str, String)> for Finding {
 pub(crate) struct DayAfter {
     /// As everyone sees it.
     pub(crate) day: Day,
-    /// Every appointment in its list, of every status.
+    /// Every appointment in its list, of every status, read before `day`.
     pub(crate) rows: Vec<Appointment>,
+    /// The server's time before `rows` was read, UTC milliseconds.
+    pub(crate) read_from_millis: i64,
+    /// How many of its places were released to those who asked; `None`: all of them, to everyone.
+    pub(crate) released: Option<u64>,
 }
 
 /// All that an audit judges. Nobody else may have used these days.
@@ -48,6 +55,9 @@ pub(crate) struct Evidence<'a> {
     pub(crate) presold: &'a [Place],
     /// One for each arrival.
     pub(crate) done: &'a [Done],
+    /// The server's time at the start of the run, UTC microseconds; `None` where its clock was not steady enough to
+    /// judge by.
+    pub(crate) server_micros_at_start: Option<i64>,
 }
 
 /// What an audit found.
@@ -87,11 +97,12 @@ pub(crate) fn audit(evidence: &Evidence<'_>) -> Verdict {
     check_slots(evidence, &mut findings);
     check_stories(evidence, &stories, &mut findings);
     check_rows(evidence, &stories, &wondering, &mut findings);
+    lapse::check_confirmations(evidence, &mut findings);
     let refusals_checked = occupancy::check(evidence, &mut findings);
-    let keeps = |story: &&Story| story.place.status.keeps_place();
+    let rows = evidence.days.iter().flat_map(|after| &after.rows);
     Verdict {
         acknowledged: stories.len() as u64,
-        keeping_place: stories.values().filter(keeps).count() as u64,
+        keeping_place: rows.filter(|row| row.keeps_place && stories.contains_key(&row.id)).count() as u64,
         refusals_checked,
         unknown: evidence.done.iter().filter(|done| done.answer.is_unknown()).count() as u64,
         findings,
@@ -136,8 +147,8 @@ fn stories(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) -> HashMap<Uuid
     stories
 }
 
-/// Whether a refusal denies an appointment that its patient was told to have: it was neither asked for twice at once
-/// nor could it lapse, holds being longer than their confirmation waits.
+/// Whether a refusal denies an appointment that its patient was told to have: it was not asked for twice at once. That a
+/// hold lapsed before its confirmation is judged by its end.
 const fn refuses_own(done: &Done, status: u16) -> bool {
     match done.operation {
         Operation::Cancel => matches!(status, 403 | 404 | 409 | 410),
@@ -166,18 +177,28 @@ fn check_told(done: &Done, place: &Place, subject: Option<Place>, findings: &mut
 /// No slot over its places, and `remaining` is what is left.
 fn check_slots(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
     for (after, index) in evidence.days.iter().zip(0_u32..) {
-        let mut taken: HashMap<i64, u64> = HashMap::new();
+        // Taken, and of these those whose hold ended while the day was read, so that it may be counted or not.
+        let mut taken: HashMap<i64, (u64, u64)> = HashMap::new();
         for row in after.rows.iter().filter(|row| row.keeps_place) {
-            *taken.entry(row.start_millis).or_default() += 1;
+            let (taken, ending) = taken.entry(row.start_millis).or_default();
+            *taken += 1;
+            *ending += u64::from(row.held_until_millis.is_some_and(|until| until <= after.day.server_time_millis));
         }
+        let mut all_taken = 0;
+        // Places that are not released count as withheld, not as free.
+        let least = |free: u64| if after.released.is_some() { 0 } else { free };
         for slot in &after.day.slots {
-            let taken = taken.remove(&slot.start_millis).unwrap_or(0);
+            let (taken, ending) = taken.remove(&slot.start_millis).unwrap_or_default();
+            all_taken += taken;
             let what = || format!("day {index} slot {}: {taken} taken of {}", slot.start, slot.capacity);
             if taken > slot.capacity {
                 found(findings, "oversold_slot", what());
-            } else if slot.remaining != slot.capacity - taken {
+            } else if !(least(slot.capacity - taken)..=slot.capacity - taken + ending).contains(&slot.remaining) {
                 found(findings, "remaining_mismatch", format!("{}, remaining {}", what(), slot.remaining));
             }
+        }
+        if let Some(released) = after.released.filter(|released| all_taken > *released) {
+            found(findings, "oversold_release", format!("day {index}: {all_taken} taken, {released} were released"));
         }
         if let Some(start) = taken.keys().next() {
             found(findings, "unknown_slot", format!("day {index} has appointments at {start}, but no such slot"));
@@ -187,10 +208,10 @@ fn check_slots(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) {
 
 /// Everything acknowledged is there, as last told.
 fn check_stories(evidence: &Evidence<'_>, stories: &HashMap<Uuid, Story>, findings: &mut Vec<Finding>) {
-    let mut rows: HashMap<Uuid, (u32, &Appointment)> = HashMap::new();
+    let mut rows: HashMap<Uuid, (u32, &DayAfter, &Appointment)> = HashMap::new();
     for (after, index) in evidence.days.iter().zip(0..) {
         for row in &after.rows {
-            if rows.insert(row.id, (index, row)).is_some() {
+            if rows.insert(row.id, (index, after, row)).is_some() {
                 found(findings, "duplicated_appointment", format!("{} is listed twice", row.id));
             }
         }
@@ -198,17 +219,26 @@ fn check_stories(evidence: &Evidence<'_>, stories: &HashMap<Uuid, Story>, findin
     let mut known: Vec<&Story> = stories.values().filter(|story| !story.open).collect();
     known.sort_unstable_by_key(|story| story.place.appointment);
     for Story { place, .. } in known {
-        let Some((day, row)) = rows.get(&place.appointment) else {
+        let Some((day, after, row)) = rows.get(&place.appointment) else {
             let detail = format!("{} of patient {}", place.appointment, place.patient);
             found(findings, "lost_appointment", detail);
             continue;
         };
-        let keeps = place.status.keeps_place();
-        let lapsed = place.status == Status::Held && !row.keeps_place;
-        let same = row.patient == place.patient && (row.keeps_place == keeps || lapsed);
+        let same = row.patient == place.patient && row.keeps_place == keeps_place(place, after, row);
         if !same || *day != place.day || row.start_millis != place.start_millis {
             found(findings, "changed_appointment", format!("told {place:?}, found day {day} {row:?}"));
         }
+    }
+}
+
+/// Whether a place that was told is to be kept in this reading. A hold is, unless it has ended by the server's own time;
+/// where it ended during the reading, or nobody was told its end, it is right as it is.
+fn keeps_place(place: &Place, after: &DayAfter, row: &Appointment) -> bool {
+    match (place.status, place.held_until_millis) {
+        (Status::Held, Some(until)) if until > after.day.server_time_millis => true,
+        (Status::Held, Some(until)) if until <= after.read_from_millis => false,
+        (Status::Held, _) => row.keeps_place,
+        (status, _) => status.keeps_place(),
     }
 }
 

@@ -3,12 +3,16 @@
 //! Must not know: what is there afterwards.
 //!
 //! A place is *surely* taken from the answer that gave it until the request that gives it back is sent, and *perhaps*
-//! taken from the request that asked for it until the answer that gave it back. What has an unknown outcome is perhaps
-//! taken for ever and never surely. Between the two bounds nothing can be said, and nothing is.
+//! taken from the request that asked for it until the answer that gave it back. A hold that nobody confirms gives its
+//! place back by itself: surely taken until a margin before its end, perhaps taken until a margin after it. What has an
+//! unknown outcome is perhaps taken for ever and never surely. Between the two bounds nothing can be said, and nothing is.
 
 use std::collections::HashMap;
 
+use uuid::Uuid;
+
 use crate::outcome::NOT_RELEASED;
+use crate::run::audit::lapse::{followers, lapse};
 use crate::run::audit::{Evidence, Finding, found};
 use crate::run::job::Done;
 use crate::run::operation::{Answer, Operation, Place, Status};
@@ -36,6 +40,7 @@ pub(super) fn check(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) -> u64
             capacity.insert((day, Some(slot.start_millis)), slot.capacity);
             *capacity.entry((day, None)).or_default() += slot.capacity;
         }
+        capacity.entry((day, None)).and_modify(|all| *all = after.released.map_or(*all, |released| released.min(*all)));
     }
     let mut curves: HashMap<Where, Curve> = HashMap::new();
     for (place, changes) in changes.drain() {
@@ -88,61 +93,99 @@ fn unreleased(evidence: &Evidence<'_>, findings: &mut Vec<Finding>) -> u64 {
     count
 }
 
-fn changes(evidence: &Evidence<'_>) -> HashMap<Where, Changes> {
-    let mut all: HashMap<Where, Changes> = HashMap::new();
-    let mut change = |day: u32, start_millis: i64, surely_at: Option<u64>, perhaps_at: Option<u64>, by: i64| {
-        for place in [(day, Some(start_millis)), (day, None)] {
-            let changes = all.entry(place).or_default();
+/// The changes of every count.
+#[derive(Default)]
+struct Counts {
+    all: HashMap<Where, Changes>,
+}
+
+impl Counts {
+    /// A place that is taken (`by` 1) or given back (`by` -1); `None`: that bound does not change.
+    fn change(&mut self, place: &Place, surely_at: Option<u64>, perhaps_at: Option<u64>, by: i64) {
+        for place in [(place.day, Some(place.start_millis)), (place.day, None)] {
+            let changes = self.all.entry(place).or_default();
             changes.surely.extend(surely_at.map(|at| (at, by)));
             // Given back by the answer: at that instant it may still be taken.
-            changes.perhaps.extend(perhaps_at.map(|at| (at + u64::from(by < 0), by)));
+            changes.perhaps.extend(perhaps_at.map(|at| (at.saturating_add(u64::from(by < 0)), by)));
         }
-    };
-    for place in evidence.presold {
-        change(place.day, place.start_millis, Some(BEFORE), Some(BEFORE), 1);
     }
-    // Every slot of the day that was perhaps taken, where nobody knows which.
-    let mut somewhere: Vec<(u32, Option<i64>, u64)> = Vec::new();
+
+    /// A place that an answer gave.
+    fn take(
+        &mut self,
+        evidence: &Evidence<'_>,
+        place: &Place,
+        (sent, ended): (u64, u64),
+        followers: &HashMap<Uuid, &Done>,
+    ) {
+        if place.status == Status::Booked {
+            return self.change(place, Some(ended), Some(sent), 1);
+        }
+        let Some(lapse) = lapse(evidence, place) else {
+            // It may lapse at an instant that nobody was told.
+            return self.change(place, None, Some(sent), 1);
+        };
+        self.change(place, Some(ended), Some(sent), 1);
+        let (kept_until, gone_from) = (Some(lapse.kept_until.max(ended)), Some(lapse.gone_from.max(sent)));
+        match followers.get(&place.appointment).map(|done| (&done.answer, done.operation)) {
+            // Confirmed: it did not lapse. Cancelled or moved: it is given back there.
+            Some((Answer::Served(_), _)) => {}
+            Some((answer, Operation::Confirm)) if answer.is_unknown() => self.change(place, kept_until, None, -1),
+            Some((answer, _)) if answer.is_unknown() => self.change(place, None, gone_from, -1),
+            _ => self.change(place, kept_until, gone_from, -1),
+        }
+    }
+
+    /// Perhaps a place, of any slot of the day or of the one that was named, from `sent` on.
+    fn take_somewhere(&mut self, evidence: &Evidence<'_>, done: &Done, sent: u64) {
+        let wanted = done.wanted_start_millis;
+        self.all.entry((done.day, None)).or_default().perhaps.push((sent, 1));
+        let slots = evidence.days.get(done.day as usize).map_or(&[][..], |after| &after.day.slots);
+        for slot in slots.iter().filter(|slot| wanted.is_none_or(|wanted| wanted == slot.start_millis)) {
+            self.all.entry((done.day, Some(slot.start_millis))).or_default().perhaps.push((sent, 1));
+        }
+    }
+}
+
+fn changes(evidence: &Evidence<'_>) -> HashMap<Where, Changes> {
+    let mut counts = Counts::default();
+    let followers = followers(evidence);
+    for place in evidence.presold {
+        counts.change(place, Some(BEFORE), Some(BEFORE), 1);
+    }
     for done in evidence.done.iter().filter(|done| !done.operation.only_reads()) {
         let Some(sent) = done.sent_micros else { continue };
         let ended = done.ended_micros;
         match (&done.answer, done.subject) {
             (Answer::Served(Some(place)), Some(before)) if same_place(place, &before) => {
                 // Confirmed: from now on it cannot lapse.
-                if before.status == Status::Held && place.status == Status::Booked {
-                    change(place.day, place.start_millis, Some(ended), None, 1);
+                let confirmed = before.status == Status::Held && place.status == Status::Booked;
+                if confirmed && lapse(evidence, &before).is_none() {
+                    counts.change(place, Some(ended), None, 1);
                 }
                 if place.status == Status::Cancelled {
-                    change(before.day, before.start_millis, Some(sent), Some(ended), -1);
+                    counts.change(&before, Some(sent), Some(ended), -1);
                 }
             }
             (Answer::Served(Some(place)), before) => {
-                // A hold may lapse at an instant that nobody is told, so it is never surely taken.
-                let surely_at = (place.status == Status::Booked).then_some(ended);
-                change(place.day, place.start_millis, surely_at, Some(sent), 1);
+                counts.take(evidence, place, (sent, ended), &followers);
                 if let Some(before) = before {
-                    change(before.day, before.start_millis, Some(sent), Some(ended), -1);
+                    counts.change(&before, Some(sent), Some(ended), -1);
                 }
             }
             (answer, subject) if answer.is_unknown() => {
                 if done.operation.takes_new_place() || done.operation == Operation::Move {
-                    somewhere.push((done.day, done.wanted_start_millis, sent));
+                    counts.take_somewhere(evidence, done, sent);
                 }
                 if let Some(before) = subject.filter(|_| done.operation != Operation::Confirm) {
-                    change(before.day, before.start_millis, Some(sent), None, -1);
+                    let lapses = lapse(evidence, &before).map_or(NEVER, |lapse| lapse.kept_until);
+                    counts.change(&before, Some(sent.min(lapses)), None, -1);
                 }
             }
             _ => {}
         }
     }
-    for (day, wanted, sent) in somewhere {
-        all.entry((day, None)).or_default().perhaps.push((sent, 1));
-        let slots = evidence.days.get(day as usize).map_or(&[][..], |after| &after.day.slots);
-        for slot in slots.iter().filter(|slot| wanted.is_none_or(|wanted| wanted == slot.start_millis)) {
-            all.entry((day, Some(slot.start_millis))).or_default().perhaps.push((sent, 1));
-        }
-    }
-    all
+    counts.all
 }
 
 const fn same_place(one: &Place, other: &Place) -> bool {

@@ -7,11 +7,18 @@ use crate::api::Slot;
 
 const SLOTS: [i64; 2] = [100, 200];
 
-fn place(id: u128, patient: u128, day: u32, start_millis: i64, status: Status) -> Place {
-    Place { appointment: Uuid::from_u128(id), patient: Uuid::from_u128(patient), day, start_millis, status }
+pub(super) fn place(id: u128, patient: u128, day: u32, start_millis: i64, status: Status) -> Place {
+    Place {
+        appointment: Uuid::from_u128(id),
+        patient: Uuid::from_u128(patient),
+        day,
+        start_millis,
+        status,
+        held_until_millis: None,
+    }
 }
 
-fn done(operation: Operation, patient: u128, day: u32, at: u64, answer: Answer) -> Done {
+pub(super) fn done(operation: Operation, patient: u128, day: u32, at: u64, answer: Answer) -> Done {
     Done {
         load: 0,
         operation,
@@ -30,32 +37,34 @@ fn done(operation: Operation, patient: u128, day: u32, at: u64, answer: Answer) 
     }
 }
 
-fn about(subject: Place, done: Done) -> Done {
+pub(super) fn about(subject: Place, done: Done) -> Done {
     Done { subject: Some(subject), ..done }
 }
 
-fn refused(code: &'static str) -> Answer {
+pub(super) fn refused(code: &'static str) -> Answer {
     Answer::Refused { status: 409, code: code.into() }
 }
 
-fn row(id: u128, patient: u128, start_millis: i64, keeps_place: bool) -> Appointment {
+pub(super) fn row(id: u128, patient: u128, start_millis: i64, keeps_place: bool) -> Appointment {
     Appointment {
         id: Uuid::from_u128(id),
         patient: Uuid::from_u128(patient),
         start_millis,
         created_millis: None,
         keeps_place,
+        held_until_millis: None,
     }
 }
 
 /// A day of two slots of one place each.
-fn day(rows: Vec<Appointment>) -> DayAfter {
+pub(super) fn day(rows: Vec<Appointment>) -> DayAfter {
     let slot = |start_millis: i64| {
         let taken = rows.iter().filter(|row| row.keeps_place && row.start_millis == start_millis).count() as u64;
         Slot { start: start_millis.to_string(), start_millis, capacity: 1, remaining: 1_u64.saturating_sub(taken) }
     };
     let slots = SLOTS.map(slot).to_vec();
-    DayAfter { day: Day { state: "open".to_owned(), release_at_millis: None, server_time_millis: 0, slots }, rows }
+    let day = Day { state: "open".to_owned(), release_at_millis: None, server_time_millis: 0, slots };
+    DayAfter { day, rows, read_from_millis: 0, released: None }
 }
 
 struct Case {
@@ -90,7 +99,7 @@ impl Case {
     }
 
     fn verdict(&self) -> Verdict {
-        audit(&Evidence { days: &self.days, presold: &self.presold, done: &self.done })
+        audit(&Evidence { days: &self.days, presold: &self.presold, done: &self.done, server_micros_at_start: Some(0) })
     }
 
     #[track_caller]
@@ -195,6 +204,27 @@ fn a_count_of_what_remains_that_is_wrong_is_found() {
     let mut case = Case::honest();
     case.days[1].rows[0].start_millis = 300;
     case.assert_found("unknown_slot");
+}
+
+#[test]
+fn places_that_are_not_released_are_withheld_and_not_to_be_sold() {
+    // One of the two places of the second day is released, and was sold beforehand.
+    let mut case = Case::honest();
+    case.done.remove(5);
+    case.days[0] = day(vec![row(1, 1, 100, true), row(2, 2, 200, false), row(4, 4, 200, true)]);
+    case.done.pop();
+    case.days[1] = day(vec![row(6, 6, 200, true)]);
+    case.days[1].day.slots[0].remaining = 0;
+    case.assert_found("remaining_mismatch");
+    case.days[1].released = Some(1);
+    assert_eq!(case.verdict().findings, []);
+    // Who is told that it is sold out is told the truth.
+    case.done.push(done(Operation::Book, 7, 1, 200, refused("sold_out")));
+    assert_eq!(case.verdict().findings, []);
+    case.days[1].released = Some(2);
+    case.assert_found("refused_though_free");
+    case.days[1].released = Some(0);
+    case.assert_found("oversold_release");
 }
 
 #[test]
