@@ -20,7 +20,7 @@ use crate::claims::Waiter;
 use crate::committer::{CommitFailure, CommitListener, Submission};
 use crate::error::EngineError;
 use crate::journal::{DayAppend, Head, NewRecord, StoredSnapshot};
-use crate::limits::{SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX, UNDURABLE_RECORDS_MAX};
+use crate::limits::{SNAPSHOT_AWAKE_APPOINTMENTS_MAX, SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX, UNDURABLE_RECORDS_MAX};
 
 /// Where a day's state comes from when its actor starts.
 pub enum Origin {
@@ -301,7 +301,8 @@ impl DayActor {
     fn snapshot_if_due(&mut self) {
         let Phase::Awake(awake) = &mut self.phase else { return };
         let written = awake.durable_head.version.sequence.saturating_sub(awake.snapshot_sequence);
-        if written >= SNAPSHOT_RECORDS_MIN.max(awake.durable.appointments().count() as u64) {
+        let appointments = awake.durable.appointments().count();
+        if appointments <= SNAPSHOT_AWAKE_APPOINTMENTS_MAX && written >= SNAPSHOT_RECORDS_MIN.max(appointments as u64) {
             awake.queue_snapshot(&self.ports, self.entry.day());
         }
     }

@@ -199,6 +199,8 @@ async fn follow(mut apply_loop: ApplyLoop, clock: &dyn Clock, stand_back_records
             TurnOutcome::Idle if stopping => return,
             TurnOutcome::Idle => {
                 progress.wake.notified().await;
+                // So that the first look tells what came since, and a burst is known before its first bulk is written.
+                pace.begin(clock.monotonic_micros(), progress.applied());
                 gather(&progress, &mut pace, clock).await;
             }
             TurnOutcome::Retry { failures, reason, .. } if stopping && failures >= STOP_FAILURES_MAX => {

@@ -30,6 +30,12 @@ impl Pace {
         Self { records_max, looked_at_micros: now_micros, head, caught_up_at_micros: now_micros }
     }
 
+    /// Something has come after nothing was to be done: the next look is to tell of what came since `now_micros`, where the ledger had
+    /// come to `applied`.
+    pub(super) const fn begin(&mut self, now_micros: u64, applied: u64) {
+        (self.looked_at_micros, self.head, self.caught_up_at_micros) = (now_micros, applied, now_micros);
+    }
+
     /// Looks at the journal's `head` and at how far the ledger has come, `applied`, at `now_micros`: true if the next turn can wait
     /// until another look.
     pub(super) fn stands_back(&mut self, now_micros: u64, head: u64, applied: u64) -> bool {
@@ -80,6 +86,15 @@ mod tests {
         assert_eq!(stood_back_micros(&mut pace, 20_000, 60), STAND_BACK_MICROS_MAX + LOOK);
         assert!(!pace.stands_back(20_000_000, 400_000, 150_000), "it is still behind");
         assert!(pace.stands_back(20_200_000, 404_000, 400_000), "it has caught up, and there is a burst");
+    }
+
+    #[test]
+    fn a_burst_after_a_quiet_hour_is_known_at_its_first_look() {
+        let hour = 3_600_000_000;
+        let mut pace = Pace::new(500_000, 0, 0);
+        assert!(!pace.stands_back(hour, 1_000, 1_000), "a thousand in an hour");
+        pace.begin(hour + 7_000_000, 1_000);
+        assert!(pace.stands_back(hour + 7_000_000 + LOOK, 5_096, 1_000));
     }
 
     #[test]
