@@ -83,6 +83,7 @@ fn every_scenario_that_comes_along_is_sound() {
         "one-hot-day",
         "overload",
         "release",
+        "release-rush",
         "replay",
         "retry-storm",
         "slow-clients",
