@@ -2,7 +2,7 @@
 //! Must not know: time, callers, what to do with any other form.
 //!
 //! In a release every patient comes with a token that was never seen, so that checking it is a good part of an answer's cost. The
-//! library reads the head, builds a key and reads the claims twice for each; measured, 5 µs against 2 µs here.
+//! library reads the head, builds a key and reads the claims twice for each: over 4 µs in the profile of a storm, against under 1 µs here.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
