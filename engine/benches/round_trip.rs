@@ -97,7 +97,9 @@ async fn engine(directory: &std::path::Path) -> EngineHandle {
     let ledger = Arc::new(SqliteLedger::open(directory).await.expect("a ledger"));
     let overlay = Arc::new(Overlay::default());
     let follower = Arc::clone(&ledger) as Arc<dyn Ledger>;
-    let applier = Applier::start(Arc::clone(&journal), follower, Arc::clone(&overlay), Arc::clone(&clock), 500_000);
+    let spawn = TokioSpawn(tokio::runtime::Handle::current());
+    let applier =
+        Applier::start(Arc::clone(&journal), follower, Arc::clone(&overlay), Arc::clone(&clock), 500_000, &spawn);
     let applier = applier.await.expect("an applier");
     let committer = Committer::start(Arc::clone(&journal), Arc::clone(&clock));
     let assembly = Assembly {

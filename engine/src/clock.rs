@@ -1,14 +1,20 @@
-//! What time it is, and nothing else: the engine's one clock, as a port.
+//! What time it is, and how to wait: the engine's one clock, as a port.
 //! Must not know: what the time is used for.
 
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use booking_core::UtcMillis;
+use futures_util::future::{Either, select};
 
 /// A wall clock that differs from the engine's by more than this is a step, not drift: the node is not ready until
 /// they agree again (`protocols.md` rule 4).
 pub const STEP_MILLIS: i64 = 1_000;
+
+/// A wait that has begun when it is asked for.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The engine's time. Guarantee: never goes backwards within one process.
 pub trait Clock: Send + Sync + 'static {
@@ -23,6 +29,21 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Compares with the wall clock and slews; called once a second by the engine.
     fn discipline(&self);
+
+    /// Becomes ready after `duration` on the monotonic scale. Everything in the engine that waits for time waits here, so that a
+    /// simulation decides when it is over; the product's timers are those of the tokio runtime that it runs on.
+    fn sleep(&self, duration: Duration) -> Sleep {
+        Box::pin(tokio::time::sleep(duration))
+    }
+}
+
+/// What `work` came to, or `None` if it takes longer than `limit`. Work that is ready in the same instant as its limit counts as
+/// done, so that the same run always ends in the same way.
+pub async fn timeout<F: Future>(clock: &dyn Clock, limit: Duration, work: F) -> Option<F::Output> {
+    match select(pin!(work), clock.sleep(limit)).await {
+        Either::Left((output, _)) => Some(output),
+        Either::Right(_) => None,
+    }
 }
 
 /// The monotonic clock of the machine plus an offset that follows the wall clock slowly.

@@ -16,10 +16,12 @@ pub mod ids;
 pub mod journal;
 pub mod ledger;
 pub mod limits;
+pub mod running;
 pub mod spawn;
 pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod upkeep;
 pub mod verify;
 pub mod view;
 

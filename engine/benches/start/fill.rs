@@ -15,6 +15,7 @@ use engine::ledger::Ledger;
 use engine::ledger::applier::Applier;
 use engine::ledger::overlay::Overlay;
 use engine::ledger::sqlite::SqliteLedger;
+use engine::spawn::TokioSpawn;
 use uuid::Uuid;
 
 use crate::measure::Stopwatch;
@@ -185,12 +186,14 @@ pub(crate) async fn fill(directory: &Path, plan: Plan) {
     }
     println!("journal filled after {:.1} s", begun.seconds());
     let ledger = Arc::new(SqliteLedger::open(directory).await.expect("it opens"));
+    let spawn = TokioSpawn(tokio::runtime::Handle::current());
     let applier = Applier::start(
         Arc::clone(&journal) as Arc<dyn Journal>,
         Arc::clone(&ledger) as Arc<dyn Ledger>,
         Arc::new(Overlay::default()),
         clock,
         500_000,
+        &spawn,
     );
     applier.await.expect("everything is applied").stop().await;
     ledger.close().await;

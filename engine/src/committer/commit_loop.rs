@@ -84,7 +84,7 @@ impl CommitLoop {
     }
 
     /// Turns until the committer is stopped.
-    pub(super) async fn run(mut self) {
+    pub async fn run(mut self) {
         loop {
             match self.turn().await {
                 Turn::Settled => {}
@@ -151,7 +151,7 @@ impl CommitLoop {
                 Ok(Err(error)) => tracing::warn!(%error, "the barrier is not raised yet"),
                 Err(_) => tracing::error!("the journal panicked at the barrier"),
             }
-            tokio::time::sleep(pause).await;
+            self.clock.sleep(pause).await;
             pause = (pause * 2).min(BARRIER_PAUSE_MAX);
         }
     }

@@ -22,6 +22,7 @@ use crate::actors::entry::DayEntry;
 use crate::actors::intake::Control;
 use crate::actors::questions::{Attempt, OpenMove, Question};
 use crate::actors::request::{CommandReply, CommandResult};
+use crate::clock::timeout;
 use crate::error::EngineError;
 use crate::limits::MOVE_HOLD_MILLIS_MAX;
 use crate::telemetry::meters::MoveOutcome;
@@ -117,9 +118,9 @@ impl EngineHandle {
         let version = row.version;
         let mut holding = std::pin::pin!(self.step(job.to.day, job.hold(row)));
         let limit = Duration::from_millis(MOVE_HOLD_MILLIS_MAX);
-        let held = match tokio::time::timeout(limit, &mut holding).await {
-            Ok(held) => held,
-            Err(_) => {
+        let held = match timeout(&*self.parts.clock, limit, &mut holding).await {
+            Some(held) => held,
+            None => {
                 self.give_up(&job);
                 let slow = EngineError::Unavailable("the day to move to does not answer".to_owned());
                 self.tell(&mut answer, Err(slow));

@@ -159,11 +159,6 @@ impl MemoryJournal {
         }
     }
 
-    /// Becomes ready with the reason when a fault has poisoned the journal.
-    pub async fn poisoned(&self) -> String {
-        self.poison.wait().await
-    }
-
     async fn wait_gate(&self, condition: impl FnMut(&Gate) -> bool) {
         // An error would say that the sender is gone, but `self` holds it.
         let _ = self.gate.subscribe().wait_for(condition).await;
@@ -338,6 +333,10 @@ impl Journal for MemoryJournal {
 
     fn epoch(&self) -> u32 {
         self.epoch
+    }
+
+    async fn poisoned(&self) -> String {
+        self.poison.wait().await
     }
 
     async fn close(&self) {}

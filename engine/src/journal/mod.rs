@@ -177,6 +177,9 @@ pub trait Journal: Send + Sync + 'static {
     /// The epoch under which this process may write; fixed when the journal was opened.
     fn epoch(&self) -> u32;
 
+    /// Becomes ready, with the reason, when the journal is poisoned: then the process must end.
+    async fn poisoned(&self) -> String;
+
     /// Flushes what a clean shutdown flushes and releases the store.
     async fn close(&self);
 }

@@ -16,8 +16,9 @@ use self::pace::Pace;
 use self::turn::BULK_RECORDS;
 pub use self::turn::{ApplyLoop, TurnOutcome};
 use super::{Ledger, overlay::Overlay};
-use crate::clock::Clock;
+use crate::clock::{Clock, timeout};
 use crate::journal::{Journal, ReadError};
+use crate::spawn::Spawn;
 use crate::telemetry::catalogue;
 
 /// How long the applier lets records gather before it begins a transaction, unless a whole bulk has gathered before. Each
@@ -65,7 +66,7 @@ impl Progress {
     }
 
     /// Becomes ready when records have gathered for long enough, or enough of them, or nothing more will come.
-    async fn gather(&self) {
+    async fn gather(&self, clock: &dyn Clock) {
         let is_over = || self.has_whole_bulk() || self.stopping.load(Ordering::Acquire);
         let gathered = async {
             // A permit may be left from a bulk that was applied since.
@@ -74,12 +75,12 @@ impl Progress {
             }
         };
         // Time that is up is as good a reason as any.
-        let _ = tokio::time::timeout(Duration::from_millis(GATHER_MILLIS), gathered).await;
+        let _ = timeout(clock, Duration::from_millis(GATHER_MILLIS), gathered).await;
     }
 
     /// Becomes ready after one interval, or when nothing more will come.
-    async fn wait_for_more(&self) {
-        let _ = tokio::time::timeout(Duration::from_millis(GATHER_MILLIS), self.stop.notified()).await;
+    async fn wait_for_more(&self, clock: &dyn Clock) {
+        let _ = timeout(clock, Duration::from_millis(GATHER_MILLIS), self.stop.notified()).await;
     }
 
     /// How far the journal reaches, as far as told.
@@ -115,6 +116,7 @@ impl Applier {
         overlay: Arc<Overlay>,
         clock: Arc<dyn Clock>,
         stand_back_records_max: u64,
+        spawn: &dyn Spawn,
     ) -> Result<Self, ReadError> {
         let progress = Arc::new(Progress::default());
         let (finish, finished) = watch::channel(false);
@@ -132,7 +134,7 @@ impl Applier {
             }
         };
         // A task of its own from the first transaction on: no caller can cancel one half-way.
-        tokio::spawn(task);
+        spawn.spawn(Box::pin(task));
         match started.await {
             Ok(outcome) => outcome.map(|()| Self { progress, finished }),
             Err(_) => Err(ReadError::Unavailable("the applier ended while it started".into())),
@@ -177,7 +179,7 @@ async fn open(
             TurnOutcome::Retry { failures, reason, .. } if failures >= START_FAILURES_MAX => {
                 return Err(ReadError::Unavailable(reason));
             }
-            TurnOutcome::Retry { after_millis, .. } => tokio::time::sleep(Duration::from_millis(after_millis)).await,
+            TurnOutcome::Retry { after_millis, .. } => clock.sleep(Duration::from_millis(after_millis)).await,
             TurnOutcome::Applied { .. } => {}
         }
         if clock.monotonic_micros().saturating_sub(told_at) >= PROGRESS_MICROS {
@@ -208,18 +210,18 @@ async fn follow(mut apply_loop: ApplyLoop, clock: &dyn Clock, stand_back_records
                 tracing::warn!(missing, reason, "the ledger is left behind: the next start brings it up to date");
                 return;
             }
-            TurnOutcome::Retry { after_millis, .. } => tokio::time::sleep(Duration::from_millis(after_millis)).await,
+            TurnOutcome::Retry { after_millis, .. } => clock.sleep(Duration::from_millis(after_millis)).await,
         }
     }
 }
 
 /// Lets records gather, and a burst pass.
 async fn gather(progress: &Progress, pace: &mut Pace, clock: &dyn Clock) {
-    progress.gather().await;
+    progress.gather(clock).await;
     while !progress.stopping.load(Ordering::Acquire)
         && pace.stands_back(clock.monotonic_micros(), progress.head(), progress.applied())
     {
         metrics::gauge!(catalogue::LEDGER_LAG).set(progress.lag_records() as f64);
-        progress.wait_for_more().await;
+        progress.wait_for_more(clock).await;
     }
 }

@@ -59,6 +59,7 @@ impl World {
             Arc::clone(&overlay),
             Arc::clone(&clock) as Arc<dyn Clock>,
             500_000,
+            &TokioSpawn(tokio::runtime::Handle::current()),
         )
         .await
         .expect("an applier");

@@ -46,7 +46,9 @@ impl Bench {
     }
 
     async fn start(&self) -> Result<Applier, ReadError> {
-        Applier::start(self.journal.clone(), self.ledger.clone(), self.overlay.clone(), self.clock(), 500_000).await
+        let spawn = engine::spawn::TokioSpawn(tokio::runtime::Handle::current());
+        Applier::start(self.journal.clone(), self.ledger.clone(), self.overlay.clone(), self.clock(), 500_000, &spawn)
+            .await
     }
 
     fn clock(&self) -> Arc<TickingClock> {

@@ -84,6 +84,10 @@ impl Journal for ListJournal {
         1
     }
 
+    async fn poisoned(&self) -> String {
+        std::future::pending().await
+    }
+
     async fn close(&self) {}
 }
 

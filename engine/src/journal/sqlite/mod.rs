@@ -82,11 +82,6 @@ impl SqliteJournal {
         open::migrate(lock).await
     }
 
-    /// Becomes ready with the reason when an I/O error has poisoned the journal; then the process must end.
-    pub async fn poisoned(&self) -> String {
-        self.shared.poison.wait().await
-    }
-
     fn require_clean(&self) -> Result<(), AppendError> {
         self.shared.poison.reason().map_or(Ok(()), |reason| Err(AppendError::Poisoned(reason)))
     }
@@ -175,6 +170,10 @@ impl Journal for SqliteJournal {
 
     /// Empties the WAL into the database file, closes it and releases the lock. A poisoned journal is not written to
     /// any more: the next process recovers it.
+    async fn poisoned(&self) -> String {
+        self.shared.poison.wait().await
+    }
+
     async fn close(&self) {
         self.shared.readers.close().await;
         let checkpointing = self.shared.checkpointing.lock().await.take();

@@ -1,0 +1,148 @@
+//! How the engine begins over stores that are open, and how it ends: the same steps in the product and in a simulation.
+//! Must not know: which stores, which runtime, which clock.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::actors::directory::StartActor;
+use crate::actors::ports::DayPorts;
+use crate::assembly::Assembly;
+use crate::claims::{self, Claims};
+use crate::clock::Clock;
+use crate::committer::Committer;
+use crate::config::{EngineConfig, StartError};
+use crate::handle::EngineHandle;
+use crate::ids::Ids;
+use crate::journal::{Journal, ReadError};
+use crate::ledger::Ledger;
+use crate::ledger::applier::Applier;
+use crate::ledger::overlay::Overlay;
+use crate::ledger::registry::Registry;
+use crate::limits::DRAIN_MILLIS;
+use crate::spawn::Spawn;
+use crate::telemetry::meters::EngineMeters;
+use crate::upkeep;
+
+/// In a burst the ledger may fall behind by one in so many of the records past which bookings are shed: by default 250,000, which a
+/// start after a crash applies within some five seconds.
+const STAND_BACK_SHARE: u64 = 4;
+
+/// How often a stop looks whether everybody has been answered.
+const DRAIN_LOOK: Duration = Duration::from_millis(5);
+
+/// What the engine remembers in.
+pub struct Stores {
+    /// What is durable.
+    pub journal: Arc<dyn Journal>,
+    /// The record behind it.
+    pub ledger: Arc<dyn Ledger>,
+    /// Doctors, patients, clinics.
+    pub registry: Arc<dyn Registry>,
+}
+
+/// What the engine runs on.
+pub struct Machinery {
+    /// The engine's time.
+    pub clock: Arc<dyn Clock>,
+    /// New identifiers.
+    pub ids: Arc<dyn Ids>,
+    /// Runs actors.
+    pub starter: Arc<dyn StartActor>,
+    /// Runs background work.
+    pub spawn: Arc<dyn Spawn>,
+    /// Group commit into the journal of the stores, started.
+    pub committer: Committer,
+    /// Planted faults.
+    #[cfg(feature = "testing")]
+    pub faults: crate::testing::Faults,
+}
+
+/// An engine at work.
+pub struct Running {
+    handle: EngineHandle,
+    committer: Committer,
+    /// Holds on for as long as somebody listens: each of the engine's own tasks does.
+    stop: watch::Sender<bool>,
+}
+
+impl Running {
+    /// Applies what the ledger lacks and starts. When this returns, requests can be answered.
+    pub async fn start(stores: Stores, machinery: Machinery, config: &EngineConfig) -> Result<Self, StartError> {
+        let Stores { journal, ledger, registry } = stores;
+        let overlay = Arc::new(Overlay::default());
+        let applier = Applier::start(
+            Arc::clone(&journal),
+            Arc::clone(&ledger),
+            Arc::clone(&overlay),
+            Arc::clone(&machinery.clock),
+            config.ledger_lag_max / STAND_BACK_SHARE,
+            &*machinery.spawn,
+        )
+        .await
+        .map_err(unreadable)?;
+        // What a day reads from the journal is kept for readers only if the ledger has not got it: say what it has.
+        overlay.evict(ledger.applied_position().await.map_err(unreadable)?);
+        let claims = Arc::new(Claims::default());
+        claims::restore(&claims, &*ledger, &overlay, machinery.clock.now()).await.map_err(unreadable)?;
+        let committer = machinery.committer.clone();
+        let assembly = Assembly {
+            clock: machinery.clock,
+            ids: machinery.ids,
+            journal,
+            ledger: Arc::clone(&ledger),
+            registry,
+            overlay,
+            claims,
+            applier,
+            committer: machinery.committer,
+            starter: machinery.starter,
+            spawn: machinery.spawn,
+            meters: Arc::new(EngineMeters::new()),
+            #[cfg(feature = "testing")]
+            faults: machinery.faults,
+        };
+        let (handle, ports) = assembly.assemble(config);
+        let stop = Self::begin_upkeep(&handle, &ports, &ledger, config);
+        Ok(Self { handle, committer, stop })
+    }
+
+    fn begin_upkeep(
+        handle: &EngineHandle,
+        ports: &Arc<DayPorts>,
+        ledger: &Arc<dyn Ledger>,
+        config: &EngineConfig,
+    ) -> watch::Sender<bool> {
+        let (stop, stopped) = watch::channel(false);
+        for work in upkeep::works(handle, ports, ledger, config, &stopped) {
+            ports.spawn.spawn(work);
+        }
+        stop
+    }
+
+    /// The door.
+    pub fn handle(&self) -> &EngineHandle {
+        &self.handle
+    }
+
+    /// Takes no new requests, settles what is in flight, ends its own tasks, and brings the ledger up to the journal. The stores
+    /// stay open.
+    pub async fn stop(self) {
+        let parts = &self.handle.parts;
+        parts.stopping.store(true, Ordering::Release);
+        let deadline = parts.clock.monotonic_micros() + DRAIN_MILLIS * 1_000;
+        while parts.admission.admitted() > 0 && parts.clock.monotonic_micros() < deadline {
+            parts.clock.sleep(DRAIN_LOOK).await;
+        }
+        self.stop.send_replace(true);
+        self.committer.stop().await;
+        self.stop.closed().await;
+        parts.applier.stop().await;
+    }
+}
+
+fn unreadable(error: ReadError) -> StartError {
+    StartError::Store(error.to_string())
+}
