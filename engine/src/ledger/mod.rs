@@ -2,6 +2,8 @@
 //! Must not know: how decisions are made; SQL lives in the backends only.
 
 pub mod applier;
+#[cfg(feature = "testing")]
+pub mod memory;
 pub mod overlay;
 pub mod people;
 pub mod reader;

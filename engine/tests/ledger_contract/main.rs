@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use engine::ledger::Ledger;
+use engine::ledger::memory::MemoryLedger;
 use engine::ledger::registry::Registry;
 use engine::ledger::sqlite::SqliteLedger;
 
@@ -52,7 +53,26 @@ impl Backend for Sqlite {
     }
 }
 
-/// One test a name on one backend; a later database adds a line per suite.
+/// Rows in memory, opened again by the next process.
+struct Memory {
+    ledger: MemoryLedger,
+}
+
+impl Memory {
+    fn new() -> Self {
+        Self { ledger: MemoryLedger::default() }
+    }
+}
+
+#[async_trait]
+impl Backend for Memory {
+    async fn open(&self) -> Stores {
+        let ledger = Arc::new(self.ledger.reopen());
+        Stores { ledger: ledger.clone(), registry: ledger }
+    }
+}
+
+/// One test a name on one backend.
 macro_rules! contract {
     ($backend:ident in $module:ident: $($suite:ident :: { $($test:ident),* $(,)? }),* $(,)?) => {
         mod $module {
@@ -66,7 +86,15 @@ macro_rules! contract {
     };
 }
 
-contract!(Sqlite in sqlite:
+/// The same tests on every backend; a later database adds a line.
+macro_rules! on_each_backend {
+    ($($suites:tt)*) => {
+        contract!(Sqlite in sqlite: $($suites)*);
+        contract!(Memory in memory: $($suites)*);
+    };
+}
+
+on_each_backend!(
     ledger::{
         rows_are_those_of_the_core,
         applying_again_changes_nothing,

@@ -1,0 +1,251 @@
+//! A ledger and a registry in memory, for tests and simulation: the same contract, with faults that are set from outside.
+//! Must not know: files, threads, time.
+//!
+//! Deterministic: it never waits by itself, iterates in the order of keys, and fails only as it was told to. A question
+//! looks at every row: meant for some ten thousand appointments, not for load.
+
+mod registry;
+mod store;
+mod table;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use booking_core::{Appointment, AppointmentId, Date, DayKey, DayVersion, Status, UtcMillis};
+use parking_lot::{Mutex, MutexGuard};
+
+use self::registry::RegistryStore;
+use self::store::Store;
+pub use self::store::{Contents, DayRow, StepRow};
+use super::won_keys::{KeyDigest, LiveAppointment};
+use super::{
+    AppliedRecord, ApplyError, AppointmentQuery, AppointmentScope, HistoryItem, Ledger, ParkedDay, PlacedAppointment,
+};
+use crate::journal::ReadError;
+
+/// What happens to one write of the ledger: an apply, a park, an unpark, or a forgetting of keys.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// Nothing is written, and it says that the store is away.
+    Unavailable,
+    /// It is written, and it says that the store is away. What the contract refuses is refused.
+    UnavailableAfter,
+    /// Nothing is written, and it says that the batch is at fault.
+    Refused,
+}
+
+/// A [`Ledger`] and a [`Registry`](super::registry::Registry) in memory. Clones share everything.
+#[derive(Clone)]
+pub struct MemoryLedger {
+    store: Arc<Mutex<Stores>>,
+    faults: Arc<Mutex<Faults>>,
+    opening: u64,
+}
+
+#[derive(Default)]
+struct Stores {
+    /// How often it was opened: only the newest opening writes.
+    openings: u64,
+    ledger: Store,
+    registry: RegistryStore,
+}
+
+#[derive(Default)]
+struct Faults {
+    writes: VecDeque<Option<Fault>>,
+    away: bool,
+}
+
+impl Default for MemoryLedger {
+    fn default() -> Self {
+        Self::over(Arc::default())
+    }
+}
+
+impl MemoryLedger {
+    /// Opens the same store again, as the next process would: no faults, not away, every row still there. The process
+    /// before is dead: whatever it still tries to write, in the ledger or the registry, is told that the store is away.
+    pub fn reopen(&self) -> Self {
+        Self::over(Arc::clone(&self.store))
+    }
+
+    fn over(store: Arc<Mutex<Stores>>) -> Self {
+        let opening = {
+            let mut stores = store.lock();
+            stores.openings += 1;
+            stores.openings
+        };
+        Self { store, faults: Arc::default(), opening }
+    }
+
+    /// The next write of the ledger that has no fault yet has this one. Writes of the registry have none.
+    pub fn fail_next(&self, fault: Fault) {
+        self.faults.lock().writes.push_back(Some(fault));
+    }
+
+    /// The next write of the ledger that has no fault yet is spared.
+    pub fn spare_next(&self) {
+        self.faults.lock().writes.push_back(None);
+    }
+
+    /// Has every call, reads and the registry included, say that the store is away, or answer again. Meanwhile no fault is
+    /// used up.
+    pub fn away(&self, away: bool) {
+        self.faults.lock().away = away;
+    }
+
+    /// Every row of the ledger as it is now, whatever faults are set and whichever opening is asked: for a test's oracle.
+    pub fn contents(&self) -> Contents {
+        self.store.lock().ledger.contents()
+    }
+
+    /// The store, for a write that has passed the first two faults; or the reason why there is none.
+    fn writable(&self) -> Result<MutexGuard<'_, Stores>, String> {
+        if self.faults.lock().away {
+            return Err("away, as told".to_owned());
+        }
+        let stores = self.store.lock();
+        if stores.openings == self.opening { Ok(stores) } else { Err("the store was opened again".to_owned()) }
+    }
+
+    fn readable(&self) -> Result<MutexGuard<'_, Stores>, ReadError> {
+        if self.faults.lock().away {
+            return Err(ReadError::Unavailable("away, as told".to_owned()));
+        }
+        Ok(self.store.lock())
+    }
+
+    /// `work` on the ledger, with the next fault.
+    fn write<T>(&self, work: impl FnOnce(&mut Store) -> Result<T, ApplyError>) -> Result<T, ApplyError> {
+        let mut stores = self.writable().map_err(ApplyError::Unavailable)?;
+        let fault = self.faults.lock().writes.pop_front().flatten();
+        match fault {
+            None => work(&mut stores.ledger),
+            Some(Fault::Unavailable) => Err(ApplyError::Unavailable("told to, before".to_owned())),
+            Some(Fault::UnavailableAfter) => {
+                work(&mut stores.ledger)?;
+                Err(ApplyError::Unavailable("told to, after".to_owned()))
+            }
+            Some(Fault::Refused) => Err(ApplyError::Refused("told to".to_owned())),
+        }
+    }
+}
+
+/// The row with the zone of its day. A parked day may have no definition here; then the zone is told as UTC.
+fn placed(store: &Store, day: DayKey, row: &Appointment) -> Result<PlacedAppointment, ReadError> {
+    let time_zone: Arc<str> = match store.days.get(&day) {
+        Some(known) => Arc::from(&*known.definition.time_zone),
+        None if store.parked.get(&day).is_some() => "UTC".into(),
+        None => return Err(ReadError::Damaged(format!("{day} has appointments but no definition"))),
+    };
+    Ok(PlacedAppointment { day, time_zone, appointment: row.clone() })
+}
+
+/// Whether a row that stands on `day` is asked for, the page aside.
+fn is_asked_for(query: &AppointmentQuery, day: DayKey, row: &Appointment) -> bool {
+    let scope = match query.scope {
+        AppointmentScope::Patient(patient) => patient == row.patient,
+        AppointmentScope::Day(asked) => asked == day,
+    };
+    let is_over = row.end <= query.now;
+    let status = if row.status == Status::Booked && is_over { Status::Completed } else { row.status };
+    let is_early = query.from.is_some_and(|from| row.start < from);
+    let is_late = query.to.is_some_and(|to| row.start >= to);
+    scope && !is_early && !is_late && (query.statuses.is_empty() || query.statuses.contains(&status))
+}
+
+#[async_trait]
+impl Ledger for MemoryLedger {
+    async fn apply(&self, records: &[AppliedRecord], position: u64) -> Result<(), ApplyError> {
+        self.write(|store| store.apply(records, position))
+    }
+
+    async fn park(&self, day: DayKey, version: DayVersion, reason: &str) -> Result<(), ApplyError> {
+        self.write(|store| {
+            store.park(day, version, reason);
+            Ok(())
+        })
+    }
+
+    async fn parked(&self) -> Result<Vec<ParkedDay>, ReadError> {
+        Ok(self.readable()?.ledger.parked.rows().values().cloned().collect())
+    }
+
+    async fn unpark(&self, day: DayKey, records: &[AppliedRecord]) -> Result<(), ApplyError> {
+        self.write(|store| store.unpark(day, records))
+    }
+
+    async fn time_zone(&self, day: DayKey) -> Result<Option<Arc<str>>, ReadError> {
+        let stores = self.readable()?;
+        Ok(stores.ledger.days.get(&day).map(|known| Arc::from(&*known.definition.time_zone)))
+    }
+
+    async fn applied_sequence(&self, day: DayKey) -> Result<u64, ReadError> {
+        Ok(self.readable()?.ledger.applied.get(&day).map_or(0, |version| version.sequence))
+    }
+
+    async fn applied_position(&self) -> Result<u64, ReadError> {
+        Ok(self.readable()?.ledger.cursor)
+    }
+
+    async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError> {
+        let store = &self.readable()?.ledger;
+        store.appointments.get(&id).map(|(day, row)| placed(store, *day, row)).transpose()
+    }
+
+    async fn history(&self, id: AppointmentId) -> Result<Vec<HistoryItem>, ReadError> {
+        let stores = self.readable()?;
+        let steps = stores.ledger.history.rows().range((id, 0)..=(id, u32::MAX));
+        Ok(steps.map(|(_, row)| row.step.clone()).collect())
+    }
+
+    async fn appointments(&self, query: &AppointmentQuery) -> Result<Vec<PlacedAppointment>, ReadError> {
+        let store = &self.readable()?.ledger;
+        let all = store.appointments.rows().values();
+        let mut rows: Vec<_> = all.filter(|(day, row)| is_asked_for(query, *day, row)).collect();
+        rows.sort_by_key(|(_, row)| (row.start, row.id));
+        let ended = |row: &Appointment| query.after.is_some_and(|after| (row.start, row.id) <= after);
+        let page = rows.into_iter().skip_while(|(_, row)| ended(row)).take(query.limit);
+        page.map(|(day, row)| placed(store, *day, row)).collect()
+    }
+
+    async fn live_appointments(
+        &self,
+        now: UtcMillis,
+        visit: &mut (dyn FnMut(LiveAppointment) + Send),
+    ) -> Result<(), ReadError> {
+        // Collected first: a visitor may ask the ledger.
+        let rows: Vec<_> = self.readable()?.ledger.appointments.rows().values().cloned().collect();
+        for (day, row) in rows {
+            if matches!(row.status, Status::Held | Status::Booked) && row.end > now {
+                let Appointment { id, patient, start, end, hold_expires_at, version, .. } = row;
+                visit(LiveAppointment { id, patient, day, start, end, hold_expires_at, version });
+            }
+        }
+        Ok(())
+    }
+
+    async fn won_keys(
+        &self,
+        from: Date,
+        visit: &mut (dyn FnMut(KeyDigest, DayKey, Date) + Send),
+    ) -> Result<(), ReadError> {
+        let rows: Vec<_> = self.readable()?.ledger.won_keys.rows().keys().copied().collect();
+        for (until, day, digest) in rows {
+            if until >= from {
+                visit(digest, day, until);
+            }
+        }
+        Ok(())
+    }
+
+    async fn forget_won_keys(&self, before: Date) -> Result<u64, ApplyError> {
+        self.write(|store| Ok(store.forget_won_keys(before)))
+    }
+
+    async fn close(&self) {}
+}
+
+#[cfg(test)]
+mod tests;
