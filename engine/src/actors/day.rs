@@ -82,8 +82,10 @@ pub struct DayActor {
     pub(super) entry: Arc<DayEntry>,
     pub(super) ports: Arc<DayPorts>,
     pub(super) phase: Phase,
-    /// The incarnation of the state: raised whenever the tip is dropped.
+    /// The incarnation of the state: another one whenever the tip is dropped. No other day, and no other life of this one, has it.
     pub(super) generation: u64,
+    /// Whether records were submitted since the state was read: those may still be on their way when it is dropped.
+    pub(super) has_submitted: bool,
     pub(super) gate: Gate,
     pub(super) parked: Parked,
     /// Events that were decided and then dropped with the state: what they claimed is looked at after the next load.
@@ -109,7 +111,8 @@ impl DayActor {
         Self {
             entry,
             phase: Phase::Unloaded,
-            generation: 0,
+            generation: ports.committer.new_generation(),
+            has_submitted: false,
             gate: Gate::default(),
             parked: Parked::new(ports.metrics.parked_commands.clone()),
             dropped: Vec::new(),
@@ -257,6 +260,7 @@ impl DayActor {
             next_work_at: awake.tip.next_work_at(),
             records,
         };
+        self.has_submitted = true;
         let listener = Arc::clone(&self.entry) as Arc<dyn CommitListener>;
         self.ports.committer.submit(Submission { generation: self.generation, append, listener });
     }

@@ -41,13 +41,13 @@ pub(super) fn start(actor: &mut DayActor, origin: Origin) {
 
 /// Drops the state and reads it again. What waits in the gate stays there until the load tells what became of it.
 pub(super) fn reload(actor: &mut DayActor) {
-    let dropped = actor.generation;
-    actor.generation += 1;
+    let dropped = actor.has_submitted.then_some(actor.generation);
+    actor.generation = actor.ports.committer.new_generation();
     actor.phase = Phase::Loading;
     actor.load_started_micros = actor.ports.clock.monotonic_micros();
     let (entry, ports, generation) = (Arc::clone(&actor.entry), Arc::clone(&actor.ports), actor.generation);
     let work = async move {
-        if dropped > 0 {
+        if let Some(dropped) = dropped {
             ports.committer.fence(entry.day(), dropped).await;
         }
         let result = ports.journal.load(entry.day()).await;
@@ -135,6 +135,7 @@ fn settle_claims(actor: &mut DayActor, state: &DoctorDay) {
 
 fn wake_up(actor: &mut DayActor, mut state: DoctorDay, head: Head, snapshot_sequence: u64) {
     state.adopt_epoch(actor.ports.journal.epoch());
+    actor.has_submitted = false;
     settle_claims(actor, &state);
     publication::publish_loaded(&actor.ports, &actor.entry, &state, actor.not_before());
     actor.phase = Phase::Awake(Box::new(Awake {
@@ -202,7 +203,7 @@ fn park(actor: &mut DayActor, reason: &str) {
     if !matches!(actor.phase, Phase::Parked(_)) {
         actor.ports.metrics.days_parked.increment(1.0);
     }
-    actor.generation += 1;
+    actor.generation = actor.ports.committer.new_generation();
     actor.phase = Phase::Parked(Arc::from(reason));
     // Claims stay as they are: what became of them cannot be known before a restart.
     drop_gate(actor);

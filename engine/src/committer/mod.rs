@@ -47,7 +47,8 @@ pub trait CommitListener: Send + Sync + 'static {
 
 /// Records of one day on their way to the journal.
 pub struct Submission {
-    /// The incarnation of the day's state that decided them. After a failure the day continues under another, greater one.
+    /// The incarnation of the day's state that decided them, as [`Committer::new_generation`] named it. After a failure the day continues
+    /// under another one.
     pub generation: u64,
     /// What to append.
     pub append: DayAppend,
@@ -83,6 +84,12 @@ impl Committer {
         let queue = Arc::new(queue::Queue::new());
         let commit_loop = CommitLoop::new(Arc::clone(&queue), journal, clock);
         (Self { queue }, commit_loop)
+    }
+
+    /// A name for a new incarnation of a day's state: greater than all before. One counter serves every day, because a day that goes to
+    /// sleep forgets its own names, and a name that was closed by a failure stays closed.
+    pub fn new_generation(&self) -> u64 {
+        self.queue.new_generation()
     }
 
     /// Queues `submission`. Never blocks. The queue is bounded by admission: see `limits::ADMITTED_MAX`. After

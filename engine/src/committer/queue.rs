@@ -2,6 +2,7 @@
 //! Must not know: the journal, batches' outcomes.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use booking_core::DayKey;
 use foldhash::HashMap;
@@ -21,6 +22,7 @@ const CLOSED_MAX: usize = 100_000;
 /// Shared by the committer's handles and its task.
 pub(super) struct Queue {
     state: Mutex<State>,
+    generations: AtomicU64,
     /// Wakes the task.
     filled: Notify,
     /// Wakes who waits for the task.
@@ -107,10 +109,16 @@ impl Queue {
     pub(super) fn new() -> Self {
         Self {
             state: Mutex::default(),
+            generations: AtomicU64::new(0),
             filled: Notify::new(),
             settled: Notify::new(),
             depth: metrics::gauge!(catalogue::COMMIT_QUEUE),
         }
+    }
+
+    /// See [`super::Committer::new_generation`].
+    pub(super) fn new_generation(&self) -> u64 {
+        self.generations.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Queues `submission`, or drops it if its generation is closed; gives it back if the task has ended.

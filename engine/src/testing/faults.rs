@@ -8,6 +8,8 @@ use booking_core::{Action, Command};
 pub struct Faults {
     /// A booking for this patient panics in its day's actor.
     pub panic_on_patient: Option<booking_core::PatientId>,
+    /// Called before each decision, with what is to be decided; may panic.
+    pub on_decide: Option<Box<dyn Fn(&Command) + Send + Sync>>,
 }
 
 impl Faults {
@@ -15,13 +17,16 @@ impl Faults {
     pub fn from_environment() -> Self {
         let patient = std::env::var("HOTSLOT_TEST_PANIC_ON_PATIENT").ok();
         let patient = patient.and_then(|text| text.parse().ok()).map(booking_core::PatientId);
-        Self { panic_on_patient: patient }
+        Self { panic_on_patient: patient, on_decide: None }
     }
 
     /// Called before each decision.
     pub fn before_decide(&self, command: &Command) {
         if let Action::Book(booking) = &command.action {
             assert!(self.panic_on_patient != Some(booking.patient), "a planted panic");
+        }
+        if let Some(on_decide) = &self.on_decide {
+            on_decide(command);
         }
     }
 }

@@ -69,6 +69,19 @@ async fn nothing_leaves_before_it_is_durable_neither_success_nor_the_refusal_it_
 }
 
 #[tokio::test]
+async fn a_day_whose_append_failed_serves_again_after_it_has_slept() {
+    let world = World::new().await;
+    world.publish(day(0), 3, 1).await.expect("published");
+    world.journal.fail_next(Fault::Failed);
+    assert!(is_unavailable(&world.book(day(0), 1, None, None).await));
+    world.book(day(0), 2, None, None).await.expect("it has read itself again");
+    world.sleep_all().await;
+    let patience = std::time::Duration::from_secs(10);
+    let answer = tokio::time::timeout(patience, world.book(day(0), 3, None, None)).await.expect("an answer");
+    answer.expect("it is awake and has a place");
+}
+
+#[tokio::test]
 async fn a_failed_append_is_told_as_unavailable_and_leaves_the_place_free() {
     let world = World::new().await;
     world.publish(day(0), 1, 1).await.expect("published");
@@ -187,7 +200,7 @@ async fn a_client_that_goes_away_is_booked_all_the_same_and_its_key_says_so() {
 #[tokio::test]
 async fn a_panic_costs_one_request_and_a_repeated_one_parks_the_day_alone() {
     let poison = Uuid::from_u128(1_000 + 666);
-    let faults = Faults { panic_on_patient: Some(booking_core::PatientId(poison)) };
+    let faults = Faults { panic_on_patient: Some(booking_core::PatientId(poison)), ..Faults::default() };
     let world = World::over(Arc::new(MemoryJournal::default()), faults).await;
     world.publish(day(0), 5, 1).await.expect("published");
     world.publish(day(1), 5, 1).await.expect("published");
