@@ -35,6 +35,8 @@ pub(crate) mod publish;
 mod reschedule;
 mod submit;
 
+use self::submit::LOOKUPS_MAX;
+
 /// How often an appointment is looked for again because it moved, or changed, just then. Each needs another request for the same
 /// appointment to win in between.
 const HOPS_MAX: usize = 16;
@@ -150,20 +152,15 @@ impl EngineHandle {
 
     /// A published day; `UnknownDay` if there is none. Holds that are due have been recorded as expired before.
     pub async fn day(&self, day: DayKey) -> Result<DayView, EngineError> {
-        let now = self.parts.clock.now();
-        let entry = self.parts.directory.entry(day, now);
-        if let Some(view) = picture(&entry, now) {
-            return view;
+        for _ in 0..LOOKUPS_MAX {
+            let now = self.parts.clock.now();
+            if let Some(view) = picture(&self.parts.directory.entry(day, now), now) {
+                return view;
+            }
+            // Still loading, or a hold is due: the day itself must speak first. It may be asleep again before anybody listens.
+            self.expire(day).await?;
         }
-        // Still loading, or a hold is due: the day itself must speak first.
-        self.expire(day).await?;
-        let now = self.parts.clock.now();
-        let entry = self.parts.directory.entry(day, now);
-        match &**entry.published_guard() {
-            Published::Present { snapshot, .. } => Ok(DayView { day, snapshot: Arc::clone(snapshot), now }),
-            Published::Absent => Err(Rejection::UnknownDay.into()),
-            Published::Loading => Err(EngineError::Unavailable("the day is being read".to_owned())),
-        }
+        Err(EngineError::Unavailable("the day went to sleep again and again".to_owned()))
     }
 
     /// Watches the picture of `day`, also while it sleeps. What changes by time alone is not told: see

@@ -21,7 +21,7 @@ use crate::telemetry::meters::ShedReason;
 
 /// How often a command looks its day up again because the day went to sleep, or a twin was interrupted, just then. Each is rare; so
 /// many in a row mean that something is wrong.
-const LOOKUPS_MAX: usize = 64;
+pub(super) const LOOKUPS_MAX: usize = 64;
 
 /// What one attempt came to.
 pub(super) enum Attempt {
@@ -127,6 +127,8 @@ impl EngineHandle {
             let published = entry.published_guard();
             return match (entry.key_state(key), &**published) {
                 (KeyState::Won(known), Published::Present { .. }) => Some(Ok(replay(other, &known, &published))),
+                // It has gone to sleep just now.
+                (_, Published::Loading) => continue,
                 _ => None,
             };
         }

@@ -18,7 +18,7 @@ use engine::spawn::Work;
 use parking_lot::Mutex;
 
 pub use self::actors::NodeActors;
-pub use self::clock::{NodeClock, WallSteps};
+pub use self::clock::{EPOCH, NodeClock, WallSteps};
 pub use self::tasks::NodeSpawn;
 use crate::random::Random;
 
@@ -124,7 +124,8 @@ impl Kernel {
         let (tasks, actors) = {
             let mut state = self.state.lock();
             state.living.retain(|living| *living != domain);
-            let tasks: Vec<Task> = state.tasks.extract_if(.., |_, task| task.domain == domain).map(|(_, it)| it).collect();
+            let tasks: Vec<Task> =
+                state.tasks.extract_if(.., |_, task| task.domain == domain).map(|(_, it)| it).collect();
             let actors: Vec<Actor> =
                 state.actors.extract_if(.., |_, actor| actor.domain == domain).map(|(_, it)| it).collect();
             (tasks, actors)

@@ -1,0 +1,12 @@
+//! Who asks for what: a small clinic with too few places, its patients, and somebody who publishes its days.
+//! Must not know: what the right answers are.
+
+mod admin;
+mod client;
+mod clinic;
+mod wish;
+
+pub use self::admin::Admin;
+pub use self::client::Client;
+pub(crate) use self::clinic::patient;
+pub use self::clinic::{Clinic, Plan};
