@@ -1,10 +1,12 @@
 //! What every ledger, registry, reader and applier must do, whatever the database: one suite, run on each backend.
 //! Must not know: SQL, files other than the backend's own.
 
+mod agreement;
 mod applier;
 mod faults;
 mod journal;
 mod ledger;
+mod mischief;
 mod moves;
 mod people;
 mod properties;
@@ -13,6 +15,8 @@ mod registry;
 mod seats;
 mod start;
 mod story;
+mod tables;
+mod wild;
 
 use std::sync::Arc;
 
