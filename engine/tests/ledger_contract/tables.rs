@@ -21,7 +21,8 @@ const TABLES: [(&str, &str, usize); 8] = [
     ("seat", "doctor date start_ms place appointment", 4),
     (
         "doctor_day",
-        "doctor date time_zone time_zone_database first_start_ms last_end_ms slots capacity first_release_ms releases closed_ms closed_reason_key closed_reason epoch sequence",
+        "doctor date time_zone time_zone_database first_start_ms last_end_ms slots capacity first_release_ms releases \
+         closed_ms closed_reason_key closed_reason epoch sequence",
         2,
     ),
     ("applied_day", "doctor date epoch sequence", 2),

@@ -91,7 +91,7 @@ impl Wild {
         let Some((step, committed)) = self.moves.get_mut(choice % count) else { return };
         if *committed {
             self.story.accept_move(*step);
-        } else if choice % 4 != 0 && self.story.try_commit_move(*step).is_some() {
+        } else if !choice.is_multiple_of(4) && self.story.try_commit_move(*step).is_some() {
             *committed = true;
             return;
         } else {
