@@ -12,6 +12,7 @@ mod people;
 mod properties;
 mod reader;
 mod registry;
+mod registry_agreement;
 mod seats;
 mod start;
 mod story;
@@ -147,6 +148,7 @@ on_each_backend!(
     },
     registry::{
         a_key_answers_once,
+        coordinates_are_replayed_to_the_last_digit,
         twins_in_flight_write_once,
         updates_replace_the_profile,
         filters_fold_case_and_combine,
