@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use booking_core::{AppointmentId, DayKey, DayVersion, Fact};
+use booking_core::{AppointmentId, DayKey, DayVersion, Fact, Status};
 use engine::ledger::AppliedRecord;
 use uuid::Uuid;
 
@@ -21,6 +21,8 @@ pub(crate) enum Mischief {
     EpochFalls,
     /// A place is sold twice.
     SoldTwice,
+    /// A place is sold twice and given back at once by the second: in the end all sit where they should.
+    SoldTwiceInPassing,
     /// The change is another appointment's.
     Stranger,
     /// A step of a history comes twice.
@@ -34,11 +36,12 @@ pub(crate) enum Mischief {
 }
 
 impl Mischief {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Gap,
         Self::Fork,
         Self::EpochFalls,
         Self::SoldTwice,
+        Self::SoldTwiceInPassing,
         Self::Stranger,
         Self::StepTwice,
         Self::OtherPlace,
@@ -53,7 +56,8 @@ impl Mischief {
     }
 }
 
-/// A bad batch over the records from `from` on, of which those before `applied` come again; `None` where it cannot be made.
+/// A bad batch over the records from `from` on, of which those before `applied` come again; `None` where it cannot be
+/// made.
 pub(crate) fn of(
     chosen: Option<(Mischief, usize)>,
     records: &[AppliedRecord],
@@ -78,6 +82,19 @@ pub(crate) fn of(
         Mischief::SoldTwice => {
             let sold = |record: &&AppliedRecord| record.day == day && record.event.fact == Fact::Taken;
             batch[at].event = sold_again(records[..from + at].iter().rfind(sold)?, 1_000 * case + choice as u128);
+        }
+        Mischief::SoldTwiceInPassing => {
+            batch.truncate(at + 1);
+            let sold = |record: &&AppliedRecord| record.day == day && record.event.fact == Fact::Taken;
+            batch[at].event = sold_again(records[..from + at].iter().rfind(sold)?, 1_000 * case + choice as u128);
+            let mut back = batch[at].clone();
+            (back.version.sequence, back.event.fact) = (back.version.sequence + 1, Fact::Cancelled);
+            back.event.changes.drain(..back.event.changes.len() - 1);
+            for change in &mut back.event.changes {
+                change.from = Some(change.row.status);
+                (change.row.status, change.row.version) = (Status::Cancelled, change.row.version + 1);
+            }
+            batch.push(back);
         }
         Mischief::Stranger => {
             let change = batch[at].event.changes.last_mut().filter(|change| change.from.is_some())?;

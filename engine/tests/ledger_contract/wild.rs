@@ -78,7 +78,11 @@ impl Wild {
                 story.now = story.now.max(story.row(day, id).start.0);
                 drop(story.command(day, Role::Doctor, day.doctor.0, Action::NoShow { appointment: id }));
             }
-            (34, _) if choice == 0 => story.close(day),
+            (34, _) if choice < 2 => {
+                story.close(day);
+                // It stays closed, whatever is published after.
+                drop((choice == 0).then(|| story.try_publish(day, SLOTS + 2, 2)));
+            }
             (35, _) => drop(story.try_publish(day, SLOTS + choice % 2, 2)),
             (36, _) => story.now += 1_500_000,
             _ => story.now += 10_000,
