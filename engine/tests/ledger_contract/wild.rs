@@ -1,7 +1,8 @@
 //! Whatever may happen on some days: commands drawn at random, as far as the core takes them.
 //! Must not know: stores.
 
-use booking_core::{Action, AppointmentId, DayKey, Role};
+use booking_core::{Action, AppointmentId, DayKey, Fact, Role};
+use engine::ledger::AppliedRecord;
 use uuid::Uuid;
 
 use crate::story::{Move, Story, date, day, patient, relocation};
@@ -80,8 +81,10 @@ impl Wild {
             }
             (34, _) if choice < 2 => {
                 story.close(day);
-                // It stays closed, whatever is published after.
-                drop((choice == 0).then(|| story.try_publish(day, SLOTS + 2, 2)));
+                // The core would not publish it any more. A ledger need not know: it stays closed.
+                let is_published = |it: &&AppliedRecord| it.day == day && matches!(it.event.fact, Fact::Published(_));
+                let again = story.records.iter().rfind(is_published).map(|record| record.event.clone());
+                drop(again.filter(|_| choice == 0).map(|event| story.record(day, event)));
             }
             (35, _) => drop(story.try_publish(day, SLOTS + choice % 2, 2)),
             (36, _) => story.now += 1_500_000,
