@@ -84,7 +84,9 @@ impl Wild {
                 // The core would not publish it any more. A ledger need not know: it stays closed.
                 let is_published = |it: &&AppliedRecord| it.day == day && matches!(it.event.fact, Fact::Published(_));
                 let again = story.records.iter().rfind(is_published).map(|record| record.event.clone());
-                drop(again.filter(|_| choice == 0).map(|event| story.record(day, event)));
+                if let Some(event) = again.filter(|_| choice == 0) {
+                    story.record(day, event);
+                }
             }
             (35, _) => drop(story.try_publish(day, SLOTS + choice % 2, 2)),
             (36, _) => story.now += 1_500_000,
