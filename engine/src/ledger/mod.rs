@@ -159,7 +159,8 @@ pub enum AppointmentScope {
 pub trait Ledger: Send + Sync + 'static {
     /// Applies `records` (in the order of positions) and moves the cursor to `position`, all in one transaction. Idempotent by
     /// (day, sequence): a record at or below the day's applied sequence changes nothing. Days that are parked are skipped.
-    /// Refuses a gap or a fork in a day's sequences, and a place taken twice; then nothing of the batch is applied.
+    /// Refuses a gap or a fork in a day's sequences, a place taken twice or given back by one that does not have it, the same
+    /// step of a history twice, and the closure of a day that was never published; then nothing of the batch is applied.
     async fn apply(&self, records: &[AppliedRecord], position: u64) -> Result<(), ApplyError>;
 
     /// Marks `day` as parked from record `version` on, with the reason, in one transaction with nothing else.

@@ -53,7 +53,7 @@ pub struct Location {
     pub longitude: f64,
 }
 
-/// Which doctors. Filters compare without regard to case and are combined.
+/// Which doctors. Filters compare without regard to case or surrounding blanks, and are combined.
 #[derive(Clone, Debug, Default)]
 pub struct DoctorQuery {
     /// One of the doctor's specialties.

@@ -1,18 +1,23 @@
 //! What every ledger, registry, reader and applier must do, whatever the database: one suite, run on each backend.
 //! Must not know: SQL, files other than the backend's own.
 
+mod agreement;
 mod applier;
 mod faults;
 mod journal;
 mod ledger;
+mod mischief;
 mod moves;
 mod people;
 mod properties;
 mod reader;
 mod registry;
+mod registry_agreement;
 mod seats;
 mod start;
 mod story;
+mod tables;
+mod wild;
 
 use std::sync::Arc;
 
@@ -143,6 +148,7 @@ on_each_backend!(
     },
     registry::{
         a_key_answers_once,
+        coordinates_are_replayed_to_the_last_digit,
         twins_in_flight_write_once,
         updates_replace_the_profile,
         filters_fold_case_and_combine,

@@ -66,6 +66,18 @@ pub(crate) async fn a_key_answers_once(backend: &impl Backend) {
     assert_eq!(again, Written::Replayed(first), "also after a restart");
 }
 
+pub(crate) async fn coordinates_are_replayed_to_the_last_digit(backend: &impl Backend) {
+    let registry = backend.open().await.registry;
+    let mut first = doctor(1, "Ada", "Zug", &[]);
+    // Seventeen digits: a reader of JSON that rounds by the way ends beside the last one.
+    (first.profile.location.latitude, first.profile.location.longitude) = (-47.75044271348353, -120.84898944573739);
+    let new = registry.create_doctor(&first, Some(&key(1, "k", 1))).await.expect("written");
+    assert_eq!(new, Written::New(first.clone()));
+    let again = registry.create_doctor(&first, Some(&key(1, "k", 1))).await.expect("read");
+    assert_eq!(again, Written::Replayed(first.clone()));
+    assert_eq!(registry.doctor(first.id).await.expect("read"), Some(first));
+}
+
 pub(crate) async fn twins_in_flight_write_once(backend: &impl Backend) {
     let registry = backend.open().await.registry;
     let mut twins = Vec::new();

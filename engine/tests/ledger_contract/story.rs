@@ -72,6 +72,11 @@ impl Story {
     }
 
     pub(crate) fn publish(&mut self, day: DayKey, slots: usize, capacity: u32) {
+        self.try_publish(day, slots, capacity).expect("published");
+    }
+
+    /// The same, if the places that are taken allow it.
+    pub(crate) fn try_publish(&mut self, day: DayKey, slots: usize, capacity: u32) -> Option<Success> {
         let slots = (0..slots).map(|slot| SlotDefinition {
             start: start(slot),
             end: start(slot + 1),
@@ -82,7 +87,7 @@ impl Story {
         let definition = DayDefinition::validate(ZONE.into(), "2026a".into(), slots.collect(), releases);
         let definition = Arc::new(definition.expect("a day that the core takes"));
         let action = Action::Publish { definition, precondition: None };
-        self.command(day, Role::Doctor, day.doctor.0, action).expect("published");
+        self.command(day, Role::Doctor, day.doctor.0, action)
     }
 
     pub(crate) fn close(&mut self, day: DayKey) {
@@ -136,27 +141,46 @@ impl Story {
 
     /// The first step of a move to another day: a place is kept there.
     pub(crate) fn hold_for_move(&mut self, from: DayKey, appointment: AppointmentId, to: DayKey, slot: usize) -> Move {
+        self.try_hold_for_move(from, appointment, to, slot).expect("a place is kept")
+    }
+
+    /// The same, if both days take it.
+    pub(crate) fn try_hold_for_move(
+        &mut self,
+        from: DayKey,
+        appointment: AppointmentId,
+        to: DayKey,
+        slot: usize,
+    ) -> Option<Move> {
         self.ids += 1;
         let id = MoveId(Uuid::from_u128(0x307E << 96 | self.ids));
-        let row = self.row(from, appointment);
+        let row = self.days[&from].appointment(appointment)?.clone();
         let arriving = Arriving { move_id: id, from, row, wish: relocation(appointment, slot) };
-        self.command(to, Role::System, Uuid::nil(), Action::HoldForMove(arriving)).expect("a place is kept");
-        Move { id, from, to, appointment }
+        self.command(to, Role::System, Uuid::nil(), Action::HoldForMove(arriving))?;
+        Some(Move { id, from, to, appointment })
     }
 
     /// The second: the appointment leaves.
     pub(crate) fn commit_move(&mut self, step: Move) {
-        let kept = self.days[&step.to].arrival(step.id).expect("a place is kept").row.clone();
-        let version = self.row(step.from, step.appointment).version;
+        self.try_commit_move(step).expect("it leaves");
+    }
+
+    /// The same, if it still may.
+    pub(crate) fn try_commit_move(&mut self, step: Move) -> Option<()> {
+        let kept = self.days[&step.to].arrival(step.id)?.row.clone();
         let leaving = Leaving {
             move_id: step.id,
             appointment: step.appointment,
-            version,
+            // That for which the place is kept.
+            version: kept.version - 1,
             to: Home { day: step.to, time_zone: ZONE.into() },
             seat: Seat::of(&kept),
             end: kept.end,
         };
-        self.command(step.from, Role::Patient, kept.patient.0, Action::CommitMove(leaving)).expect("it leaves");
+        self.command(step.from, Role::Patient, kept.patient.0, Action::CommitMove(leaving))?;
+        // A success may be the answer of another request under the same key.
+        let departure = self.days[&step.from].departure(step.appointment)?;
+        (departure.move_id == step.id).then_some(())
     }
 
     /// The last, after the second: it has come in.
@@ -225,7 +249,8 @@ impl Story {
         self.records.push(AppliedRecord { day, version, position, event });
     }
 
-    fn command(&mut self, day: DayKey, role: Role, subject: Uuid, action: Action) -> Option<Success> {
+    /// Has `day` decide now, and records what it decides; `None` if it refuses.
+    pub(crate) fn command(&mut self, day: DayKey, role: Role, subject: Uuid, action: Action) -> Option<Success> {
         self.ids += 1;
         self.now += 1_000;
         let request = RequestId(Uuid::from_u128(0x4E9 << 96 | self.ids));
@@ -253,7 +278,8 @@ pub(crate) struct Move {
     appointment: AppointmentId,
 }
 
-fn relocation(appointment: AppointmentId, slot: usize) -> Relocation {
+/// Another place for `appointment`.
+pub(crate) fn relocation(appointment: AppointmentId, slot: usize) -> Relocation {
     Relocation { appointment, start: Some(start(slot)), audiences: Arc::from([]), busy: Vec::new() }
 }
 
