@@ -205,10 +205,10 @@ impl DayActor {
                     request.settle(Err(refusal.clone()));
                 }
             }
-            // Only `Unloaded` gets here: ask again, and let these callers know at once.
+            // Only `Unloaded` gets here: ask again. These callers wait for that, and hear at once if it fails too.
             Phase::Unloaded | Phase::Loading => {
                 recovery::reload(self);
-                drop(requests);
+                self.park_all(requests);
             }
         }
     }
@@ -222,6 +222,15 @@ impl DayActor {
         }
         self.entry.touch(now);
         self.decide(requests.into_iter().map(|request| (now, request)), now);
+    }
+
+    /// Has `requests` wait until the day is read.
+    fn park_all(&mut self, requests: Vec<Request>) {
+        let now = self.ports.clock.now();
+        requests.into_iter().for_each(|request| self.parked.push(now, request));
+        if let Some(at) = self.parked.next_overdue_at() {
+            self.ports.deadlines.arm(self.entry.day(), at);
+        }
     }
 
     /// Decides again what waited for something to be settled.

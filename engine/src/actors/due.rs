@@ -5,6 +5,7 @@
 use booking_core::{Command, UtcMillis};
 
 use super::day::{DayActor, Phase};
+use super::recovery;
 use super::turn::Turn;
 use crate::error::EngineError;
 use crate::limits::ASKING_PAUSE_MILLIS;
@@ -35,6 +36,10 @@ impl DayActor {
         let now = self.ports.clock.now();
         for request in self.parked.take_overdue(now) {
             request.settle(Err(EngineError::Unavailable("what this depends on is not settled yet".to_owned())));
+        }
+        if matches!(self.phase, Phase::Unloaded) {
+            // The store may be back. Until it is, the sweep of the open-work index asks once a second.
+            return recovery::reload(self);
         }
         self.expire_due(now);
         let Phase::Awake(awake) = &self.phase else { return };
