@@ -29,6 +29,7 @@ use std::sync::Arc;
 use booking_core::{AppointmentId, DayKey, Event, Rejection, RequestKey, UtcMillis, decode_event};
 use engine::EngineError;
 use engine::journal::StoredRecord;
+use engine::view::AppointmentScope;
 
 pub use ask::{Asked, Floor, Reply, Told, Verdict, Window};
 pub use rest::LedgerRows;
@@ -102,6 +103,11 @@ impl Oracle {
     /// The position of the last record.
     pub fn last_position(&self) -> u64 {
         self.world.last_position()
+    }
+
+    /// Which day recorded at `position`; `None` if there is no record yet.
+    pub fn day_of(&self, position: u64) -> Option<DayKey> {
+        self.world.record(position).map(|record| record.day)
     }
 
     /// The event at `position`; `None` if there is none yet.
@@ -199,7 +205,12 @@ impl Judge<'_> {
             Asked::Close { day, caller, .. } => self.not_closed(*day, caller, told),
             Asked::ReadDay(day) => self.not_seen_day(*day, told),
             Asked::ReadAppointment(id) | Asked::History(id) => self.not_seen(*id, told),
-            Asked::List(_) => Err(Violation::new(Kind::RefusalWrong, format!("a list is refused with {told:?}"))),
+            Asked::List(query) => match query.scope {
+                AppointmentScope::Day(day) => self.not_seen_day(day, told),
+                AppointmentScope::Patient(_) => {
+                    Err(Violation::new(Kind::RefusalWrong, format!("a patient's list is refused with {told:?}")))
+                }
+            },
         }
     }
 }

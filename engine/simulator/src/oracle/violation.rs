@@ -100,6 +100,14 @@ kinds! {
     MoveWithoutEnd = "move-without-end",
     /// At rest a hold is left whose instant has passed.
     DueHoldLeft = "due-hold-left",
+    /// A 503 though nothing was wrong.
+    UnavailableWithoutCause = "unavailable-without-cause",
+    /// A request that was accepted and is never answered.
+    Unanswered = "unanswered",
+    /// A process that does not start though nothing is wrong.
+    DoesNotStart = "does-not-start",
+    /// A process that does not stop though nothing is wrong.
+    DoesNotStop = "does-not-stop",
 }
 
 /// A promise that was broken.
@@ -112,7 +120,8 @@ pub struct Violation {
 }
 
 impl Violation {
-    pub(super) fn new(kind: Kind, text: impl Into<String>) -> Self {
+    /// What was broken, and how.
+    pub fn new(kind: Kind, text: impl Into<String>) -> Self {
         Self { kind, text: text.into() }
     }
 

@@ -57,7 +57,9 @@ impl Tour {
         }
         for _ in 0..steps {
             let later = [0, 0, 0, 1_000, 4_000, 30_000][dice.below(6) as usize];
-            tour.town.now = Some(tour.town.now().plus_millis(dice.below(later + 1) as i64));
+            let now = tour.town.now().plus_millis(dice.below(later + 1) as i64);
+            let bound = if dice.one_in(8) { tour.next_bound(&mut dice) } else { None };
+            tour.town.now = Some(bound.unwrap_or(now));
             if !tour.moves.is_empty() && dice.one_in(2) {
                 let chosen = dice.below(tour.moves.len() as u64) as usize;
                 let gives_up = dice.one_in(12);
@@ -68,6 +70,16 @@ impl Tour {
         }
         tour.rest();
         tour.town.calls
+    }
+
+    /// The next instant at which a slot begins or ends or a release opens, or the end of some hold to come: where rules change.
+    fn next_bound(&self, dice: &mut Dice) -> Option<UtcMillis> {
+        let definitions = self.town.days.values().filter_map(|state| state.definition());
+        let slots = definitions.clone().flat_map(|known| &known.slots).flat_map(|slot| [slot.start, slot.end]);
+        let releases = definitions.flat_map(|known| &known.releases).map(|release| release.at);
+        let holds = self.town.told.values().filter_map(|placed| placed.appointment.hold_expires_at);
+        let bounds: Vec<_> = if dice.one_in(2) { holds.collect() } else { slots.chain(releases).collect() };
+        bounds.into_iter().filter(|at| *at > self.town.now()).min()
     }
 
     fn caller(&mut self) -> Caller {
