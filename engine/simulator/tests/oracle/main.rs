@@ -3,6 +3,7 @@
 
 mod hand;
 mod histories;
+mod late;
 mod records;
 mod replies;
 mod tour;
