@@ -8,4 +8,5 @@ mod records;
 mod replies;
 mod tour;
 mod town;
+mod travel;
 mod wishes;

@@ -4,43 +4,25 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use booking_core::{
-    Action, Arriving, Command, DayKey, Home, Leaving, MoveId, Rejection, Relocation, Seat, Success, UtcMillis,
-};
+use booking_core::{Action, Command, DayKey, Rejection, UtcMillis};
 use engine::EngineError;
 use engine::view::{
     AppointmentAction, AppointmentAddress, AppointmentQuery, AppointmentScope, BookRequest, Caller, PlacedAppointment,
-    PublishRequest, RescheduleRequest,
+    PublishRequest,
 };
 use simulator::oracle::{Asked, Told};
 
-use crate::hand::{ZONE, attempt, caller, day, second};
+use crate::hand::{caller, day, second};
 use crate::town::{Call, Town, command};
+use crate::travel::{Stage, UnderWay};
 use crate::wishes::{DAYS, Dice, any_definition, any_request};
-
-/// A move between days that has begun.
-struct UnderWay {
-    asked: RescheduleRequest,
-    sent: (u64, UtcMillis),
-    move_id: MoveId,
-    from: DayKey,
-    to: DayKey,
-    row: booking_core::Appointment,
-    stage: Stage,
-}
-
-enum Stage {
-    Prepared,
-    Kept(booking_core::Appointment),
-    Committed(booking_core::Appointment),
-}
 
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Tour {
     pub(crate) town: Town,
-    moves: Vec<UnderWay>,
-    requests: u64,
+    pub(crate) moves: Vec<UnderWay>,
+    pub(crate) requests: u64,
     sent: Vec<Asked>,
 }
 
@@ -82,7 +64,7 @@ impl Tour {
         bounds.into_iter().filter(|at| *at > self.town.now()).min()
     }
 
-    fn caller(&mut self) -> Caller {
+    pub(crate) fn caller(&mut self) -> Caller {
         self.requests += 1;
         caller(self.requests, None)
     }
@@ -119,11 +101,11 @@ impl Tour {
         }
     }
 
-    fn sent_now(&self) -> (u64, UtcMillis) {
+    pub(crate) fn sent_now(&self) -> (u64, UtcMillis) {
         (self.town.position, self.town.now())
     }
 
-    fn run(&mut self, day: DayKey, command: &Command, asked: &Asked) {
+    pub(crate) fn run(&mut self, day: DayKey, command: &Command, asked: &Asked) {
         let sent = self.sent_now();
         if let Some(decision) = self.town.run(day, command) {
             let reply = self.town.reply(day, &decision);
@@ -183,7 +165,7 @@ impl Tour {
     }
 
     /// The appointment as it is told, with no hold that is due; whether it is known.
-    fn placed(&mut self, id: booking_core::AppointmentId) -> Option<PlacedAppointment> {
+    pub(crate) fn placed(&mut self, id: booking_core::AppointmentId) -> Option<PlacedAppointment> {
         let placed = self.town.told.get(&id)?.clone();
         if placed.appointment.is_due(self.town.now()) {
             self.expire_for_certain(placed.day);
@@ -234,121 +216,6 @@ impl Tour {
         self.town.answer(Asked::List(query.clone()), Ok(Told::List(rows)), sent);
     }
 
-    fn reschedule(&mut self, request: &RescheduleRequest) {
-        let (sent, asked) = (self.sent_now(), Asked::Reschedule(request.clone()));
-        if self.moves.iter().any(|moving| moving.asked.id == request.id) {
-            return;
-        }
-        let refuse = |rejection| Err(EngineError::Rejected(rejection));
-        let Some(placed) = self.placed(request.id) else {
-            return self.town.answer(asked, refuse(Rejection::UnknownAppointment), sent);
-        };
-        if let Some(reply) = self.town.replay(request.caller.key.as_ref()) {
-            return self.town.answer(asked, reply, sent);
-        }
-        let to = DayKey { doctor: request.doctor.unwrap_or(placed.day.doctor), date: request.date };
-        if self.town.day(to).definition().is_none() {
-            return self.town.answer(asked, refuse(Rejection::UnknownDay), sent);
-        }
-        let wish = wish_of(request);
-        if to == placed.day {
-            return self.run(to, &command(&request.caller, Action::Move(wish)), &asked);
-        }
-        let move_id = attempt(self.requests);
-        let prepare = command(&request.caller, Action::PrepareMove { move_id, appointment: request.id });
-        let Some(decision) = self.town.run(placed.day, &prepare) else { return };
-        match &decision.outcome {
-            Ok(Success::Appointment { appointment, replayed: false, .. }) => {
-                let (asked, row) = (request.clone(), appointment.clone());
-                self.moves.push(UnderWay { asked, sent, move_id, from: placed.day, to, row, stage: Stage::Prepared });
-            }
-            _ => {
-                let reply = self.town.reply(placed.day, &decision);
-                self.town.answer(asked, reply, sent);
-            }
-        }
-    }
-
-    /// The next step of a move.
-    fn advance(&mut self, position: usize, gives_up: bool) {
-        let moving = self.moves.remove(position);
-        let asked = Asked::Reschedule(moving.asked.clone());
-        let (from, to, sent) = (moving.from, moving.to, moving.sent);
-        match &moving.stage {
-            Stage::Prepared => {
-                let (wish, row) = (wish_of(&moving.asked), moving.row.clone());
-                let hold = Action::HoldForMove(Arriving { move_id: moving.move_id, from, row, wish });
-                let keyless = Caller { key: None, ..moving.asked.caller.clone() };
-                match self.town.run(to, &command(&keyless, hold)) {
-                    None if gives_up => {}
-                    None => self.moves.push(moving),
-                    Some(decision) => match &decision.outcome {
-                        Ok(Success::Appointment { appointment, .. }) => {
-                            self.moves.push(UnderWay { stage: Stage::Kept(appointment.clone()), ..moving });
-                        }
-                        _ => {
-                            let reply = self.town.reply(to, &decision);
-                            self.town.answer(asked, reply, sent);
-                        }
-                    },
-                }
-            }
-            Stage::Kept(_) if gives_up => {
-                let reply = Err(EngineError::Unavailable("given up".to_owned()));
-                self.town.answer(asked, reply, sent);
-                self.give_back(&moving);
-            }
-            Stage::Kept(kept) => {
-                let leaving = Leaving {
-                    move_id: moving.move_id,
-                    appointment: moving.asked.id,
-                    version: moving.row.version,
-                    to: Home { day: to, time_zone: ZONE.into() },
-                    seat: Seat::of(kept),
-                    end: kept.end,
-                };
-                let commit = command(&moving.asked.caller, Action::CommitMove(leaving));
-                let Some(decision) = self.town.run(from, &commit) else { return self.moves.push(moving) };
-                match &decision.outcome {
-                    Ok(Success::Appointment { appointment, replayed: false, .. }) => {
-                        let stage = Stage::Committed(appointment.clone());
-                        let reply = self.town.reply(from, &decision);
-                        self.town.answer(asked, reply, sent);
-                        self.moves.push(UnderWay { stage, ..moving });
-                    }
-                    outcome => {
-                        // The engine would begin again.
-                        if !matches!(outcome, Err(rejection) if rejection.is_internal()) {
-                            let reply = self.town.reply(from, &decision);
-                            self.town.answer(asked, reply, sent);
-                        }
-                        self.give_back(&moving);
-                    }
-                }
-            }
-            Stage::Committed(_) => {
-                self.moves.push(moving);
-                self.take_in(self.moves.len() - 1);
-                self.moves.pop();
-            }
-        }
-    }
-
-    fn give_back(&mut self, moving: &UnderWay) {
-        let caller = self.caller();
-        self.town.run(moving.to, &command(&caller, Action::DropMove { move_id: moving.move_id }));
-    }
-
-    /// Takes in what was let go.
-    fn take_in(&mut self, position: usize) {
-        let caller = self.caller();
-        let moving = &self.moves[position];
-        if let Stage::Committed(row) = &moving.stage {
-            let accept = Action::AcceptMove { move_id: moving.move_id, row: row.clone() };
-            self.town.run(moving.to, &command(&caller, accept)).expect("nothing stands in the way");
-        }
-    }
-
     /// Every move ends, every hold that is due expires.
     fn rest(&mut self) {
         for moving in std::mem::take(&mut self.moves) {
@@ -363,11 +230,6 @@ impl Tour {
         let end = Call::End(Box::new(self.town.ledger()), self.town.now());
         self.town.calls.push(end);
     }
-}
-
-fn wish_of(request: &RescheduleRequest) -> Relocation {
-    let audiences = Arc::clone(&request.audiences);
-    Relocation { appointment: request.id, start: request.start, audiences, busy: Vec::new() }
 }
 
 /// The same request, sent again.
