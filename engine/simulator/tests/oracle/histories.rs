@@ -20,6 +20,8 @@ fn what_the_rules_decide_is_no_violation() {
     let mut replies: BTreeMap<String, usize> = BTreeMap::new();
     for seed in 0..HISTORIES {
         let calls = Tour::of(seed, STEPS);
+        let judged = calls.iter().filter(|call| matches!(call, Call::Judge(_))).count();
+        assert!(judged >= 60, "seed {seed} asks {judged} times only");
         if let Err(violation) = play(&calls) {
             panic!("seed {seed}: {violation}");
         }
