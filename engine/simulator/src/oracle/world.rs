@@ -75,12 +75,14 @@ impl World {
     /// Where the record that left the day at `version` stands in the journal.
     pub(super) fn position_of(&self, day: DayKey, version: DayVersion) -> Option<u64> {
         let states = self.days.get(&day)?;
-        states.iter().find(|(_, state)| state.version == version).map(|(position, _)| *position)
+        let index = states.binary_search_by_key(&version, |(_, state)| state.version).ok()?;
+        Some(states[index].0)
     }
 
     /// Position of the first record of the day after `position`.
     pub(super) fn next_of(&self, day: DayKey, position: u64) -> Option<u64> {
-        self.days.get(&day)?.iter().map(|(at, _)| *at).find(|at| *at > position)
+        let states = self.days.get(&day)?;
+        Some(states.get(states.partition_point(|(at, _)| *at <= position))?.0)
     }
 
     /// Every way in which the appointment stood, oldest first.
