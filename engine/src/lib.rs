@@ -17,6 +17,7 @@ pub mod journal;
 pub mod ledger;
 pub mod limits;
 pub mod running;
+pub mod signal;
 pub mod spawn;
 pub mod telemetry;
 #[cfg(feature = "testing")]

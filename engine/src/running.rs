@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 
 use crate::actors::directory::StartActor;
-use crate::actors::ports::DayPorts;
 use crate::assembly::Assembly;
 use crate::claims::{self, Claims};
 use crate::clock::Clock;
@@ -22,9 +21,10 @@ use crate::ledger::applier::Applier;
 use crate::ledger::overlay::Overlay;
 use crate::ledger::registry::Registry;
 use crate::limits::DRAIN_MILLIS;
+use crate::signal::Signal;
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
-use crate::upkeep;
+use crate::upkeep::{self, Stopped};
 
 /// In a burst the ledger may fall behind by one in so many of the records past which bookings are shed: by default 250,000, which a
 /// start after a crash applies within some five seconds.
@@ -64,8 +64,9 @@ pub struct Machinery {
 pub struct Running {
     handle: EngineHandle,
     committer: Committer,
-    /// Holds on for as long as somebody listens: each of the engine's own tasks does.
-    stop: watch::Sender<bool>,
+    stop: Arc<Signal>,
+    /// Ends when each of the engine's own tasks has ended.
+    working: mpsc::Receiver<()>,
 }
 
 impl Running {
@@ -105,21 +106,13 @@ impl Running {
             faults: machinery.faults,
         };
         let (handle, ports) = assembly.assemble(config);
-        let stop = Self::begin_upkeep(&handle, &ports, &ledger, config);
-        Ok(Self { handle, committer, stop })
-    }
-
-    fn begin_upkeep(
-        handle: &EngineHandle,
-        ports: &Arc<DayPorts>,
-        ledger: &Arc<dyn Ledger>,
-        config: &EngineConfig,
-    ) -> watch::Sender<bool> {
-        let (stop, stopped) = watch::channel(false);
-        for work in upkeep::works(handle, ports, ledger, config, &stopped) {
+        // Nothing is ever sent.
+        let (begun, working) = mpsc::channel(1);
+        let stopped = Stopped { signal: Arc::default(), _working: begun };
+        for work in upkeep::works(&handle, &ports, &ledger, config, &stopped) {
             ports.spawn.spawn(work);
         }
-        stop
+        Ok(Self { handle, committer, stop: stopped.signal, working })
     }
 
     /// The door.
@@ -129,16 +122,16 @@ impl Running {
 
     /// Takes no new requests, settles what is in flight, ends its own tasks, and brings the ledger up to the journal. The stores
     /// stay open.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         let parts = &self.handle.parts;
         parts.stopping.store(true, Ordering::Release);
         let deadline = parts.clock.monotonic_micros() + DRAIN_MILLIS * 1_000;
         while parts.admission.admitted() > 0 && parts.clock.monotonic_micros() < deadline {
             parts.clock.sleep(DRAIN_LOOK).await;
         }
-        self.stop.send_replace(true);
+        self.stop.give();
         self.committer.stop().await;
-        self.stop.closed().await;
+        let _ = self.working.recv().await;
         parts.applier.stop().await;
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use booking_core::UtcMillis;
 use futures_util::future::select;
-use tokio::sync::watch;
+use tokio::sync::mpsc;
 
 use crate::actors::ports::DayPorts;
 use crate::claims;
@@ -20,6 +20,7 @@ use crate::ledger::Ledger;
 use crate::limits::{
     FORGETTING_INTERVAL_MILLIS, MAINTENANCE_INTERVAL_MILLIS, OPEN_WORK_BATCH_MAX, OPEN_WORK_HORIZON_MILLIS,
 };
+use crate::signal::Signal;
 use crate::spawn::Work;
 
 /// Days whose snapshots are saved in one write: bounds how long the journal's writer is kept from group commits.
@@ -35,7 +36,7 @@ pub(crate) fn works(
     ports: &Arc<DayPorts>,
     ledger: &Arc<dyn Ledger>,
     config: &EngineConfig,
-    stopped: &watch::Receiver<bool>,
+    stopped: &Stopped,
 ) -> Vec<Work> {
     let journal = Arc::clone(&ports.journal);
     vec![
@@ -46,23 +47,27 @@ pub(crate) fn works(
     ]
 }
 
-/// Becomes ready when the engine stops; an engine that is gone has stopped too.
-async fn end(stopped: &mut watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stopped| *stopped).await;
+/// Known to each of these tasks until it ends.
+#[derive(Clone)]
+pub(crate) struct Stopped {
+    /// Given when the engine stops.
+    pub(crate) signal: Arc<Signal>,
+    /// Closed when the last of them has ended.
+    pub(crate) _working: mpsc::Sender<()>,
 }
 
 /// Waits for `pause`; true if the engine stops meanwhile.
-async fn ends_within(clock: &dyn Clock, pause: Duration, stopped: &mut watch::Receiver<bool>) -> bool {
-    timeout(clock, pause, end(stopped)).await.is_some()
+async fn ends_within(clock: &dyn Clock, pause: Duration, stopped: &Stopped) -> bool {
+    timeout(clock, pause, stopped.signal.wait()).await.is_some()
 }
 
 /// Wakes days whose holds end.
-async fn run_deadlines(handle: EngineHandle, ports: Arc<DayPorts>, mut stopped: watch::Receiver<bool>) {
-    while !*stopped.borrow() {
+async fn run_deadlines(handle: EngineHandle, ports: Arc<DayPorts>, stopped: Stopped) {
+    while !stopped.signal.is_given() {
         let now = handle.parts.clock.now();
         handle.wake_due(now);
         let pause = ports.deadlines.next().map_or(TIMERS_REST, |next| until(now, next));
-        let (stop, earlier) = (std::pin::pin!(end(&mut stopped)), std::pin::pin!(ports.deadlines.earlier()));
+        let (stop, earlier) = (std::pin::pin!(stopped.signal.wait()), std::pin::pin!(ports.deadlines.earlier()));
         // Whichever it was: look again.
         timeout(&*ports.clock, pause, select(stop, earlier)).await;
     }
@@ -73,12 +78,7 @@ fn until(now: UtcMillis, next: UtcMillis) -> Duration {
 }
 
 /// Once a second: the clock, idle days, snapshots, the index of open work.
-async fn run_maintenance(
-    handle: EngineHandle,
-    ports: Arc<DayPorts>,
-    config: EngineConfig,
-    mut stopped: watch::Receiver<bool>,
-) {
+async fn run_maintenance(handle: EngineHandle, ports: Arc<DayPorts>, config: EngineConfig, stopped: Stopped) {
     loop {
         let parts = &handle.parts;
         parts.clock.discipline();
@@ -89,7 +89,7 @@ async fn run_maintenance(
         sweep_claims(&handle, now);
         arm_open_work(&ports, now).await;
         save_snapshots(&ports, &stopped).await;
-        if ends_within(&*ports.clock, Duration::from_millis(MAINTENANCE_INTERVAL_MILLIS), &mut stopped).await {
+        if ends_within(&*ports.clock, Duration::from_millis(MAINTENANCE_INTERVAL_MILLIS), &stopped).await {
             return;
         }
     }
@@ -105,7 +105,7 @@ async fn arm_open_work(ports: &DayPorts, now: UtcMillis) {
 }
 
 /// Once an hour: the ledger forgets keys whose days are over.
-async fn run_forgetting(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, mut stopped: watch::Receiver<bool>) {
+async fn run_forgetting(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, stopped: Stopped) {
     loop {
         if let Some(oldest) = claims::oldest_date(clock.now()) {
             match ledger.forget_won_keys(oldest).await {
@@ -114,7 +114,7 @@ async fn run_forgetting(ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>, mut stop
                 Err(error) => tracing::warn!(%error, "old keys were not forgotten; trying again in an hour"),
             }
         }
-        if ends_within(&*clock, Duration::from_millis(FORGETTING_INTERVAL_MILLIS), &mut stopped).await {
+        if ends_within(&*clock, Duration::from_millis(FORGETTING_INTERVAL_MILLIS), &stopped).await {
             return;
         }
     }
@@ -129,8 +129,8 @@ fn sweep_claims(handle: &EngineHandle, now: UtcMillis) {
     parts.meters.claimed_keys.set(parts.claims.keys() as f64);
 }
 
-async fn save_snapshots(ports: &DayPorts, stopped: &watch::Receiver<bool>) {
-    while !*stopped.borrow() {
+async fn save_snapshots(ports: &DayPorts, stopped: &Stopped) {
+    while !stopped.signal.is_given() {
         let batch = ports.snapshots.take(SNAPSHOTS_PER_WRITE);
         if batch.is_empty() {
             return;
@@ -142,8 +142,8 @@ async fn save_snapshots(ports: &DayPorts, stopped: &watch::Receiver<bool>) {
     }
 }
 
-async fn watch_journal(handle: EngineHandle, journal: Arc<dyn Journal>, mut stopped: watch::Receiver<bool>) {
-    let (poisoned, stop) = (std::pin::pin!(journal.poisoned()), std::pin::pin!(end(&mut stopped)));
+async fn watch_journal(handle: EngineHandle, journal: Arc<dyn Journal>, stopped: Stopped) {
+    let (poisoned, stop) = (std::pin::pin!(journal.poisoned()), std::pin::pin!(stopped.signal.wait()));
     if let futures_util::future::Either::Left((reason, _)) = select(poisoned, stop).await {
         handle.parts.poisoned.store(true, Ordering::Release);
         tracing::error!(%reason, "the journal is poisoned; no booking is confirmed any more");

@@ -8,6 +8,7 @@ use engine::EngineConfig;
 use crate::kernel::{Kernel, OUTSIDE};
 use crate::network::{Counted, Network};
 use crate::node::Node;
+use crate::oracle::{Kind, Violation};
 use crate::random::Random;
 use crate::rest;
 use crate::stage::{Outcome, Stage};
@@ -16,6 +17,9 @@ use crate::workload::{Admin, Client, Clinic};
 
 /// Microseconds of a tick.
 pub const TICK_MICROS: u64 = 1_000_000;
+
+/// A run has some hundred steps a second; this many mean that somebody wakes somebody who wakes it again, for ever.
+const STEPS_PER_SECOND_MAX: u64 = 200_000;
 
 /// What a run is made of.
 #[derive(Clone, Debug)]
@@ -114,7 +118,15 @@ impl World {
     /// Lets time pass, without faults that come by themselves.
     pub(crate) fn pass_until(&self, micros: u64) {
         let kernel = &self.stage.kernel;
+        let (mut second, mut begun_at_step) = (0, kernel.steps());
         loop {
+            if kernel.now_micros() / TICK_MICROS != second {
+                (second, begun_at_step) = (kernel.now_micros() / TICK_MICROS, kernel.steps());
+            }
+            if kernel.steps() - begun_at_step > STEPS_PER_SECOND_MAX {
+                let text = format!("more than {STEPS_PER_SECOND_MAX} steps within one second");
+                return self.stage.fail(Violation::new(Kind::Livelock, text));
+            }
             if self.settings.crash_at_step == Some(kernel.steps() + 1) {
                 self.stage.note_fault(Fault::Crash, 1_000_000);
                 self.node.kill(kernel.steps() % 2 == 0);

@@ -126,13 +126,16 @@ impl Directory {
             self.awake.iter().map(|found| (found.value().last_used(), Arc::clone(found.value()))).collect();
         let surplus = candidates.len().saturating_sub(awake_max);
         if surplus > 0 {
-            candidates.sort_unstable_by_key(|(used, _)| *used);
+            candidates.sort_unstable_by_key(|(used, entry)| (*used, entry.day()));
         }
-        for (number, (used, entry)) in candidates.into_iter().enumerate() {
-            if number < surplus || now.millis_since(used) >= idle_millis {
-                entry.intake().control(Control::Sleep);
-            }
-        }
+        let mut number = 0;
+        candidates.retain(|(used, _)| {
+            number += 1;
+            number <= surplus || now.millis_since(*used) >= idle_millis
+        });
+        // In an order of their own: that of the map differs from run to run.
+        candidates.sort_unstable_by_key(|(_, entry)| entry.day());
+        candidates.iter().for_each(|(_, entry)| entry.intake().control(Control::Sleep));
         self.report();
     }
 

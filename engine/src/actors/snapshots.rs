@@ -1,7 +1,7 @@
 //! Packed states on their way to the journal, saved in bulk by the maintenance task.
 //! Must not know: when a snapshot is worth saving. Losing one costs time only, so a full queue drops the newcomer.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use booking_core::DayKey;
 use parking_lot::Mutex;
@@ -14,7 +14,7 @@ const WAITING_MAX: usize = 8_192;
 /// The newest packed state of each day that waits to be saved.
 #[derive(Default)]
 pub struct SnapshotQueue {
-    waiting: Mutex<HashMap<DayKey, StoredSnapshot>>,
+    waiting: Mutex<BTreeMap<DayKey, StoredSnapshot>>,
 }
 
 impl SnapshotQueue {

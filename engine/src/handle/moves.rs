@@ -14,7 +14,7 @@ use booking_core::{
     Relocation, RequestKey, Seat,
 };
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use super::{EngineHandle, Parts};
 use crate::actors::admission::Permit;
@@ -25,6 +25,7 @@ use crate::actors::request::{CommandReply, CommandResult};
 use crate::clock::timeout;
 use crate::error::EngineError;
 use crate::limits::MOVE_HOLD_MILLIS_MAX;
+use crate::signal::Signal;
 use crate::telemetry::meters::MoveOutcome;
 
 /// Days whose open moves are settled at once: each is a few messages, and a day that does not answer must not hold up the others.
@@ -75,7 +76,7 @@ impl Drop for MoveAnswer {
 #[derive(Default)]
 pub(crate) struct MovingAppointments {
     /// Bounded by admission: each is one admitted move.
-    moving: Mutex<HashMap<AppointmentId, watch::Sender<()>>>,
+    moving: Mutex<HashMap<AppointmentId, Arc<Signal>>>,
 }
 
 /// The right to move one appointment, until it is dropped.
@@ -87,22 +88,22 @@ pub(super) struct MoveTurn {
 impl MoveTurn {
     pub(super) async fn wait(parts: &Arc<Parts>, appointment: AppointmentId) -> Self {
         loop {
-            let mut others = match parts.moving.moving.lock().entry(appointment) {
-                std::collections::hash_map::Entry::Occupied(other) => other.get().subscribe(),
+            let other = match parts.moving.moving.lock().entry(appointment) {
+                std::collections::hash_map::Entry::Occupied(other) => Arc::clone(other.get()),
                 std::collections::hash_map::Entry::Vacant(free) => {
-                    free.insert(watch::Sender::new(()));
+                    free.insert(Arc::default());
                     return Self { parts: Arc::clone(parts), appointment };
                 }
             };
-            // Ends with an error when the other turn is over.
-            let _ = others.changed().await;
+            other.wait().await;
         }
     }
 }
 
 impl Drop for MoveTurn {
     fn drop(&mut self) {
-        self.parts.moving.moving.lock().remove(&self.appointment);
+        let over = self.parts.moving.moving.lock().remove(&self.appointment);
+        over.iter().for_each(|turn| turn.give());
     }
 }
 

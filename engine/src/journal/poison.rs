@@ -1,50 +1,43 @@
 //! Whether an I/O error has made the journal worthless for this process, and who waits to hear of it.
 //! Must not know: which store, and what the process does about it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use tokio::sync::watch;
+use crate::signal::Signal;
 
 /// A shared mark that is set once and never taken back. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Poison {
-    reason: Arc<watch::Sender<Option<String>>>,
+    mark: Arc<Mark>,
 }
 
-impl Default for Poison {
-    fn default() -> Self {
-        Self { reason: Arc::new(watch::Sender::new(None)) }
-    }
+#[derive(Default, Debug)]
+struct Mark {
+    reason: OnceLock<String>,
+    is_set: Signal,
 }
 
 impl Poison {
     /// Sets the mark; the first reason stays. Returns the reason that counts.
     pub fn set(&self, reason: String) -> String {
-        self.reason.send_if_modified(|current| {
-            let first = current.is_none();
-            if first {
-                tracing::error!(%reason, "the journal is poisoned; the process must end");
-                *current = Some(reason.clone());
-            }
-            first
+        let counts = self.mark.reason.get_or_init(|| {
+            tracing::error!(%reason, "the journal is poisoned; the process must end");
+            reason
         });
-        self.reason().unwrap_or(reason)
+        self.mark.is_set.give();
+        counts.clone()
     }
 
     /// Why, if the mark is set.
     pub fn reason(&self) -> Option<String> {
-        self.reason.borrow().clone()
+        self.mark.reason.get().cloned()
     }
 
     /// Becomes ready with the reason once the mark is set.
     pub async fn wait(&self) -> String {
-        let mut receiver = self.reason.subscribe();
-        // `self` holds the sender, so the wait ends with a reason only.
-        let found = receiver.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
-        match found {
-            Some(reason) => reason,
-            None => std::future::pending().await,
-        }
+        self.mark.is_set.wait().await;
+        // A mark has its reason before it is set.
+        self.reason().unwrap_or_default()
     }
 }
 

@@ -104,6 +104,8 @@ kinds! {
     UnavailableWithoutCause = "unavailable-without-cause",
     /// A request that was accepted and is never answered.
     Unanswered = "unanswered",
+    /// Work without end at one instant.
+    Livelock = "livelock",
     /// A process that does not start though nothing is wrong.
     DoesNotStart = "does-not-start",
     /// A process that does not stop though nothing is wrong.
