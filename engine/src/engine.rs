@@ -68,6 +68,7 @@ impl Engine {
         )
         .await
         .map_err(|error| StartError::Store(error.to_string()))?;
+        crash_point!(StartCaughtUp);
         // What a day reads from the journal is kept for readers only if the ledger has not got it: say what it has.
         let applied = ledger.applied_position().await.map_err(|error| StartError::Store(error.to_string()))?;
         overlay.evict(applied);
@@ -75,6 +76,7 @@ impl Engine {
         claims::restore(&claims, &*ledger, &overlay, clock.now())
             .await
             .map_err(|error| StartError::Store(error.to_string()))?;
+        crash_point!(StartClaimsRestored);
         let committer = Committer::start_thread(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&clock))
             .map_err(|error| StartError::Store(format!("cannot start the committer's thread: {error}")))?;
         let threads = ActorThreads::start(config.actor_threads.max(1))
@@ -98,6 +100,7 @@ impl Engine {
         }
         .assemble(&config);
         let (handle, ports) = assembled;
+        crash_point!(StartAssembled);
         let keys = Arc::clone(&ledger) as Arc<dyn Ledger>;
         let (stop, stopped) = watch::channel(false);
         let forgetting = tokio::spawn(run_forgetting(keys, Arc::clone(&handle.parts.clock), stopped.clone()));
@@ -127,17 +130,21 @@ impl Engine {
         while parts.admission.admitted() > 0 && parts.clock.monotonic_micros() < deadline {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        crash_point!(StopDrained);
         // Nobody listens any more when the engine ends without these tasks.
         let _ = self.stop.send(true);
         self.committer.stop().await;
+        crash_point!(StopCommitterEnded);
         for task in self.tasks {
             task.abort();
         }
         self.threads.stop();
         parts.applier.stop().await;
+        crash_point!(StopApplierEnded);
         // An error means that it has ended by a panic, which the log has.
         let _ = self.forgetting.await;
         self.ledger.close().await;
+        crash_point!(StopLedgerClosed);
         self.journal.close().await;
     }
 

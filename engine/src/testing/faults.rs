@@ -1,6 +1,8 @@
 //! Faults that tests plant in the engine.
 //! Must not know: who plants them; production code paths do not depend on anything here.
 
+use std::sync::OnceLock;
+
 use booking_core::{Action, Command};
 
 /// Faults that a test plants. The default plants none.
@@ -24,4 +26,11 @@ impl Faults {
             assert!(self.panic_on_patient != Some(booking.patient), "a planted panic");
         }
     }
+}
+
+/// Pages of the journal's WAL after which a checkpoint starts, from `HOTSLOT_TEST_CHECKPOINT_PAGES`; `None` if that says nothing.
+/// The real bound is megabytes, which no short test writes.
+pub fn checkpoint_pages() -> Option<u64> {
+    static PAGES: OnceLock<Option<u64>> = OnceLock::new();
+    *PAGES.get_or_init(|| std::env::var("HOTSLOT_TEST_CHECKPOINT_PAGES").ok()?.parse().ok())
 }
