@@ -9,6 +9,8 @@ pub mod disk;
 pub mod limits;
 pub mod places;
 pub mod plan;
+#[path = "../../engine/src/testing/points.rs"]
+pub mod points;
 pub mod program;
 pub mod reply;
 pub mod server;
@@ -21,7 +23,8 @@ pub use client::Client;
 pub use clock::{Dice, Stopwatch, fresh_id, now};
 pub use crowd::{at_once, eventually, wall_clock_reaches};
 pub use plan::{Day, Plan, days_ahead, instant, next_whole_second, text_of, today};
+pub use points::Point;
 pub use reply::{Reply, codes, count_of, instant_of, keys_of};
-pub use server::{Exit, Launch, Server};
+pub use server::{Death, Exit, Launch, Server};
 pub use token::{Claims, Signer, claims_of};
 pub use wish::Wish;

@@ -7,6 +7,7 @@ mod changes;
 mod claims;
 mod clinics;
 mod crash;
+mod crash_points;
 mod day_rules;
 mod days;
 mod disk;

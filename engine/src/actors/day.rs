@@ -63,6 +63,7 @@ impl Awake {
         let bytes: Arc<[u8]> = self.durable.pack().into();
         self.snapshot_sequence = self.durable_head.version.sequence;
         ports.snapshots.push(StoredSnapshot { day, head: self.durable_head, bytes: Arc::clone(&bytes) });
+        crash_point!(SnapshotQueued);
         bytes
     }
 }
@@ -271,13 +272,18 @@ impl DayActor {
         };
         self.has_submitted = true;
         let listener = Arc::clone(&self.entry) as Arc<dyn CommitListener>;
+        crash_point!(DayBeforeSubmit);
         self.ports.committer.submit(Submission { generation: self.generation, append, listener });
+        crash_point!(DaySubmitted);
     }
 
     fn committed(&mut self, last: DayVersion, position: u64) {
+        crash_point!(DayBeforePublish);
         let records = self.gate.take_records(last);
         self.adopt_durable(&records, position);
+        crash_point!(DayBeforeReplies);
         self.release();
+        crash_point!(DayAfterReplies);
         // Streams come last: whoever waits for an answer goes first.
         self.ports.notices.published(self.entry.day());
         self.snapshot_if_due();
@@ -308,6 +314,7 @@ impl DayActor {
             self.ports.metrics.record_total_micros(micros.saturating_sub(request.queued_micros));
             let result = complete_answer(&self.entry, result);
             request.settle(result);
+            crash_point!(ReplyReleased);
         }
     }
 

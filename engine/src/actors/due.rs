@@ -63,6 +63,7 @@ impl DayActor {
         let mut turn = Turn::new(awake, &mut self.gate, &mut self.parked, &self.entry, &self.ports, now);
         decision.event.into_iter().for_each(|event| turn.adopt(event));
         let records = turn.records;
+        crash_point!(ExpiryDecided);
         self.submit(expected, records);
     }
 }

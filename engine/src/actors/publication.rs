@@ -34,13 +34,17 @@ pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: 
     if !overlay.is_empty() {
         ports.overlay.publish(overlay);
     }
+    crash_point!(DayOverlayPublished);
     for DurableEvent { event, sequence, .. } in events {
         settlement::settle(&ports.claims, entry.day(), *sequence, event);
     }
+    crash_point!(DayClaimsSettled);
     if !keys.is_empty() {
         entry.add_won(keys.into_iter());
     }
+    crash_point!(DayKeysWon);
     publish_picture(ports, entry, durable, time_zone, UtcMillis(i64::MIN));
+    crash_point!(DayPicturePublished);
     if let Some(last) = events.last() {
         (ports.on_durable)(last.position);
     }

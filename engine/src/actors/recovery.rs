@@ -134,6 +134,7 @@ fn settle_claims(actor: &mut DayActor, state: &DoctorDay) {
 }
 
 fn wake_up(actor: &mut DayActor, mut state: DoctorDay, head: Head, snapshot_sequence: u64) {
+    crash_point!(DayRead);
     state.adopt_epoch(actor.ports.journal.epoch());
     actor.has_submitted = false;
     settle_claims(actor, &state);
@@ -222,6 +223,7 @@ pub(super) fn sleep(ports: &DayPorts, entry: &Arc<DayEntry>, awake: &mut Awake) 
     } else {
         awake.durable.pack().into()
     };
+    crash_point!(DayBeforeSleep);
     let asleep = AsleepDay { head: awake.durable_head, snapshot_sequence: awake.snapshot_sequence, bytes };
     ports.retire.retire(entry, Some(asleep))
 }

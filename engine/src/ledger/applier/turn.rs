@@ -140,11 +140,14 @@ impl ApplyLoop {
                 Err(reason) => return self.retry(reason),
             },
         };
+        crash_point!(LedgerBulkRead);
         match self.settle(&bulk).await {
             Ok(()) => {
+                crash_point!(LedgerBeforeEvict);
                 self.failures = 0;
                 self.progress.applied.store(bulk.last, Ordering::Release);
                 self.overlay.evict(bulk.last);
+                crash_point!(LedgerEvicted);
                 metrics::gauge!(catalogue::LEDGER_LAG).set(self.progress.lag_records() as f64);
                 metrics::gauge!(catalogue::OVERLAY_ENTRIES).set(self.overlay.len() as f64);
                 TurnOutcome::Applied { records: bulk.count }
