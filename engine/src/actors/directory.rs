@@ -103,7 +103,7 @@ impl Directory {
             }
             None => Origin::Journal,
         };
-        let entry = Arc::new(DayEntry::new(day, now));
+        let entry = Arc::new(DayEntry::new(day, &ports.publications, now));
         let actor = DayActor::new(Arc::clone(&entry), Arc::clone(ports), origin);
         entry.intake().connect(self.starter.start(actor));
         // The first turn reads the state.

@@ -45,9 +45,6 @@ pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: 
     crash_point!(DayKeysWon);
     publish_picture(ports, entry, durable, time_zone, UtcMillis(i64::MIN));
     crash_point!(DayPicturePublished);
-    if let Some(last) = events.last() {
-        (ports.on_durable)(last.position);
-    }
 }
 
 /// Publishes `durable` whole, as after a load: all won keys, the picture, the timer (not before `not_before`, so that a failing store

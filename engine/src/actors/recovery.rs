@@ -11,7 +11,7 @@ use booking_core::{DayVersion, DoctorDay, decode_event, invariant};
 
 use super::day::{Awake, DayActor, Origin, Phase};
 use super::directory::AsleepDay;
-use super::entry::DayEntry;
+use super::entry::{DayEntry, Published};
 use super::gate::Gate;
 use super::intake::Control;
 use super::pending_moves::PendingMoves;
@@ -65,6 +65,7 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
     let Some(loaded) = loaded else {
         drop_gate(actor);
         wake_up(actor, DoctorDay::default(), Head::default(), 0);
+        actor.ports.publications.settled(actor.entry.day(), None);
         return actor.retry_parked();
     };
     let (state, overlay) = match rebuild(&actor.entry, &loaded) {
@@ -78,9 +79,7 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
     wake_up(actor, state, loaded.head, snapshot_sequence);
     settle_gate(actor, &loaded.tail);
     actor.retry_parked();
-    if let Some(last) = loaded.tail.last() {
-        (actor.ports.on_durable)(last.position);
-    }
+    actor.ports.publications.settled(actor.entry.day(), loaded.tail.last().map(|last| last.position));
 }
 
 /// The state, and the overlay's entries of the tail.
@@ -206,7 +205,10 @@ fn park(actor: &mut DayActor, reason: &str) {
     }
     actor.generation = actor.ports.committer.new_generation();
     actor.phase = Phase::Parked(Arc::from(reason));
+    // Its picture does not follow the journal any more: readers are refused too.
+    actor.entry.publish(Published::Loading);
     // Claims stay as they are: what became of them cannot be known before a restart.
+    actor.ports.publications.settled(actor.entry.day(), None);
     drop_gate(actor);
     drop(actor.parked.take());
 }

@@ -161,9 +161,12 @@ impl ApplyLoop {
 
     async fn read(&self) -> Result<Bulk, String> {
         let position = self.progress.applied();
-        let stored = self.journal.read_after(position, BULK_RECORDS_MAX).await.map_err(|error| error.to_string())?;
+        let mut stored =
+            self.journal.read_after(position, BULK_RECORDS_MAX).await.map_err(|error| error.to_string())?;
+        let head = self.progress.head();
+        // What lies beyond is durable, but its day has not told anybody.
+        stored.truncate(stored.partition_point(|record| record.position <= head));
         if stored.is_empty() {
-            let head = self.progress.head();
             return Err(format!("the journal should reach to {head} but shows nothing after {position}"));
         }
         Ok(Bulk::decode(&stored))
