@@ -31,6 +31,8 @@ pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: 
         keys.extend(won_key(durable, event));
         count_expiries(ports, event);
     }
+    // Whoever sees a change in the overlay is not answered before the picture shows it too.
+    let publication = (!overlay.is_empty()).then(|| ports.overlay.publication(entry.day()));
     if !overlay.is_empty() {
         ports.overlay.publish(overlay);
     }
@@ -41,6 +43,7 @@ pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: 
         entry.add_won(keys.into_iter());
     }
     publish_picture(ports, entry, durable, time_zone, UtcMillis(i64::MIN));
+    drop(publication);
     if let Some(last) = events.last() {
         (ports.on_durable)(last.position);
     }
