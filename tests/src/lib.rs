@@ -6,6 +6,7 @@ pub mod client;
 pub mod clock;
 pub mod crowd;
 pub mod disk;
+pub mod history;
 pub mod limits;
 pub mod places;
 pub mod plan;

@@ -19,6 +19,7 @@ mod input;
 mod journeys;
 mod key_days;
 mod key_rules;
+mod linearizability;
 mod lists;
 mod load_harness;
 mod load_rehearsal;

@@ -31,6 +31,8 @@ pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: 
         keys.extend(won_key(durable, event));
         count_expiries(ports, event);
     }
+    // Whoever sees a change in the overlay is not answered before the picture shows it too.
+    let publication = (!overlay.is_empty()).then(|| ports.overlay.publication(entry.day()));
     if !overlay.is_empty() {
         ports.overlay.publish(overlay);
     }
@@ -45,6 +47,7 @@ pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: 
     crash_point!(DayKeysWon);
     publish_picture(ports, entry, durable, time_zone, UtcMillis(i64::MIN));
     crash_point!(DayPicturePublished);
+    drop(publication);
 }
 
 /// Publishes `durable` whole, as after a load: all won keys, the picture, the timer (not before `not_before`, so that a failing store

@@ -73,10 +73,13 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
         Err(what) => return unreadable(actor, &ReadError::Damaged(what)),
     };
     // What is durable and not in the ledger yet must be readable before anybody is told of it; the overlay drops the rest.
-    actor.ports.overlay.publish(overlay);
+    let overlay_port = Arc::clone(&actor.ports.overlay);
+    let publication = overlay_port.publication(actor.entry.day());
+    overlay_port.publish(overlay);
     let snapshot_sequence = loaded.snapshot.as_ref().map_or(0, |snapshot| snapshot.head.version.sequence);
     actor.dropped.extend(actor.gate.events());
     wake_up(actor, state, loaded.head, snapshot_sequence);
+    drop(publication);
     settle_gate(actor, &loaded.tail);
     actor.retry_parked();
     actor.ports.publications.settled(actor.entry.day(), loaded.tail.last().map(|last| last.position));
