@@ -12,6 +12,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
 
 use crate::config::StartError;
+use crate::journal::sqlite::failure;
 
 /// Memory for pages of a file, in KiB.
 const CACHE_KIB: u32 = 32_768;
@@ -34,5 +35,7 @@ pub(super) async fn open(path: &Path) -> Result<SqliteConnection, StartError> {
         .disable_statement_logging()
         .connect()
         .await
-        .map_err(|error| StartError::Store(format!("{} cannot be opened: {error}", path.display())))
+        .map_err(|error| {
+            StartError::Store(format!("{} cannot be opened: {}", path.display(), failure::at_open(&error)))
+        })
 }

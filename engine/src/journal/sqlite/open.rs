@@ -9,6 +9,7 @@ use sqlx::pool::PoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, Row, Sqlite, SqliteConnection, SqlitePool};
 
+use super::failure::{self, ADVICE};
 use super::{FILE_NAME, checkpoint};
 use crate::config::StartError;
 use crate::journal::lock::DirectoryLock;
@@ -47,7 +48,7 @@ pub(super) struct Opened {
 /// (`protocols.md` rule 7).
 pub(super) async fn open(lock: &DirectoryLock) -> Result<Opened, StartError> {
     let path = lock.directory().join(FILE_NAME);
-    let failed = |error: sqlx::Error| store_error(&path, &error.to_string());
+    let failed = |error: sqlx::Error| store_error(&path, &failure::at_open(&error));
     let mut writer = prepare(&path).await?;
     require_promise(&mut writer, &path).await?;
     require_sound(&mut writer, &path).await?;
@@ -55,7 +56,8 @@ pub(super) async fn open(lock: &DirectoryLock) -> Result<Opened, StartError> {
         .fetch_one(&mut writer)
         .await
         .map_err(failed)?;
-    let epoch = u32::try_from(epoch).map_err(|_| store_error(&path, "its epoch is out of range"))?;
+    let epoch =
+        u32::try_from(epoch).map_err(|_| store_error(&path, &format!("its epoch is out of range. {ADVICE}")))?;
     empty_wal(&mut writer, &path).await?;
     lock.sync_names().map_err(|error| store_error(&path, &error.to_string()))?;
     let checkpointer = connect(&path, 256).await.map_err(failed)?;
@@ -74,7 +76,7 @@ pub(super) async fn migrate(lock: &DirectoryLock) -> Result<String, StartError> 
 
 /// Recovers what a crash has left, and brings the schema up to date.
 async fn prepare(path: &Path) -> Result<SqliteConnection, StartError> {
-    let mut writer = connect(path, 65_536).await.map_err(|error| store_error(path, &error.to_string()))?;
+    let mut writer = connect(path, 65_536).await.map_err(|error| store_error(path, &failure::at_open(&error)))?;
     require_version(&mut writer).await?;
     require_ours(&mut writer, path).await?;
     empty_wal(&mut writer, path).await?;
@@ -132,19 +134,22 @@ async fn require_version(connection: &mut SqliteConnection) -> Result<(), StartE
 }
 
 async fn require_ours(connection: &mut SqliteConnection, path: &Path) -> Result<(), StartError> {
-    let failed = |error: sqlx::Error| store_error(path, &error.to_string());
+    let failed = |error: sqlx::Error| store_error(path, &failure::at_open(&error));
     let id: i64 = sqlx::query_scalar("PRAGMA application_id").fetch_one(&mut *connection).await.map_err(failed)?;
     let tables: i64 =
         sqlx::query_scalar("SELECT count(*) FROM sqlite_schema").fetch_one(connection).await.map_err(failed)?;
     if id == APPLICATION_ID || (id == 0 && tables == 0) {
         return Ok(());
     }
-    Err(store_error(path, "it is a database of something else; move it away or name another data directory"))
+    Err(store_error(
+        path,
+        "it is a database of something else, or damaged; move it away, name another data directory, or restore a backup",
+    ))
 }
 
 /// The settings that the promise rests on are read back: a file system without shared memory refuses WAL silently.
 async fn require_promise(connection: &mut SqliteConnection, path: &Path) -> Result<(), StartError> {
-    let failed = |error: sqlx::Error| store_error(path, &error.to_string());
+    let failed = |error: sqlx::Error| store_error(path, &failure::at_open(&error));
     let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await.map_err(failed)?;
     let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(connection).await.map_err(failed)?;
     if mode == "wal" && synchronous == 2 {
@@ -155,7 +160,7 @@ async fn require_promise(connection: &mut SqliteConnection, path: &Path) -> Resu
 
 /// Costs the same whatever the size of the file.
 async fn require_sound(connection: &mut SqliteConnection, path: &Path) -> Result<(), StartError> {
-    let failed = |error: sqlx::Error| store_error(path, &error.to_string());
+    let failed = |error: sqlx::Error| store_error(path, &failure::at_open(&error));
     let Some(row) = sqlx::query(SOUND).fetch_optional(connection).await.map_err(failed)? else {
         return Ok(());
     };
@@ -164,13 +169,19 @@ async fn require_sound(connection: &mut SqliteConnection, path: &Path) -> Result
         return Ok(());
     }
     let position = number("position")?.unwrap_or_default();
-    Err(store_error(path, &format!("the last block (position {position}) and the head of its day do not agree")))
+    Err(store_error(
+        path,
+        &format!("the last block (position {position}) and the head of its day do not agree. {ADVICE}"),
+    ))
 }
 
 async fn empty_wal(connection: &mut SqliteConnection, path: &Path) -> Result<(), StartError> {
     match checkpoint::whole(connection).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(store_error(path, "another program reads it; end that program and start again")),
+        Err(error) if failure::is_damage(&error) => {
+            Err(store_error(path, &format!("its WAL cannot be brought in: {error}. {ADVICE}")))
+        }
         Err(error) => {
             let advice = format!("make room beside it for as much as the files {FILE_NAME}* take, and start again");
             Err(store_error(path, &format!("its WAL cannot be brought in ({error}); {advice}")))
@@ -184,7 +195,9 @@ fn migration_error(path: &Path, error: &MigrateError) -> StartError {
             path,
             &format!("it was brought to version {version} by a newer program; start that one, or restore a backup"),
         ),
-        other => store_error(path, &format!("its schema cannot be brought up to date: {other}")),
+        other => {
+            store_error(path, &format!("its schema cannot be brought up to date: {}", failure::at_migration(other)))
+        }
     }
 }
 

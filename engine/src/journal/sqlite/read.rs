@@ -172,9 +172,5 @@ async fn within_deadline<T>(read: impl Future<Output = Result<T, sqlx::Error>>) 
 
 /// Says what is damaged and what to do.
 pub(super) fn damaged(reason: &str) -> ReadError {
-    ReadError::Damaged(format!(
-        "{} is not what was written: {reason}. Stop the program, keep a copy of the whole data directory, then restore \
-         the last backup beside it and compare",
-        super::FILE_NAME
-    ))
+    ReadError::Damaged(format!("{} is not what was written: {reason}. {}", super::FILE_NAME, failure::ADVICE))
 }
