@@ -13,6 +13,7 @@ use super::failure::{self, ADVICE};
 use super::{FILE_NAME, checkpoint};
 use crate::config::StartError;
 use crate::journal::lock::DirectoryLock;
+use crate::journal::wal;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations/journal-sqlite");
 
@@ -76,6 +77,7 @@ pub(super) async fn migrate(lock: &DirectoryLock) -> Result<String, StartError> 
 
 /// Recovers what a crash has left, and brings the schema up to date.
 async fn prepare(path: &Path) -> Result<SqliteConnection, StartError> {
+    wal::require_whole(path)?;
     let mut writer = connect(path, 65_536).await.map_err(|error| store_error(path, &failure::at_open(&error)))?;
     require_version(&mut writer).await?;
     require_ours(&mut writer, path).await?;

@@ -24,8 +24,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use super::won_keys::{KeyDigest, LiveAppointment};
 use super::{AppliedRecord, ApplyError, AppointmentQuery, HistoryItem, Ledger, ParkedDay, PlacedAppointment};
 use crate::config::StartError;
-use crate::journal::ReadError;
 use crate::journal::sqlite::failure;
+use crate::journal::{ReadError, wal};
 
 /// The file below the data directory.
 const FILE: &str = "ledger.db";
@@ -63,6 +63,7 @@ impl SqliteLedger {
         let store = |error: sqlx::Error| {
             StartError::Store(format!("{} cannot be opened: {}", path.display(), failure::at_open(&error)))
         };
+        wal::require_whole(&path)?;
         let options = options(directory);
         let writer = pool(1).connect_with(options.clone()).await.map_err(store)?;
         bring_up_to_date(&writer, &path).await?;
