@@ -49,10 +49,15 @@ const READ_AFTER: &str = "
     FROM block LEFT JOIN block AS before ON before.position = block.previous_position
     WHERE block.position > ?1 ORDER BY block.position LIMIT ?2";
 
-const DAYS_OF: &str = "SELECT day FROM head WHERE day BETWEEN ?1 AND ?2 ORDER BY day";
+/// What the index names, and what stands there.
+const DAYS_OF: &str = "
+    SELECT named.day AS named, head.day FROM head AS named LEFT JOIN head ON head.number = named.number
+    WHERE named.day BETWEEN ?1 AND ?2 ORDER BY named.day";
 
+/// With the place where the day itself would be looked for.
 const OPEN_WORK: &str = "
-    SELECT day, next_work_at FROM head WHERE next_work_at <= ?1 ORDER BY next_work_at LIMIT ?2";
+    SELECT day, next_work_at, number, (SELECT named.number FROM head AS named WHERE named.day = head.day) AS named
+    FROM head WHERE next_work_at <= ?1 ORDER BY next_work_at LIMIT ?2";
 
 /// See [`crate::journal::Journal::load`].
 pub(super) async fn load(pool: &SqlitePool, day: DayKey) -> Result<Option<LoadedDay>, ReadError> {
@@ -177,7 +182,17 @@ pub(super) async fn days_of(
 ) -> Result<Vec<DayKey>, ReadError> {
     let (from, to) = (DayKey { doctor, date: from }.to_bytes(), DayKey { doctor, date: to }.to_bytes());
     let rows = within_deadline(sqlx::query(DAYS_OF).bind(&from[..]).bind(&to[..]).fetch_all(pool)).await?;
-    rows.iter().map(|row| day_of(row).map_err(|error| damaged(&error.to_string()))).collect()
+    let day = |row: &SqliteRow| {
+        let day = day_of(row)?;
+        let is_named = row.try_get::<&[u8], _>("named")? == &day.to_bytes()[..];
+        if is_named { Ok(day) } else { Err(misplaced(day)) }
+    };
+    rows.iter().map(|row| day(row).map_err(|error: sqlx::Error| damaged(&error.to_string()))).collect()
+}
+
+/// An index and its table do not agree about a day.
+fn misplaced(day: DayKey) -> sqlx::Error {
+    sqlx::Error::Decode(format!("{day}: the index of days does not lead to its head").into())
 }
 
 /// See [`crate::journal::Journal::open_work`].
@@ -188,7 +203,11 @@ pub(super) async fn open_work(
 ) -> Result<Vec<(DayKey, UtcMillis)>, ReadError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = within_deadline(sqlx::query(OPEN_WORK).bind(until.0).bind(limit).fetch_all(pool)).await?;
-    let work = |row: &SqliteRow| Ok((day_of(row)?, UtcMillis(row.try_get("next_work_at")?)));
+    let work = |row: &SqliteRow| {
+        let day = day_of(row)?;
+        let is_found = row.try_get::<Option<i64>, _>("named")? == Some(row.try_get::<i64, _>("number")?);
+        if is_found { Ok((day, UtcMillis(row.try_get("next_work_at")?))) } else { Err(misplaced(day)) }
+    };
     rows.iter().map(|row| work(row).map_err(|error: sqlx::Error| damaged(&error.to_string()))).collect()
 }
 
