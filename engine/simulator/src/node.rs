@@ -13,6 +13,7 @@ use engine::committer::Committer;
 use engine::ids::Ids;
 use engine::journal::Journal;
 use engine::ledger::Ledger;
+use engine::ledger::memory::MemoryLedger;
 use engine::ledger::registry::Registry;
 use engine::running::{Machinery, Running, Stores};
 use engine::testing::Faults;
@@ -223,6 +224,11 @@ impl Node {
     /// Damages the record at `position` on disk.
     pub fn damage(&self, position: u64) {
         self.state.lock().disk.journal.damage(position);
+    }
+
+    /// The ledger is lost: the next process finds an empty one. For scenarios, while the machine is off.
+    pub fn lose_ledger(&self) {
+        self.state.lock().disk.ledger = MemoryLedger::default();
     }
 
     /// Whether a process is there, ready or not.
