@@ -12,6 +12,7 @@ use engine::clock::Clock;
 use engine::committer::Committer;
 use engine::ids::Ids;
 use engine::journal::Journal;
+use engine::journal::memory::MemoryJournal;
 use engine::ledger::Ledger;
 use engine::ledger::memory::MemoryLedger;
 use engine::ledger::registry::Registry;
@@ -224,6 +225,11 @@ impl Node {
     /// Damages the record at `position` on disk.
     pub fn damage(&self, position: u64) {
         self.state.lock().disk.journal.damage(position);
+    }
+
+    /// Puts another journal in the place of the one on disk, and returns that. For scenarios, while the machine is off.
+    pub fn replace_journal(&self, journal: MemoryJournal) -> MemoryJournal {
+        std::mem::replace(&mut self.state.lock().disk.journal, journal)
     }
 
     /// The ledger is lost: the next process finds an empty one. For scenarios, while the machine is off.

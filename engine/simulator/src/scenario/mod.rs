@@ -10,6 +10,7 @@ mod requests;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use booking_core::{Appointment, DayKey, Event, Rejection};
 use engine::journal::memory::{Fault as AppendFault, MemoryJournal};
@@ -32,7 +33,7 @@ use crate::world::{Report, World};
 const AWAITED_SECONDS: u64 = 60;
 /// What a scenario excuses it excuses for so long: it asserts its own outcomes anyway.
 const EXCUSED_MICROS: u64 = 600_000_000;
-/// The longest that a client of a scenario waits, and then some.
+/// The longest that a client of a scenario waits, and then some, in seconds.
 const SETTLE_SECONDS: u64 = 22;
 /// Lines of the trace that a failure shows.
 const SHOWN_LINES: usize = 80;
@@ -48,7 +49,9 @@ pub struct Setting {
     pub config: EngineConfig,
     /// The days; each is published before the scenario begins.
     pub plans: Vec<Plan>,
-    /// Past so many seconds no hold of the scenario is left.
+    /// Past so many seconds every client of the scenario has its reply, or has given up.
+    pub settle_seconds: u64,
+    /// Past so many seconds more no hold of the scenario is left.
     pub holds_seconds: u64,
 }
 
@@ -56,7 +59,8 @@ impl Setting {
     /// The usual engine. Every fourth seed has the same jitter, from none to that of a busy machine.
     pub fn of(seed: u64, plans: Vec<Plan>) -> Self {
         let jitter_micros = [0, 20, 200, 3_000][(seed % 4) as usize];
-        Self { seed, jitter_micros, config: EngineConfig::embedded("/nonexistent".into()), plans, holds_seconds: 1 }
+        let config = EngineConfig::embedded("/nonexistent".into());
+        Self { seed, jitter_micros, config, plans, settle_seconds: SETTLE_SECONDS, holds_seconds: 1 }
     }
 }
 
@@ -78,6 +82,8 @@ impl Pending {
 pub struct Scenario {
     world: World,
     crash: Option<Crash>,
+    /// Clients that are not gone yet.
+    clients: Arc<AtomicUsize>,
 }
 
 /// A death that is planned.
@@ -100,9 +106,9 @@ impl Scenario {
         let mut weather = Weather::calm();
         weather.jitter_micros = setting.jitter_micros;
         let clinic = Clinic::with(setting.plans.clone());
-        let patience = Patience { settle_seconds: SETTLE_SECONDS, holds_seconds: setting.holds_seconds };
+        let patience = Patience { settle_seconds: setting.settle_seconds, holds_seconds: setting.holds_seconds };
         let world = World::scripted(setting.seed, weather, setting.config, clinic, patience);
-        let scenario = Self { world, crash };
+        let scenario = Self { world, crash, clients: Arc::default() };
         scenario.world.node.start();
         scenario.until_ready();
         for plan in &setting.plans {
@@ -195,7 +201,18 @@ impl Scenario {
 
     /// Has a client do what it likes. It outlives the process.
     pub fn client<F: Future<Output = ()> + Send + 'static>(&self, life: impl FnOnce(Network) -> F) {
-        self.world.stage.kernel.spawn(OUTSIDE, Box::pin(life(self.world.network.clone())));
+        let (clients, life) = (Arc::clone(&self.clients), life(self.world.network.clone()));
+        clients.fetch_add(1, Ordering::Relaxed);
+        let work = async move {
+            life.await;
+            clients.fetch_sub(1, Ordering::Relaxed);
+        };
+        self.world.stage.kernel.spawn(OUTSIDE, Box::pin(work));
+    }
+
+    /// Goes on until every client has done what it wanted.
+    pub fn until_clients_are_gone(&self) {
+        self.until("all clients are gone", |it| it.clients.load(Ordering::Relaxed) == 0);
     }
 
     /// Goes on until the client has a reply; `None` if it gave up.
@@ -387,6 +404,18 @@ impl Scenario {
         let before = self.told("FAULT ActorPanicked");
         self.until("an actor panics", |it| it.told("FAULT ActorPanicked") > before);
         stage.lock().weather = calm;
+    }
+
+    /// The journal's file is replaced by an older or newer copy while no process runs. Returns the one that was there.
+    pub fn replace_journal(&self, journal: MemoryJournal) -> MemoryJournal {
+        self.world.node.replace_journal(journal)
+    }
+
+    /// Starts a process and goes on until it says why it does not start.
+    pub fn fail_to_start(&self) {
+        let before = self.told("process does not start");
+        self.world.node.start();
+        self.until("it does not start", |it| it.told("process does not start") > before);
     }
 
     /// The ledger's file is lost while no process runs; the next finds an empty one.

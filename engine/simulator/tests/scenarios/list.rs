@@ -53,7 +53,7 @@ fn cited() -> BTreeSet<String> {
             let words: Vec<&str> = text.split(|letter: char| !(letter.is_alphanumeric() || letter == '.')).collect();
             let numbered = head.starts_with("Rule");
             let rules = words.iter().map(|word| word.trim_end_matches('.')).filter(|word| {
-                let is_number = numbered && word.chars().all(|letter| letter.is_ascii_digit());
+                let is_number = numbered && word.parse().is_ok_and(|number| (1..=36).contains(&number));
                 is_number || (word.len() > 2 && word.as_bytes()[1] == b'.' && "ABC".contains(&word[..1]))
             });
             found.extend(rules.filter(|rule| !rule.is_empty()).map(str::to_owned));
