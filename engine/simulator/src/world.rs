@@ -91,7 +91,13 @@ impl World {
     }
 
     /// A world without faults, clients and time of its own: for scenarios. The seed decides only who takes a turn when.
-    pub(crate) fn scripted(seed: u64, weather: Weather, config: EngineConfig, clinic: Clinic, patience: Patience) -> Self {
+    pub(crate) fn scripted(
+        seed: u64,
+        weather: Weather,
+        config: EngineConfig,
+        clinic: Clinic,
+        patience: Patience,
+    ) -> Self {
         let (root, settings) = (Random::new(seed), Settings { keeps_trace: true, ..Settings::of(seed) });
         let kernel = Kernel::new(root.fork("turns"), weather.jitter_micros);
         let stage = Stage::new(&kernel, root.fork("faults"), weather, true);

@@ -5,12 +5,13 @@
 //!
 //! A scenario panics when the world does not do what it says: it is a test's tool.
 
+mod device;
 mod requests;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 
 use booking_core::{Appointment, DayKey, Event, Rejection};
 use engine::journal::memory::{Fault as AppendFault, MemoryJournal};
@@ -20,9 +21,9 @@ use engine::{EngineConfig, EngineError};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 
+pub use self::device::Device;
 pub use self::requests::*;
 use crate::kernel::OUTSIDE;
-use crate::network::Network;
 use crate::oracle::{Asked, Reply, Told};
 use crate::rest::Patience;
 use crate::weather::{Fault, Weather};
@@ -37,6 +38,9 @@ const EXCUSED_MICROS: u64 = 600_000_000;
 const SETTLE_SECONDS: u64 = 22;
 /// Lines of the trace that a failure shows.
 const SHOWN_LINES: usize = 80;
+
+/// The hook for planted panics is one of the whole process.
+static QUIET: Once = Once::new();
 
 /// What a scenario begins with.
 #[derive(Clone, Debug)]
@@ -200,8 +204,9 @@ impl Scenario {
     }
 
     /// Has a client do what it likes. It outlives the process.
-    pub fn client<F: Future<Output = ()> + Send + 'static>(&self, life: impl FnOnce(Network) -> F) {
-        let (clients, life) = (Arc::clone(&self.clients), life(self.world.network.clone()));
+    pub fn client<F: Future<Output = ()> + Send + 'static>(&self, life: impl FnOnce(Device) -> F) {
+        let (network, kernel) = (self.world.network.clone(), self.world.stage.kernel.clone());
+        let (clients, life) = (Arc::clone(&self.clients), life(Device { network, kernel }));
         clients.fetch_add(1, Ordering::Relaxed);
         let work = async move {
             life.await;
@@ -394,6 +399,7 @@ impl Scenario {
 
     /// The next decision of a day panics its actor; goes on until it has.
     pub fn panic_at_next_decision(&self) {
+        QUIET.call_once(crate::quiet_planted_panics);
         let stage = &self.world.stage;
         let calm = {
             let mut shared = stage.lock();

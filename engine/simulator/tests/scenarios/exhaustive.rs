@@ -2,123 +2,138 @@
 //! everything comes to rest, wherever it died.
 //! Must not know: which steps matter.
 
-use booking_core::{AppointmentId, DayKey};
-use engine::EngineError;
 use engine::journal::memory::Fault as AppendFault;
-use simulator::network::Network;
-use simulator::oracle::{Asked, Reply, Told};
+use simulator::oracle::Asked;
 use simulator::scenario::{
-    Crash, Scenario, Setting, book, cancel, confirm, hold, keyed, list_of_day, plan, publish, reschedule,
+    Crash, Scenario, Setting, book, cancel, confirm, hold, keyed, list_of_day, list_of_patient, plan, publish,
+    reschedule,
 };
+use simulator::weather::Fault;
 use simulator::workload::Plan;
 
 use crate::town::{FIRST, LENGTH, SECOND, double, first, later, one, second, single, two};
 
-/// A client that heard nothing for so long tries again, in microseconds.
-const PATIENCE_MICROS: u64 = 1_500_000;
-/// How often it tries.
-const TRIES: usize = 12;
-/// Runs of each kind at most: about a minute of a processor for all of them. Where a run has more steps, every n-th is the last.
-const RUNS_MAX: u64 = 700;
-
-/// Asks under a key until there is an answer.
-async fn insist(network: &Network, asked: Asked) -> Option<Reply> {
-    for _ in 0..TRIES {
-        match network.ask_within(PATIENCE_MICROS, &asked).await {
-            None | Some(Err(EngineError::Unavailable(_) | EngineError::Overloaded { .. })) => {}
-            answered => return answered,
-        }
-    }
-    None
-}
-
-/// The same, and where the appointment is.
-async fn win(network: &Network, asked: Asked) -> Option<(AppointmentId, DayKey)> {
-    match insist(network, asked).await {
-        Some(Ok(Told::Appointment(told))) => Some((told.placed.appointment.id, told.placed.day)),
-        _ => None,
-    }
-}
+/// The three disks take turns at the steps, so that one of them dies before each step: all of it on all of them is thrice the time,
+/// and found no more.
+const STRIDE: usize = 3;
 
 /// Who does what in one run.
 type Play = fn(&Scenario);
 
-/// Two devices of one patient, one who cancels, one who waits for the place.
+/// Two devices of one patient, one who books and cancels again and again, one who wants what becomes free.
 fn bookings(scenario: &Scenario) {
-    for device in 0..2 {
-        let _ = device;
-        scenario.client(|network| async move {
-            win(&network, keyed(book(1, one(), None), "a")).await;
+    for _ in 0..2 {
+        scenario.client(|device| async move {
+            for round in 0..4 {
+                let won = device.win(keyed(book(1, one(), None), &format!("a{round}"))).await;
+                device.pause_millis(900).await;
+                if let Some((id, day)) = won {
+                    device.insist(keyed(cancel(1, day, id), &format!("b{round}"))).await;
+                }
+            }
         });
     }
-    scenario.client(|network| async move {
-        if let Some((id, day)) = win(&network, keyed(book(2, one(), None), "b")).await {
-            insist(&network, keyed(cancel(2, day, id), "c")).await;
+    scenario.client(|device| async move {
+        for round in 0..5 {
+            if let Some((id, day)) = device.win(keyed(book(2, one(), None), &format!("c{round}"))).await {
+                device.pause_millis(300).await;
+                device.insist(keyed(cancel(2, day, id), &format!("d{round}"))).await;
+            }
+            device.pause_millis(700).await;
         }
     });
-    scenario.client(|network| async move {
-        win(&network, keyed(book(3, one(), first(one())), "d")).await;
-        win(&network, keyed(book(3, one(), None), "e")).await;
-        network.ask_within(PATIENCE_MICROS, &list_of_day(one())).await;
+    scenario.client(|device| async move {
+        for round in 0..8 {
+            device.win(keyed(book(3, one(), first(one())), &format!("e{round}"))).await;
+            device.ask(&list_of_day(one())).await;
+            device.pause_millis(600).await;
+        }
     });
 }
 
-/// One hold that is confirmed, one that falls due, two who want the places.
+/// Holds that are confirmed, holds that fall due, two who want the places.
 fn holds(scenario: &Scenario) {
-    scenario.client(|network| async move {
-        if let Some((id, day)) = win(&network, keyed(hold(1, one(), first(one()), 1_000), "a")).await {
-            insist(&network, keyed(confirm(1, day, id), "b")).await;
+    scenario.client(|device| async move {
+        for round in 0..3 {
+            let held = device.win(keyed(hold(1, one(), None, 1_000), &format!("a{round}"))).await;
+            device.pause_millis(if round == 1 { 990 } else { 100 }).await;
+            if let Some((id, day)) = held {
+                device.insist(keyed(confirm(1, day, id), &format!("b{round}"))).await;
+                device.insist(keyed(cancel(1, day, id), &format!("c{round}"))).await;
+            }
         }
     });
-    scenario.client(|network| async move {
-        win(&network, keyed(hold(2, one(), second(one()), 1_000), "c")).await;
-    });
-    for patient in 3..5 {
-        scenario.client(|network| async move {
-            for number in 0..4 {
-                if win(&network, keyed(book(patient, one(), None), &format!("{patient}-{number}"))).await.is_some() {
-                    return;
-                }
-                network.ask_within(PATIENCE_MICROS, &Asked::ReadDay(one())).await;
+    for patient in 2..5 {
+        scenario.client(move |device| async move {
+            for round in 0..5 {
+                device.win(keyed(hold(patient, one(), None, 1_000), &format!("d{round}"))).await;
+                device.ask(&Asked::ReadDay(one())).await;
+                device.pause_millis(700 + 150 * patient).await;
             }
         });
     }
 }
 
-/// One who moves and comes back, one who cancels on the way, one who wants what becomes free.
+/// One who moves to and fro, one who cancels on the way, one who wants what becomes free.
 fn moves(scenario: &Scenario) {
-    scenario.client(|network| async move {
-        if let Some((id, _)) = win(&network, keyed(book(1, one(), first(one())), "a")).await {
-            win(&network, keyed(reschedule(1, id, later(), None), "b")).await;
-            win(&network, keyed(reschedule(1, id, one(), None), "c")).await;
+    scenario.client(|device| async move {
+        let Some((id, _)) = device.win(keyed(book(1, one(), first(one())), "a")).await else { return };
+        for round in 0..6 {
+            let day = if round % 2 == 0 { later() } else { one() };
+            device.win(keyed(reschedule(1, id, day, None), &format!("b{round}"))).await;
+            device.pause_millis(800).await;
         }
     });
-    scenario.client(|network| async move {
-        if let Some((id, day)) = win(&network, keyed(book(2, one(), second(one())), "d")).await {
-            let (there, gone) = (keyed(reschedule(2, id, later(), None), "e"), keyed(cancel(2, day, id), "f"));
-            futures_util::future::join(insist(&network, there), insist(&network, gone)).await;
+    scenario.client(|device| async move {
+        for round in 0..3 {
+            if let Some((id, day)) = device.win(keyed(book(2, one(), second(one())), &format!("c{round}"))).await {
+                let there = keyed(reschedule(2, id, later(), None), &format!("d{round}"));
+                let gone = keyed(cancel(2, day, id), &format!("e{round}"));
+                futures_util::future::join(device.insist(there), device.insist(gone)).await;
+            }
+            device.pause_millis(900).await;
         }
     });
-    scenario.client(|network| async move {
-        win(&network, keyed(book(3, later(), first(later())), "g")).await;
-        win(&network, keyed(book(3, one(), None), "h")).await;
+    scenario.client(|device| async move {
+        for round in 0..4 {
+            device.win(keyed(book(3, later(), first(later())), &format!("f{round}"))).await;
+            if let Some((id, day)) = device.win(keyed(book(3, one(), None), &format!("g{round}"))).await {
+                device.insist(keyed(cancel(3, day, id), &format!("h{round}"))).await;
+            }
+            device.ask(&list_of_patient(1)).await;
+            device.pause_millis(700).await;
+        }
     });
 }
 
-/// A day that is amended under bookings, and one patient who wants two doctors at one time.
+/// A day that is amended under bookings, one patient who wants two doctors at one time, one who moves from doctor to doctor.
 fn amendments(scenario: &Scenario) {
-    scenario.client(|network| async move {
-        insist(&network, publish(&plan(one(), &[(FIRST, LENGTH, 2), (SECOND, LENGTH, 1)]), None)).await;
-        insist(&network, publish(&plan(one(), &[(FIRST, LENGTH, 2)]), None)).await;
+    scenario.client(|device| async move {
+        for round in 0..4_u32 {
+            device.insist(publish(&plan(one(), &[(FIRST, LENGTH, 1 + round % 2), (SECOND, LENGTH, 1)]), None)).await;
+            device.pause_millis(600).await;
+            device.insist(publish(&plan(one(), &[(FIRST, LENGTH, 2)]), None)).await;
+            device.pause_millis(600).await;
+        }
     });
     for day in [one(), two()] {
-        scenario.client(|network| async move {
-            win(&network, keyed(book(1, day, first(day)), &format!("{}", day.doctor))).await;
+        scenario.client(move |device| async move {
+            for round in 0..4 {
+                let key = format!("{round}-{}", day.doctor);
+                if let Some((id, day)) = device.win(keyed(book(1, day, first(day)), &key)).await {
+                    device.pause_millis(700).await;
+                    device.insist(cancel(1, day, id)).await;
+                }
+                device.pause_millis(300).await;
+            }
         });
     }
-    scenario.client(|network| async move {
-        if let Some((id, _)) = win(&network, keyed(book(2, two(), None), "a")).await {
-            win(&network, keyed(reschedule(2, id, one(), second(one())), "b")).await;
+    scenario.client(|device| async move {
+        let Some((id, _)) = device.win(keyed(book(2, two(), None), "a")).await else { return };
+        for round in 0..6 {
+            let day = if round % 2 == 0 { one() } else { two() };
+            device.win(keyed(reschedule(2, id, day, second(day)), &format!("b{round}"))).await;
+            device.pause_millis(700).await;
         }
     });
 }
@@ -146,39 +161,45 @@ fn perform(plans: &[Plan], play: Play, disk: Disk, at_step: Option<u64>) -> u64 
     scenario.until_clients_are_gone();
     let steps = scenario.steps();
     let report = scenario.finish();
-    assert_eq!(report.outcome.faults.contains_key(&simulator::weather::Fault::Crash), at_step.is_some());
+    assert_eq!(report.outcome.faults.contains_key(&Fault::Crash), at_step.is_some());
     steps
 }
 
-/// Dies before every step of the run, or every n-th, so that there are at most [`RUNS_MAX`] runs.
-fn die_everywhere(plans: &[Plan], play: Play) {
-    for disk in [Disk::Sound, Disk::Late, Disk::Lost] {
-        let steps = perform(plans, play, disk, None);
-        assert!(steps > 200, "a run that does something: {steps} steps");
-        let stride = steps.div_ceil(RUNS_MAX);
-        println!("{disk:?}: {steps} steps, a death before every {stride}.");
-        for at_step in (1..=steps).step_by(usize::try_from(stride).unwrap_or(1)) {
-            perform(plans, play, disk, Some(at_step));
-        }
+/// Dies once before every third step of the run, from `first_step` on.
+fn die_everywhere(plans: &[Plan], play: Play, disk: Disk, first_step: u64) {
+    let steps = perform(plans, play, disk, None);
+    assert!(steps > 400, "a run that does something: {steps} steps");
+    for at_step in (first_step..=steps).step_by(STRIDE) {
+        perform(plans, play, disk, Some(at_step));
     }
 }
 
-#[test]
-fn every_step_of_a_small_run_may_be_the_last_while_people_book() {
-    die_everywhere(&[double(one(), 1)], bookings);
+macro_rules! every_step_of_a_small_run_may_be_the_last {
+    ($($name:ident: $play:ident, $plans:expr;)*) => {
+        $(mod $name {
+            use super::*;
+
+            #[test]
+            fn on_a_sound_disk() {
+                die_everywhere(&$plans, $play, Disk::Sound, 1);
+            }
+
+            #[test]
+            fn before_a_write_lands_late() {
+                die_everywhere(&$plans, $play, Disk::Late, 2);
+            }
+
+            #[test]
+            fn before_a_write_is_lost() {
+                die_everywhere(&$plans, $play, Disk::Lost, 3);
+            }
+        })*
+    };
 }
 
-#[test]
-fn every_step_of_a_small_run_may_be_the_last_while_holds_end() {
-    die_everywhere(&[double(one(), 1)], holds);
-}
-
-#[test]
-fn every_step_of_a_small_run_may_be_the_last_while_appointments_move() {
-    die_everywhere(&[double(one(), 1), single(later(), 1)], moves);
-}
-
-#[test]
-fn every_step_of_a_small_run_may_be_the_last_while_a_day_is_amended() {
-    die_everywhere(&[double(one(), 1), double(two(), 1)], amendments);
+every_step_of_a_small_run_may_be_the_last! {
+    while_people_book: bookings, [double(one(), 1)];
+    while_holds_end: holds, [double(one(), 1)];
+    while_appointments_move: moves, [double(one(), 1), single(later(), 1)];
+    while_a_day_is_amended: amendments, [double(one(), 1), double(two(), 1)];
 }

@@ -204,7 +204,7 @@ fn a_key_known_elsewhere_replaces_a_success_and_no_refusal() {
 /// Rule 36: a hop that is repeated, and a confirm of what is booked, change nothing.
 #[test]
 fn a_repeated_change_is_a_success_and_no_second_record() {
-    let ways = from_all_sides(16, |seed| {
+    for seed in 0..16 {
         let mut setting = small(seed, 1);
         setting.holds_seconds = 65;
         let scenario = Scenario::open(setting);
@@ -220,7 +220,5 @@ fn a_repeated_change_is_a_success_and_no_second_record() {
         assert_eq!(scenario.records(), 4);
         assert!(matches!(scenario.reply(&scenario.ask(Asked::ReadAppointment(id))), Ok(Told::Placed(_))));
         scenario.finish();
-        "unchanged"
-    });
-    assert_eq!(ways.len(), 1);
+    }
 }

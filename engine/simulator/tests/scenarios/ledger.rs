@@ -98,7 +98,7 @@ fn a_place_that_changes_hands_within_one_bulk_is_no_conflict() {
     for seed in 0..8 {
         let scenario = Scenario::open(Setting::of(seed, vec![double(one(), 1)]));
         scenario.until("it has the day", |it| it.ledger().contents().cursor == 1);
-        (0..3).for_each(|_| scenario.fail_ledger(LedgerFault::Unavailable));
+        (0..8).for_each(|_| scenario.fail_ledger(LedgerFault::Unavailable));
         let early = scenario.do_now(book(1, one(), first(one()))).id;
         let late = scenario.do_now(book(2, one(), second(one()))).id;
         scenario.do_now(cancel(1, one(), early));

@@ -127,8 +127,7 @@ fn the_departure_is_the_commit_point() {
 /// A.4: the departure is lost after the place was kept.
 #[test]
 fn a_departure_that_fails_leaves_everything_as_it_was() {
-    let faults =
-        [AppendFault::Failed, AppendFault::UnknownBefore, AppendFault::UnknownAfter, AppendFault::UnknownLate];
+    let faults = [AppendFault::Failed, AppendFault::UnknownBefore, AppendFault::UnknownAfter, AppendFault::UnknownLate];
     for (seed, fault) in (0..8).zip(faults.into_iter().cycle()) {
         let (scenario, id, moving) = on_the_way(seed, 1);
         scenario.fail_append(fault);

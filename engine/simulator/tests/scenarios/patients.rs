@@ -53,7 +53,8 @@ fn six_doctors_with_the_same_hour_sell_it_once_to_one_patient() {
 #[test]
 fn a_claim_that_is_not_settled_refuses_nobody() {
     let ways = from_all_sides(SIDES, |seed| {
-        let faults = [None, Some(AppendFault::Failed), Some(AppendFault::UnknownBefore), Some(AppendFault::UnknownLate)];
+        let faults =
+            [None, Some(AppendFault::Failed), Some(AppendFault::UnknownBefore), Some(AppendFault::UnknownLate)];
         let fault = faults[(seed / 4 % 4) as usize];
         let scenario = Scenario::open(clinic(seed, &[one(), two()]));
         scenario.hold_appends();
