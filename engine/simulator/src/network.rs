@@ -43,13 +43,16 @@ struct Flight {
     left_micros: Option<u64>,
 }
 
+/// By subject and key: the requests under it, by number.
+type Flights = BTreeMap<(SubjectId, Box<str>), BTreeMap<u64, Flight>>;
+
 /// See the module. Clones share everything.
 #[derive(Clone)]
 pub struct Network {
     stage: Stage,
     node: Node,
     open: Arc<Mutex<Open>>,
-    flights: Arc<Mutex<BTreeMap<(SubjectId, Box<str>), BTreeMap<u64, Flight>>>>,
+    flights: Arc<Mutex<Flights>>,
     counted: Arc<Mutex<Counted>>,
 }
 

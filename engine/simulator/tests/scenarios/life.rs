@@ -48,7 +48,7 @@ fn versions_rise_over_lost_records_and_restarts() {
 /// Rule 14: a panic with records on their way and a queue behind them.
 #[test]
 fn a_panic_waits_for_what_is_in_flight() {
-    let ways = from_all_sides(16, |seed| {
+    for seed in 0..16 {
         let scenario = Scenario::open(small(seed, 50));
         scenario.hold_appends();
         let flying = scenario.ask(keyed(book(1, one(), None), "k"));
@@ -62,15 +62,12 @@ fn a_panic_waits_for_what_is_in_flight() {
         scenario.release_appends();
         let told = scenario.reply(&flying);
         let again = scenario.won(&scenario.ask(keyed(book(1, one(), None), "k")));
-        assert!(told.is_ok() || again.replayed, "the record was on its way, and was waited for");
+        assert!(told.is_ok() && again.replayed, "the record was on its way, and was waited for");
         let won = queue.iter().filter(|pending| scenario.reply(pending).is_ok()).count();
         scenario.until("the ledger has all", |it| it.ledger().contents().cursor == it.records());
         assert!(scenario.listed(list_of_day(one())).len() > won);
         scenario.finish();
-        if told.is_ok() { "told" } else { "unknown, and found" }
-    });
-    assert!(ways.contains_key("told"), "{ways:?}");
-    println!("{ways:?}");
+    }
 }
 
 /// Rule 14: commands at the very instant at which the day is sent to sleep.

@@ -73,7 +73,7 @@ fn a_claim_that_is_not_settled_refuses_nobody() {
         scenario.won(&other);
         let (here, there) = (scenario.reply(&here), scenario.reply(&there));
         assert_eq!(here.is_ok(), matches!(fault, None | Some(AppendFault::UnknownLate)), "{here:?}");
-        assert!(!there.is_ok(), "somebody else has the place: {there:?}");
+        assert!(there.is_err(), "somebody else has the place: {there:?}");
         scenario.finish();
         match there {
             Err(EngineError::Rejected(Rejection::SlotTaken)) => "the place is gone",
