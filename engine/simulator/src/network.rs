@@ -35,6 +35,9 @@ struct Since {
     micros: u64,
 }
 
+/// Requests by key, each by its number.
+type Flights = BTreeMap<(SubjectId, Box<str>), BTreeMap<u64, Flight>>;
+
 /// A request under a key: when it came, and when its reply left.
 #[derive(Clone, Debug)]
 struct Flight {

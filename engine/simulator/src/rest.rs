@@ -38,7 +38,7 @@ const ANSWER_SECONDS: u64 = 15;
 /// Within so many seconds a process ends that is asked to.
 const STOP_SECONDS: u64 = 60;
 
-/// One thing after the other that must come true.
+/// One part of the end.
 type Phase = fn(&World) -> Result<(), Violation>;
 
 /// See the module.

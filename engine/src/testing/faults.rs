@@ -1,15 +1,20 @@
 //! Faults that tests plant in the engine.
 //! Must not know: who plants them; production code paths do not depend on anything here.
 
+use std::sync::OnceLock;
+
 use booking_core::{Action, Command};
+
+/// Sees a command before it is decided; may panic.
+pub type OnDecide = Box<dyn Fn(&Command) + Send + Sync>;
 
 /// Faults that a test plants. The default plants none.
 #[derive(Default)]
 pub struct Faults {
     /// A booking for this patient panics in its day's actor.
     pub panic_on_patient: Option<booking_core::PatientId>,
-    /// Called before each decision, with what is to be decided; may panic.
-    pub on_decide: Option<Box<dyn Fn(&Command) + Send + Sync>>,
+    /// Called before each decision.
+    pub on_decide: Option<OnDecide>,
 }
 
 impl Faults {
@@ -29,4 +34,11 @@ impl Faults {
             on_decide(command);
         }
     }
+}
+
+/// Pages of the journal's WAL after which a checkpoint starts, from `HOTSLOT_TEST_CHECKPOINT_PAGES`; `None` if that says nothing.
+/// The real bound is megabytes, which no short test writes.
+pub fn checkpoint_pages() -> Option<u64> {
+    static PAGES: OnceLock<Option<u64>> = OnceLock::new();
+    *PAGES.get_or_init(|| std::env::var("HOTSLOT_TEST_CHECKPOINT_PAGES").ok()?.parse().ok())
 }

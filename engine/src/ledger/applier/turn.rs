@@ -110,8 +110,8 @@ impl ApplyLoop {
         let applied = ledger.applied_position().await?;
         if applied > head {
             return Err(ReadError::Damaged(format!(
-                "the ledger has records up to position {applied}, the journal ends at {head}: one of the two files was \
-                 replaced by an older copy; put both back from the same moment"
+                "ledger.db has records up to position {applied}, journal.db ends at {head}: the journal has lost its end, or one \
+                 of the two files was replaced by an older copy; put both back from the same moment"
             )));
         }
         progress.applied.store(applied, Ordering::Release);
@@ -140,11 +140,14 @@ impl ApplyLoop {
                 Err(reason) => return self.retry(reason),
             },
         };
+        crash_point!(LedgerBulkRead);
         match self.settle(&bulk).await {
             Ok(()) => {
+                crash_point!(LedgerBeforeEvict);
                 self.failures = 0;
                 self.progress.applied.store(bulk.last, Ordering::Release);
                 self.overlay.evict(bulk.last);
+                crash_point!(LedgerEvicted);
                 metrics::gauge!(catalogue::LEDGER_LAG).set(self.progress.lag_records() as f64);
                 metrics::gauge!(catalogue::OVERLAY_ENTRIES).set(self.overlay.len() as f64);
                 TurnOutcome::Applied { records: bulk.count }
@@ -158,9 +161,12 @@ impl ApplyLoop {
 
     async fn read(&self) -> Result<Bulk, String> {
         let position = self.progress.applied();
-        let stored = self.journal.read_after(position, BULK_RECORDS_MAX).await.map_err(|error| error.to_string())?;
+        let mut stored =
+            self.journal.read_after(position, BULK_RECORDS_MAX).await.map_err(|error| error.to_string())?;
+        let head = self.progress.head();
+        // What lies beyond is durable, but its day has not told anybody.
+        stored.truncate(stored.partition_point(|record| record.position <= head));
         if stored.is_empty() {
-            let head = self.progress.head();
             return Err(format!("the journal should reach to {head} but shows nothing after {position}"));
         }
         Ok(Bulk::decode(&stored))
