@@ -46,9 +46,6 @@ struct Flight {
     left_micros: Option<u64>,
 }
 
-/// By subject and key: the requests under it, by number.
-type Flights = BTreeMap<(SubjectId, Box<str>), BTreeMap<u64, Flight>>;
-
 /// See the module. Clones share everything.
 #[derive(Clone)]
 pub struct Network {

@@ -155,7 +155,7 @@ fn a_failed_disk_ends_the_process_and_nobody_is_told_a_success() {
         let outcome = scenario.outcome(&lost);
         assert!(!matches!(outcome, Some(Ok(_))), "{outcome:?}");
         assert!(!matches!(scenario.outcome(&late), Some(Err(engine::EngineError::Rejected(_)))), "nothing is taken");
-        assert_eq!(scenario.told("process ends"), 1);
+        scenario.until("the process ends", |it| it.told("process ends") == 1);
         scenario.until("another process", |it| it.told("process is ready") == 2);
         let retried = scenario.won(&scenario.ask(keyed(book(3, one(), None), "k3"))).replayed;
         assert!(!retried);

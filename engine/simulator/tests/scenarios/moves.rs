@@ -32,6 +32,13 @@ fn facts(scenario: &Scenario, day: DayKey) -> Vec<&'static str> {
     scenario.events(day).iter().map(|(_, event)| word(&event.fact)).collect()
 }
 
+/// Goes on until the last record of the day is `fact`, and until everybody may have heard of it: a store says that it has written
+/// a while after it has.
+fn until_last(scenario: &Scenario, day: DayKey, fact: &str) {
+    scenario.until(&format!("the day records: {fact}"), |it| facts(it, day).last() == Some(&fact));
+    scenario.pass_millis(500);
+}
+
 /// Somebody on day one, whose move waits for the record `passed` + 1 of place kept, departure, arrival.
 fn on_the_way(seed: u64, passed: usize) -> (Scenario, AppointmentId, Pending) {
     let scenario = Scenario::open(clinic(seed, &[one(), later()]));
@@ -112,7 +119,7 @@ fn the_departure_is_the_commit_point() {
         scenario.crash(false);
         scenario.restart();
         let end = if is_committed { "in" } else { "dropped" };
-        scenario.until("the day settles it by itself", |it| facts(it, later()).last() == Some(&end));
+        until_last(&scenario, later(), end);
         assert!(!matches!(scenario.outcome(&moving), Some(Err(_))), "nobody refused it");
         let (stands, free) = if is_committed { (later(), one()) } else { (one(), later()) };
         assert_eq!(scenario.read(id).day, stands);
@@ -154,7 +161,7 @@ fn a_move_that_is_given_up_after_two_seconds_never_commits() {
         assert!(scenario.is_unknown(&moving));
         assert_eq!(facts(&scenario, later()), ["published"]);
         scenario.release_appends();
-        scenario.until("the late place is given back", |it| facts(it, later()).last() == Some(&"dropped"));
+        until_last(&scenario, later(), "dropped");
         assert_eq!(scenario.read(id).day, one());
         assert_eq!(facts(&scenario, one()), ["published", "taken"]);
         scenario.do_now(book(2, later(), first(later())));
@@ -276,7 +283,7 @@ fn an_arrival_that_fails_is_asked_for_by_its_day() {
         scenario.fail_append(fault);
         scenario.release_appends();
         scenario.won(&moving);
-        scenario.until("the day settles it", |it| facts(it, later()).last() == Some(&"in"));
+        until_last(&scenario, later(), "in");
         assert_eq!(scenario.read(id).day, later());
         scenario.finish();
     }
