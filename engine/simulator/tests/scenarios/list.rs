@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     include_str!("expiry.rs"),
     include_str!("gate.rs"),
     include_str!("keys.rs"),
@@ -11,6 +11,7 @@ const SOURCES: [&str; 7] = [
     include_str!("life.rs"),
     include_str!("moves.rs"),
     include_str!("patients.rs"),
+    include_str!("retried.rs"),
 ];
 
 /// Every rule that one process over its own stores can show.

@@ -10,4 +10,5 @@ mod life;
 mod list;
 mod moves;
 mod patients;
+mod retried;
 mod town;
