@@ -1,5 +1,5 @@
-//! Small runs in which the process dies before every single step, one step a run: nothing acknowledged is lost, nothing is sold twice, and
-//! everything comes to rest, wherever it died.
+//! Small runs in which the process dies, in each before another step: nothing acknowledged is lost, nothing is sold twice, and everything
+//! comes to rest, wherever it died.
 //! Must not know: which steps matter.
 
 use engine::journal::memory::Fault as AppendFault;
@@ -13,8 +13,8 @@ use simulator::workload::Plan;
 
 use crate::town::{FIRST, LENGTH, SECOND, double, first, later, one, second, single, two};
 
-/// The three disks take turns at the steps, so that one of them dies before each step: all of it on all of them is thrice the time,
-/// and found no more.
+/// A sample, for the time that it takes: every third step, on each of the three disks beginning with another one. Nearly 9,000 runs, which
+/// die before every step on every disk, take three times as long (to see them, set this to 1).
 const STRIDE: usize = 3;
 
 /// Who does what in one run.
