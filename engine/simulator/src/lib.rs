@@ -10,6 +10,7 @@ pub mod oracle;
 pub mod random;
 pub mod report;
 mod rest;
+pub mod scenario;
 pub mod stage;
 pub mod weather;
 pub mod words;
