@@ -78,6 +78,8 @@ impl DoctorDay {
             self.leave(&before);
             if planted!(TimerLeftAtConfirm) && row.status == Status::Booked {
                 self.holds.extend(before.hold_expires_at.map(|expiry| (expiry, row.id)));
+            } else if planted!(TimerLeftAtConfirm) {
+                self.holds.retain(|(_, id)| *id != row.id);
             }
         }
         self.enter(row);

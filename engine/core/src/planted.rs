@@ -72,6 +72,8 @@ bugs! {
     LandedClaimForgotten = "landed-claim-forgotten",
     /// A move is committed though it is not pending any more: an appointment is in one place.
     CommitWithoutPrepare = "commit-without-prepare",
+    /// A day says of a move that can still be committed that it never will be: an appointment is in one place.
+    PendingCalledGivenUp = "pending-called-given-up",
     /// Nobody asks what became of a move whose driver is gone: every move comes to an end.
     OpenMoveNotAsked = "open-move-not-asked",
     /// A place that is kept for a move is not given back when the move is refused, and the day believes that it is: what is free can be

@@ -137,7 +137,10 @@ impl Node {
 
     fn faults(&self) -> Faults {
         let stage = self.stage.clone();
+        let least = [2, 16, 256][usize::try_from(stage.between(0, 2)).unwrap_or(0)];
         Faults {
+            // Often, so that some are saved while records are on their way.
+            snapshot_records_min: Some(least),
             on_decide: Some(Box::new(move |_| {
                 assert!(!stage.draws(Fault::ActorPanicked, 5_000_000), "{PLANTED_PANIC}");
             })),

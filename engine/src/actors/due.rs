@@ -24,8 +24,11 @@ impl DayActor {
 
     /// Has somebody find out what became of the moves on their way in, but not again and again.
     pub(super) fn ask_about_arrivals(&mut self, now: UtcMillis) {
-        if now >= self.ask_not_before && !planted!(OpenMoveNotAsked) {
+        if now >= self.ask_not_before {
             self.ask_not_before = now.plus_millis(ASKING_PAUSE_MILLIS);
+            if planted!(OpenMoveNotAsked) {
+                return;
+            }
             (self.ports.on_open_moves)(self.entry.day());
         }
     }

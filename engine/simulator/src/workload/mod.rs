@@ -9,4 +9,4 @@ mod wish;
 pub use self::admin::Admin;
 pub use self::client::Client;
 pub(crate) use self::clinic::patient;
-pub use self::clinic::{Clinic, Plan};
+pub use self::clinic::{Clinic, Hold, Plan};
