@@ -11,6 +11,7 @@ use crate::actors::deadlines::Deadlines;
 use crate::actors::directory::{Directory, StartActor};
 use crate::actors::notices::DayNotices;
 use crate::actors::ports::DayPorts;
+use crate::actors::publications::Publications;
 use crate::actors::snapshots::SnapshotQueue;
 use crate::claims::Claims;
 use crate::clock::Clock;
@@ -66,6 +67,8 @@ impl Assembly {
     pub fn assemble(self, config: &EngineConfig) -> (EngineHandle, Arc<DayPorts>) {
         let directory = Arc::new(Directory::new(self.starter, config.sleeping_bytes_max, Arc::clone(&self.meters)));
         let follower = self.applier.clone();
+        let publications =
+            Publications::starting_at(follower.head(), Box::new(move |position| follower.advanced(position)));
         let notices = Arc::new(DayNotices::default());
         let (open_moves, opened) = mpsc::channel(OPEN_MOVES_MAX);
         let ports = Arc::new(DayPorts {
@@ -78,7 +81,7 @@ impl Assembly {
             on_open_moves: Box::new(move |day| {
                 let _ = open_moves.try_send(day);
             }),
-            on_durable: Box::new(move |position| follower.advanced(position)),
+            publications: Arc::new(publications),
             spawn: self.spawn,
             deadlines: Arc::new(Deadlines::default()),
             notices: Arc::clone(&notices),

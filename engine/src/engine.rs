@@ -76,6 +76,7 @@ impl Engine {
         self.running.stop().await;
         self.threads.stop();
         self.ledger.close().await;
+        crash_point!(StopLedgerClosed);
         self.journal.close().await;
     }
 

@@ -147,7 +147,9 @@ impl EngineHandle {
         caller: Caller,
     ) -> Result<DayReply, EngineError> {
         let command = Command { envelope: caller.envelope, key: caller.key, action: Action::Close { reason } };
-        day_reply(day, self.submit(day, command, Lane::Protected).await?)
+        let closed = self.submit(day, command, Lane::Protected).await?;
+        crash_point!(CloseBeforeReply);
+        day_reply(day, closed)
     }
 
     /// A published day; `UnknownDay` if there is none. Holds that are due have been recorded as expired before.

@@ -3,6 +3,9 @@
 //!
 //! Must not know: HTTP, the JSON of the API, tokens.
 
+#[macro_use]
+mod crash_point;
+
 pub mod actors;
 pub mod assembly;
 pub mod claims;

@@ -84,10 +84,12 @@ impl Running {
         )
         .await
         .map_err(unreadable)?;
+        crash_point!(StartCaughtUp);
         // What a day reads from the journal is kept for readers only if the ledger has not got it: say what it has.
         overlay.evict(ledger.applied_position().await.map_err(unreadable)?);
         let claims = Arc::new(Claims::default());
         claims::restore(&claims, &*ledger, &overlay, machinery.clock.now()).await.map_err(unreadable)?;
+        crash_point!(StartClaimsRestored);
         let committer = machinery.committer.clone();
         let assembly = Assembly {
             clock: machinery.clock,
@@ -106,6 +108,7 @@ impl Running {
             faults: machinery.faults,
         };
         let (handle, ports) = assembly.assemble(config);
+        crash_point!(StartAssembled);
         // Nothing is ever sent.
         let (begun, working) = mpsc::channel(1);
         let stopped = Stopped { signal: Arc::default(), _working: begun };
@@ -129,10 +132,17 @@ impl Running {
         while parts.admission.admitted() > 0 && parts.clock.monotonic_micros() < deadline {
             parts.clock.sleep(DRAIN_LOOK).await;
         }
+        crash_point!(StopDrained);
         self.stop.give();
         self.committer.stop().await;
+        crash_point!(StopCommitterEnded);
+        // Nobody reads any more: what no day took up is applied too.
+        if let Ok(last) = parts.journal.last_position().await {
+            parts.applier.advanced(last);
+        }
         let _ = self.working.recv().await;
         parts.applier.stop().await;
+        crash_point!(StopApplierEnded);
     }
 }
 

@@ -82,6 +82,7 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     let handles: Vec<_> = running.iter().map(actix_web::dev::Server::handle).collect();
     let mut servers = tokio::spawn(futures_util::future::try_join_all(running));
     let greeting = format!("{}\n{}", screen::listening(places.address), first_screen?);
+    engine::crash_point!(StartBeforeFirstLine);
     screen::say(greeting.trim_end()).map_err(|error| Failure::running(format!("standard output: {error}")))?;
 
     tracing::info!(http.address = %places.address, version = env!("CARGO_PKG_VERSION"), "ready");
@@ -90,12 +91,15 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
         reason = engine.poisoned() => Err(Failure::running(reason)),
         ended = &mut servers => Err(Failure::running(format!("the HTTP server ended: {ended:?}"))),
     };
+    engine::crash_point!(StopAsked);
     shared.begin_stopping();
     tracing::info!("stopping");
     let stop = async {
         futures_util::future::join_all(handles.iter().map(|handle| handle.stop(true))).await;
         upkeep.abort();
+        engine::crash_point!(StopServersEnded);
         engine.stop().await;
+        engine::crash_point!(StopDone);
     };
     match tokio::time::timeout(STOP_DEADLINE, stop).await {
         Ok(()) => outcome,

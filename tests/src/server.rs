@@ -36,6 +36,8 @@ pub struct Launch {
     pub arguments: Vec<String>,
     /// Shell text before the program, such as `trap "" XFSZ;`.
     pub shell: Option<String>,
+    /// Environment variables, beside `PATH`.
+    pub environment: Vec<(String, String)>,
 }
 
 /// How a process ended.
@@ -45,6 +47,21 @@ pub struct Exit {
     pub status: ExitStatus,
     /// Time from the signal to the end.
     pub took: Duration,
+}
+
+/// A start that came to nothing: no first line.
+#[derive(Debug)]
+pub struct Death {
+    /// How the process ended; `None` if it had not by the deadline.
+    pub status: Option<ExitStatus>,
+    /// Standard error of all its lives, as far as it was read.
+    pub log: Vec<String>,
+}
+
+impl std::fmt::Display for Death {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "no first line ({:?}); standard error: {:#?}", self.status, self.log)
+    }
 }
 
 /// Lines that a process prints, as they come.
@@ -78,6 +95,14 @@ impl Server {
 
     /// Starts as told.
     pub async fn launch(launch: Launch) -> Self {
+        match Self::try_launch(launch).await {
+            Ok(server) => server,
+            Err(death) => panic!("{death}"),
+        }
+    }
+
+    /// Starts as told, unless the process ends before its first line.
+    pub async fn try_launch(launch: Launch) -> Result<Self, Death> {
         limits::allow_many_open_files();
         let workspace = TempDir::with_prefix("hotslot-test-").expect("a temporary directory");
         let directory = launch.directory.clone().unwrap_or_else(|| workspace.path().join("data"));
@@ -89,10 +114,10 @@ impl Server {
             .build()
             .expect("an HTTP client");
         let log = Printed::default();
-        let life = spawn(&launch, &directory, &log).await;
+        let life = spawn(&launch, &directory, &log).await?;
         let log_reader = Some(life.log_reader);
         let Life { child, address, printed, .. } = life;
-        Self { launch, directory, _workspace: workspace, child, address, printed, log, log_reader, http }
+        Ok(Self { launch, directory, _workspace: workspace, child, address, printed, log, log_reader, http })
     }
 
     /// The data directory.
@@ -127,7 +152,8 @@ impl Server {
 
     /// Starts again on the same directory, on another port; the server must have ended.
     pub async fn start_again(&mut self) {
-        let life = spawn(&self.launch, &self.directory, &self.log).await;
+        let started = spawn(&self.launch, &self.directory, &self.log).await;
+        let life = started.unwrap_or_else(|death| panic!("{death}"));
         (self.child, self.address, self.printed) = (life.child, life.address, life.printed);
         self.log_reader = Some(life.log_reader);
     }
@@ -158,6 +184,11 @@ impl Server {
         let directory = self.directory().to_str().expect("a path in UTF-8");
         let output = program::run(&["verify", "--data-dir", directory]).await;
         assert_eq!(output.code, Some(0), "{output:?}");
+    }
+
+    /// How the process ended, if it has.
+    pub fn status_if_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be asked")
     }
 
     /// Waits until the process has ended by itself, at most `within`.
@@ -265,7 +296,7 @@ struct Life {
 
 /// Starts the program and waits for its first line. Standard error goes through a pipe, not into a file, so that a
 /// limit on the size of files does not meet it.
-async fn spawn(launch: &Launch, directory: &Path, log: &Printed) -> Life {
+async fn spawn(launch: &Launch, directory: &Path, log: &Printed) -> Result<Life, Death> {
     let (log_pipe, stderr) = std::io::pipe().expect("a pipe");
     let mut child = command(launch, directory).stderr(stderr).spawn().expect("the program can be started");
     let kept = Arc::clone(log);
@@ -273,13 +304,17 @@ async fn spawn(launch: &Launch, directory: &Path, log: &Printed) -> Life {
     let mut stdout = BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
     let first = match tokio::time::timeout(START_DEADLINE, stdout.next_line()).await {
         Ok(Ok(Some(line))) => line,
+        Ok(Ok(None)) => {
+            let status = tokio::time::timeout(START_DEADLINE, child.wait()).await.ok().and_then(Result::ok);
+            return Err(Death { status, log: lines_of(log) });
+        }
         other => panic!("no first line within {START_DEADLINE:?} ({other:?}); standard error: {:#?}", lines_of(log)),
     };
     let address = first.strip_prefix("listening ").unwrap_or_else(|| panic!("first line: {first:?}")).to_owned();
     assert!(address.starts_with("http://127.0.0.1:") && !address.ends_with(":0"), "first line: {first:?}");
     let printed = Arc::new(Mutex::new(vec![first]));
     tokio::spawn(keep_printed(stdout, Arc::clone(&printed)));
-    Life { child, address, printed, log_reader }
+    Ok(Life { child, address, printed, log_reader })
 }
 
 fn command(launch: &Launch, directory: &Path) -> tokio::process::Command {
@@ -293,6 +328,7 @@ fn command(launch: &Launch, directory: &Path) -> tokio::process::Command {
         }
     };
     command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(directory).args(&launch.arguments);
+    command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command
 }

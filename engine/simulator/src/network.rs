@@ -35,6 +35,9 @@ struct Since {
     micros: u64,
 }
 
+/// Requests by key, each by its number.
+type Flights = BTreeMap<(SubjectId, Box<str>), BTreeMap<u64, Flight>>;
+
 /// A request under a key: when it came, and when its reply left.
 #[derive(Clone, Debug)]
 struct Flight {
@@ -49,7 +52,7 @@ pub struct Network {
     stage: Stage,
     node: Node,
     open: Arc<Mutex<Open>>,
-    flights: Arc<Mutex<BTreeMap<(SubjectId, Box<str>), BTreeMap<u64, Flight>>>>,
+    flights: Arc<Mutex<Flights>>,
     counted: Arc<Mutex<Counted>>,
 }
 

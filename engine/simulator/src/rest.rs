@@ -28,10 +28,12 @@ const ANSWER_SECONDS: u64 = 15;
 /// Within so many seconds a process ends that is asked to.
 const STOP_SECONDS: u64 = 60;
 
+/// One part of the end.
+type Phase = fn(&World) -> Result<(), Violation>;
+
 /// See the module.
 pub fn come_to_rest(world: &World) {
-    let phases: [fn(&World) -> Result<(), Violation>; 7] =
-        [settle, wait_unasked, probe_days, rest_check, stop, start_again, compare_ledger];
+    let phases: [Phase; 7] = [settle, wait_unasked, probe_days, rest_check, stop, start_again, compare_ledger];
     for phase in phases {
         if world.stage.has_failed() {
             return;

@@ -129,7 +129,7 @@ impl World {
             }
             if self.settings.crash_at_step == Some(kernel.steps() + 1) {
                 self.stage.note_fault(Fault::Crash, 1_000_000);
-                self.node.kill(kernel.steps() % 2 == 0);
+                self.node.kill(kernel.steps().is_multiple_of(2));
                 self.node.start_later();
             }
             if !kernel.step(micros) || self.stage.has_failed() {

@@ -64,6 +64,7 @@ impl Awake {
         let bytes: Arc<[u8]> = packed.pack().into();
         self.snapshot_sequence = self.durable_head.version.sequence;
         ports.snapshots.push(StoredSnapshot { day, head: self.durable_head, bytes: Arc::clone(&bytes) });
+        crash_point!(SnapshotQueued);
         bytes
     }
 }
@@ -272,16 +273,22 @@ impl DayActor {
         };
         self.has_submitted = true;
         let listener = Arc::clone(&self.entry) as Arc<dyn CommitListener>;
+        crash_point!(DayBeforeSubmit);
         self.ports.committer.submit(Submission { generation: self.generation, append, listener });
+        crash_point!(DaySubmitted);
     }
 
     fn committed(&mut self, last: DayVersion, position: u64) {
+        crash_point!(DayBeforePublish);
         let records = self.gate.take_records(last);
         if planted!(AnswersBeforePicture) {
             self.release_up_to(last);
         }
         self.adopt_durable(&records, position);
+        self.ports.publications.published(position);
+        crash_point!(DayBeforeReplies);
         self.release();
+        crash_point!(DayAfterReplies);
         // Streams come last: whoever waits for an answer goes first.
         self.ports.notices.published(self.entry.day());
         self.snapshot_if_due();
@@ -313,6 +320,7 @@ impl DayActor {
             self.ports.metrics.record_total_micros(micros.saturating_sub(request.queued_micros));
             let result = complete_answer(&self.entry, result);
             request.settle(result);
+            crash_point!(ReplyReleased);
         }
     }
 
@@ -337,7 +345,14 @@ impl DayActor {
         match &mut self.phase {
             Phase::Awake(awake) if awake.moves.is_busy(now) => false,
             Phase::Awake(awake) => recovery::sleep(&self.ports, &self.entry, awake),
-            Phase::Unloaded => self.ports.retire.retire(&self.entry, None),
+            Phase::Unloaded => {
+                let retired = self.ports.retire.retire(&self.entry, None);
+                if retired {
+                    // Its picture is gone: whoever asks next has the journal read.
+                    self.ports.publications.settled(self.entry.day(), None);
+                }
+                retired
+            }
             Phase::Loading | Phase::Parked(_) => false,
         }
     }
@@ -349,6 +364,9 @@ pub(super) fn complete_answer(entry: &DayEntry, result: CommandResult) -> Comman
     let Published::Present { snapshot, time_zone: zone } = &**published else {
         return result.and_then(|reply| match reply {
             CommandReply::Done => Ok(reply),
+            _ if matches!(**published, Published::Loading) => {
+                Err(EngineError::Unavailable("the day was interrupted".to_owned()))
+            }
             _ => Err(EngineError::Rejected(Rejection::UnknownDay)),
         });
     };
@@ -366,10 +384,12 @@ pub(super) fn complete_answer(entry: &DayEntry, result: CommandResult) -> Comman
 
 impl CommitListener for DayEntry {
     fn committed(&self, generation: u64, last: DayVersion, position: u64) {
+        self.publications().durable(self.day(), position);
         self.intake().control(Control::Committed { generation, last, position });
     }
 
     fn failed(&self, generation: u64, failure: CommitFailure) {
+        self.publications().unknown(self.day());
         self.intake().control(Control::Failed { generation, failure });
     }
 }

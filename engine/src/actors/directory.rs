@@ -98,11 +98,12 @@ impl Directory {
         let origin = match self.asleep.remove(&day) {
             Some((_, (_, asleep))) => {
                 self.asleep_bytes.fetch_sub(asleep.bytes.len(), Ordering::Relaxed);
+                crash_point!(DayWoken);
                 Origin::Asleep(asleep)
             }
             None => Origin::Journal,
         };
-        let entry = Arc::new(DayEntry::new(day, now));
+        let entry = Arc::new(DayEntry::new(day, &ports.publications, now));
         let actor = DayActor::new(Arc::clone(&entry), Arc::clone(ports), origin);
         entry.intake().connect(self.starter.start(actor));
         // The first turn reads the state.
@@ -184,6 +185,7 @@ impl Retire for Directory {
         if let Some(asleep) = asleep {
             self.remember_asleep(day, asleep);
         }
+        crash_point!(DayPutDown);
         let removed = self.awake.remove_if(&day, |_, found| {
             Arc::ptr_eq(found, entry) && entry.in_flight().is_empty() && entry.intake().close_if_empty()
         });
@@ -191,6 +193,7 @@ impl Retire for Directory {
             self.forget_asleep(day, None);
         }
         self.evict();
+        crash_point!(DayAsleep);
         removed.is_some()
     }
 }

@@ -47,9 +47,14 @@ impl DayActor {
         self.expire_due(now);
         let Phase::Awake(awake) = &self.phase else { return };
         let mut next = awake.tip.next_work_at();
-        if awake.durable.arrivals().next().is_some() && next.is_some_and(|due| due <= now) {
-            self.ask_about_arrivals(now);
-            next = Some(self.ask_not_before);
+        if next.is_some_and(|due| due <= now) {
+            // Holds that were due are decided: what is left is a move on its way in, which waits for no instant. One that is not
+            // durable yet is looked at when it is.
+            let is_durable = awake.durable.arrivals().next().is_some();
+            next = is_durable.then(|| {
+                self.ask_about_arrivals(now);
+                self.ask_not_before
+            });
         }
         if let Some(at) = next.into_iter().chain(self.parked.next_overdue_at()).min() {
             self.ports.deadlines.arm(self.entry.day(), at.max(self.not_before));
@@ -66,6 +71,7 @@ impl DayActor {
         let mut turn = Turn::new(awake, &mut self.gate, &mut self.parked, &self.entry, &self.ports, now);
         decision.event.into_iter().for_each(|event| turn.adopt(event));
         let records = turn.records;
+        crash_point!(ExpiryDecided);
         self.submit(expected, records);
     }
 }

@@ -11,6 +11,7 @@ use parking_lot::RwLock;
 
 use super::in_flight::InFlightKeys;
 use super::intake::Intake;
+use super::publications::Publications;
 
 /// The durable picture of a day, as far as it is known here.
 #[derive(Clone, Debug)]
@@ -31,6 +32,7 @@ pub enum Published {
 /// One day in memory. Cheap to share; lives as long as somebody asks it.
 pub struct DayEntry {
     day: DayKey,
+    publications: Arc<Publications>,
     intake: Intake,
     in_flight: InFlightKeys,
     published: ArcSwap<Published>,
@@ -51,9 +53,10 @@ pub enum KeyState {
 
 impl DayEntry {
     /// A day that is not read yet.
-    pub fn new(day: DayKey, now: UtcMillis) -> Self {
+    pub fn new(day: DayKey, publications: &Arc<Publications>, now: UtcMillis) -> Self {
         Self {
             day,
+            publications: Arc::clone(publications),
             intake: Intake::default(),
             in_flight: InFlightKeys::default(),
             published: ArcSwap::from_pointee(Published::Loading),
@@ -65,6 +68,11 @@ impl DayEntry {
     /// Which day.
     pub fn day(&self) -> DayKey {
         self.day
+    }
+
+    /// How far everything durable is published.
+    pub fn publications(&self) -> &Publications {
+        &self.publications
     }
 
     /// The way in.

@@ -28,6 +28,7 @@ pub mod parked;
 pub mod pending_moves;
 pub mod ports;
 pub mod publication;
+pub mod publications;
 pub mod questions;
 pub mod recovery;
 pub mod request;

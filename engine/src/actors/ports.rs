@@ -7,6 +7,7 @@ use booking_core::DayKey;
 
 use super::deadlines::Deadlines;
 use super::directory::Retire;
+use super::publications::Publications;
 use super::snapshots::SnapshotQueue;
 use crate::claims::Claims;
 use crate::clock::Clock;
@@ -30,8 +31,8 @@ pub struct DayPorts {
     pub claims: Arc<Claims>,
     /// Told of days with moves on their way in, to be settled. Never blocks; what it drops is found by the sweep.
     pub on_open_moves: Box<dyn Fn(DayKey) + Send + Sync>,
-    /// Told the position of records that are durable and published: the ledger may follow. Never blocks.
-    pub on_durable: Box<dyn Fn(u64) + Send + Sync>,
+    /// How far everything durable is published: so far may the ledger follow.
+    pub publications: Arc<Publications>,
     /// Background work.
     pub spawn: Arc<dyn Spawn>,
     /// Timers of holds.

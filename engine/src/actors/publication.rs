@@ -34,19 +34,23 @@ pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: 
     if planted!(OverlayLosesChanges) && overlay.len() > 1 {
         overlay.drain(..overlay.len() - 1);
     }
+    // Whoever sees a change in the overlay is not answered before the picture shows it too.
+    let publication = (!overlay.is_empty()).then(|| ports.overlay.publication(entry.day()));
     if !overlay.is_empty() {
         ports.overlay.publish(overlay);
     }
+    crash_point!(DayOverlayPublished);
     for DurableEvent { event, sequence, .. } in events {
         settlement::settle(&ports.claims, entry.day(), *sequence, event);
     }
+    crash_point!(DayClaimsSettled);
     if !keys.is_empty() {
         entry.add_won(keys.into_iter());
     }
+    crash_point!(DayKeysWon);
     publish_picture(ports, entry, durable, time_zone, UtcMillis(i64::MIN));
-    if let Some(last) = events.last() {
-        (ports.on_durable)(last.position);
-    }
+    crash_point!(DayPicturePublished);
+    drop(publication);
 }
 
 /// Publishes `durable` whole, as after a load: all won keys, the picture, the timer (not before `not_before`, so that a failing store

@@ -11,7 +11,7 @@ use booking_core::{DayVersion, DoctorDay, decode_event, invariant, planted};
 
 use super::day::{Awake, DayActor, Origin, Phase};
 use super::directory::AsleepDay;
-use super::entry::DayEntry;
+use super::entry::{DayEntry, Published};
 use super::gate::Gate;
 use super::intake::Control;
 use super::pending_moves::PendingMoves;
@@ -66,6 +66,7 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
     let Some(loaded) = loaded else {
         drop_gate(actor);
         wake_up(actor, DoctorDay::default(), Head::default(), 0);
+        actor.ports.publications.settled(actor.entry.day(), None);
         return actor.retry_parked();
     };
     let (state, overlay) = match rebuild(&actor.entry, &loaded) {
@@ -73,15 +74,16 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
         Err(what) => return unreadable(actor, &ReadError::Damaged(what)),
     };
     // What is durable and not in the ledger yet must be readable before anybody is told of it; the overlay drops the rest.
-    actor.ports.overlay.publish(overlay);
+    let overlay_port = Arc::clone(&actor.ports.overlay);
+    let publication = overlay_port.publication(actor.entry.day());
+    overlay_port.publish(overlay);
     let snapshot_sequence = loaded.snapshot.as_ref().map_or(0, |snapshot| snapshot.head.version.sequence);
     actor.dropped.extend(actor.gate.events());
     wake_up(actor, state, loaded.head, snapshot_sequence);
+    drop(publication);
     settle_gate(actor, &loaded.tail);
     actor.retry_parked();
-    if let Some(last) = loaded.tail.last() {
-        (actor.ports.on_durable)(last.position);
-    }
+    actor.ports.publications.settled(actor.entry.day(), loaded.tail.last().map(|last| last.position));
 }
 
 /// The state, and the overlay's entries of the tail.
@@ -137,6 +139,7 @@ fn settle_claims(actor: &mut DayActor, state: &DoctorDay) {
 }
 
 fn wake_up(actor: &mut DayActor, mut state: DoctorDay, head: Head, snapshot_sequence: u64) {
+    crash_point!(DayRead);
     if !planted!(EpochNotAdopted) {
         state.adopt_epoch(actor.ports.journal.epoch());
     }
@@ -210,7 +213,10 @@ fn park(actor: &mut DayActor, reason: &str) {
     }
     actor.generation = actor.ports.committer.new_generation();
     actor.phase = Phase::Parked(Arc::from(reason));
+    // Its picture does not follow the journal any more: readers are refused too.
+    actor.entry.publish(Published::Loading);
     // Claims stay as they are: what became of them cannot be known before a restart.
+    actor.ports.publications.settled(actor.entry.day(), None);
     drop_gate(actor);
     drop(actor.parked.take());
 }
@@ -227,6 +233,7 @@ pub(super) fn sleep(ports: &DayPorts, entry: &Arc<DayEntry>, awake: &mut Awake) 
     } else {
         awake.durable.pack().into()
     };
+    crash_point!(DayBeforeSleep);
     let asleep = AsleepDay { head: awake.durable_head, snapshot_sequence: awake.snapshot_sequence, bytes };
     ports.retire.retire(entry, Some(asleep))
 }

@@ -103,6 +103,7 @@ impl CommitLoop {
             Work::Nothing => return Turn::Idle,
             Work::End => return Turn::Ended,
         };
+        crash_point!(CommitterBeforeAppend);
         match self.append(&batch).await {
             Ok(outcomes) => self.tell_outcomes(&batch.groups, &outcomes),
             Err(failure) => {
@@ -167,12 +168,14 @@ impl CommitLoop {
     }
 
     fn tell_outcomes(&self, groups: &[Group], outcomes: &[DayOutcome]) {
+        crash_point!(CommitterBeforeTell);
         let mut last_position = 0;
         for (group, outcome) in groups.iter().zip(outcomes) {
             match verdict(*outcome) {
                 Ok(position) => {
                     last_position = position.max(last_position);
                     group.committed(position);
+                    crash_point!(CommitterToldDay);
                 }
                 Err(failure) => {
                     self.meters.of(&failure).increment(1);

@@ -116,6 +116,7 @@ impl EngineHandle {
             // The first answer again, or a refusal: nothing is pending.
             other => return self.tell(&mut answer, other),
         };
+        crash_point!(MovePrepared);
         let version = row.version;
         let mut holding = std::pin::pin!(self.step(job.to.day, job.hold(row)));
         let limit = Duration::from_millis(MOVE_HOLD_MILLIS_MAX);
@@ -141,11 +142,14 @@ impl EngineHandle {
     }
 
     async fn commit(&self, job: Move, version: u32, held: Appointment, mut answer: MoveAnswer) {
+        crash_point!(MoveHeld);
         let outcome = self.step(job.from, job.commit(version, &held)).await;
         match &outcome {
             Ok(CommandReply::Appointment { appointment, replayed: false, .. }) => {
                 let row = appointment.clone();
+                crash_point!(MoveCommitted);
                 self.tell(&mut answer, outcome);
+                crash_point!(MoveTold);
                 self.accept(job.to.day, job.move_id, row).await;
             }
             Ok(_) | Err(EngineError::Rejected(_)) => {
@@ -189,7 +193,9 @@ impl EngineHandle {
     /// Takes the appointment in. If that fails, the day asks by itself as soon as it has read itself again.
     async fn accept(&self, day: DayKey, move_id: MoveId, row: Appointment) {
         match self.step(day, system(Action::AcceptMove { move_id, row })).await {
-            Ok(_) => {}
+            Ok(_) => {
+                crash_point!(MoveAccepted);
+            }
             Err(EngineError::Rejected(rejection)) => {
                 tracing::error!(%move_id, %rejection, "a day does not take in an appointment that it keeps a place for");
             }
@@ -201,6 +207,7 @@ impl EngineHandle {
         if let Err(error) = self.step(day, system(Action::DropMove { move_id })).await {
             tracing::warn!(%move_id, %error, "a place kept for a move is not given back yet; its day will ask");
         }
+        crash_point!(MoveDropped);
     }
 
     /// Gives back what a day may keep: a plain refusal kept nothing.
@@ -225,10 +232,12 @@ impl EngineHandle {
             match self.attempt_of(from, appointment, move_id).await {
                 Some(Attempt::Committed(departure)) => {
                     self.parts.meters.moves_settled.increment(1);
+                    crash_point!(MoveFoundCommitted);
                     self.accept(day, move_id, departure.row).await;
                 }
                 Some(Attempt::Aborted) => {
                     self.parts.meters.moves_settled.increment(1);
+                    crash_point!(MoveFoundAborted);
                     self.drop_move(day, move_id).await;
                 }
                 // Somebody drives it, or the day cannot be read now: it is asked again.

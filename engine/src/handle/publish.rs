@@ -68,7 +68,9 @@ async fn work(mut lane: mpsc::Receiver<Job>, parts: Weak<Parts>) {
     while let Some((request, reply)) = lane.recv().await {
         let Some(parts) = parts.upgrade() else { return };
         // A caller that went away is published all the same: it may have been told so already by a retry.
-        let _ = reply.send(EngineHandle { parts }.publish_beside_others(request).await);
+        let published = EngineHandle { parts }.publish_beside_others(request).await;
+        crash_point!(PublishBeforeReply);
+        let _ = reply.send(published);
     }
 }
 
@@ -86,6 +88,7 @@ impl EngineHandle {
                 Err(error) => return Err(error),
             }
         }
+        crash_point!(PublishBeforeSubmit);
         self.publish_alone(request).await
     }
 }

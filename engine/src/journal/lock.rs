@@ -46,6 +46,7 @@ impl DirectoryLock {
         file.set_len(0)
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(|error| failed("write the lock file of", error))?;
+        crash_point!(DirectoryLocked);
         Ok(Self { directory: directory.to_path_buf(), _file: file })
     }
 

@@ -141,12 +141,17 @@ impl Applier {
         }
     }
 
-    /// Tells that the journal reaches to `position`. Never blocks.
+    /// Tells that everything up to `position` is durable and published. Never blocks.
     pub fn advanced(&self, position: u64) {
         self.progress.advanced(position);
     }
 
-    /// Records that are durable and not yet applied.
+    /// How far it was told that the journal reaches.
+    pub fn head(&self) -> u64 {
+        self.progress.head()
+    }
+
+    /// Records that are published and not yet applied.
     pub fn lag_records(&self) -> u64 {
         self.progress.lag_records()
     }

@@ -4,7 +4,10 @@
 //! A reader asks the overlay first and the ledger second, and merges by the highest appointment version; an entry is
 //! evicted only after the ledger's commit is visible (`protocols.md` rule 11).
 //!
-//! Locks: an appointment's shard first, then a shard of an index; never two of a kind, never across an await. What an
+//! A day shows a change here first and in its picture a moment later. Who has found something here must not be able to read an older
+//! picture next, so it waits until the publication of the day that recorded it is over ([`Overlay::publication`]).
+//!
+//! Locks: a day's publication first (readers take it alone, last), then an appointment's shard, then a shard of an index; never two of a kind, never across an await. What an
 //! index says is changed under the appointment's lock, so an id is in the indexes exactly while its appointment is here.
 
 mod index;
@@ -18,7 +21,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use booking_core::{AppointmentId, DayKey, Event, PatientId};
 use foldhash::HashMap;
 use foldhash::fast::RandomState;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use smallvec::SmallVec;
 
 use self::index::Index;
@@ -66,6 +69,8 @@ impl OverlayEntry {
 /// The overlay. Bounded by the ledger's lag bound: past it new bookings are shed.
 pub struct Overlay {
     shards: Vec<Mutex<Shard>>,
+    /// By day: held while something is shown here that the day's picture does not show yet.
+    publications: Vec<Mutex<()>>,
     by_patient: Index<PatientId>,
     by_day: Index<DayKey>,
     hasher: RandomState,
@@ -105,6 +110,7 @@ impl Default for Overlay {
     fn default() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            publications: (0..SHARDS).map(|_| Mutex::default()).collect(),
             by_patient: Index::new(SHARDS),
             by_day: Index::new(SHARDS),
             hasher: RandomState::default(),
@@ -116,6 +122,17 @@ impl Default for Overlay {
 }
 
 impl Overlay {
+    /// To be held by `day` from before it publishes changes here until its picture shows them: whoever reads them here is answered
+    /// after that. Must not be held while anything is waited for.
+    pub fn publication(&self, day: DayKey) -> MutexGuard<'_, ()> {
+        self.publications[self.hasher.hash_one(day) as usize % SHARDS].lock()
+    }
+
+    /// Waits until what these days were publishing is in their pictures too. A publication takes microseconds.
+    fn wait_for(&self, days: impl IntoIterator<Item = DayKey>) {
+        days.into_iter().for_each(|day| drop(self.publication(day)));
+    }
+
     /// Adds durable changes; those that are here already change nothing. Called before any answer that depends on them
     /// leaves. Entries of one day come in the order of their positions.
     pub fn publish(&self, entries: Vec<OverlayEntry>) {
@@ -157,7 +174,9 @@ impl Overlay {
 
     /// The newest version of an appointment here.
     pub fn appointment(&self, id: AppointmentId) -> Option<PlacedAppointment> {
-        self.shard(id).lock().appointments.get(&id).map(|kept| kept.newest.clone())
+        let (newest, recorded_by) = self.find(id)?;
+        self.wait_for([recorded_by]);
+        Some(newest)
     }
 
     /// The newest versions of all appointments here that are in `scope` or were, in no particular order: the ledger may
@@ -167,16 +186,25 @@ impl Overlay {
             AppointmentScope::Patient(patient) => self.by_patient.get(&patient),
             AppointmentScope::Day(day) => self.by_day.get(&day),
         };
-        ids.into_iter().filter_map(|id| self.appointment(id)).collect()
+        let found: Vec<(PlacedAppointment, DayKey)> = ids.into_iter().filter_map(|id| self.find(id)).collect();
+        self.wait_for(found.iter().map(|(_, recorded_by)| *recorded_by).collect::<HashSet<DayKey>>());
+        found.into_iter().map(|(newest, _)| newest).collect()
+    }
+
+    /// The newest version of an appointment, and the day that recorded it.
+    fn find(&self, id: AppointmentId) -> Option<(PlacedAppointment, DayKey)> {
+        let shard = self.shard(id).lock();
+        let kept = shard.appointments.get(&id)?;
+        Some((kept.newest.clone(), kept.steps.last().map_or(kept.newest.day, |step| step.recorded_by)))
     }
 
     /// The steps here of one appointment, oldest first.
     pub fn history(&self, id: AppointmentId) -> Vec<HistoryItem> {
-        let shard = self.shard(id).lock();
-        shard
-            .appointments
-            .get(&id)
-            .map_or_else(Vec::new, |kept| kept.steps.iter().map(|step| step.item.clone()).collect())
+        let steps = |kept: &Kept| kept.steps.iter().map(|step| (step.item.clone(), step.recorded_by)).collect();
+        let found: Vec<(HistoryItem, DayKey)> =
+            self.shard(id).lock().appointments.get(&id).map(|kept| steps(kept)).unwrap_or_default();
+        self.wait_for(found.last().map(|(_, recorded_by)| *recorded_by));
+        found.into_iter().map(|(step, _)| step).collect()
     }
 
     /// The newest versions of all appointments here, in no particular order. At a start those are what parked days have

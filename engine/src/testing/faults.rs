@@ -1,7 +1,12 @@
 //! Faults that tests plant in the engine.
 //! Must not know: who plants them; production code paths do not depend on anything here.
 
+use std::sync::OnceLock;
+
 use booking_core::{Action, Command};
+
+/// Sees a command before it is decided; may panic.
+pub type OnDecide = Box<dyn Fn(&Command) + Send + Sync>;
 
 /// Faults that a test plants. The default plants none.
 #[derive(Default)]
@@ -10,8 +15,8 @@ pub struct Faults {
     pub panic_on_patient: Option<booking_core::PatientId>,
     /// After so many records an awake day saves a snapshot, in place of `limits::SNAPSHOT_RECORDS_MIN`.
     pub snapshot_records_min: Option<u64>,
-    /// Called before each decision, with what is to be decided; may panic.
-    pub on_decide: Option<Box<dyn Fn(&Command) + Send + Sync>>,
+    /// Called before each decision.
+    pub on_decide: Option<OnDecide>,
 }
 
 impl Faults {
@@ -31,4 +36,11 @@ impl Faults {
             on_decide(command);
         }
     }
+}
+
+/// Pages of the journal's WAL after which a checkpoint starts, from `HOTSLOT_TEST_CHECKPOINT_PAGES`; `None` if that says nothing.
+/// The real bound is megabytes, which no short test writes.
+pub fn checkpoint_pages() -> Option<u64> {
+    static PAGES: OnceLock<Option<u64>> = OnceLock::new();
+    *PAGES.get_or_init(|| std::env::var("HOTSLOT_TEST_CHECKPOINT_PAGES").ok()?.parse().ok())
 }

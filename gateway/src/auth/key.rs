@@ -76,7 +76,9 @@ fn create(data_dir: &Path, path: &Path) -> Result<SigningKey, KeyError> {
     let temporary = data_dir.join(format!(".{KEY_FILE}.{:032x}", u128::from_be_bytes(random()?)));
     let key = SigningKey(random()?);
     write_whole(&temporary, &key).map_err(|source| file_error(&temporary, source))?;
+    engine::crash_point!(KeyBeforeLink);
     let linked = fs::hard_link(&temporary, path);
+    engine::crash_point!(KeyLinked);
     let removed = fs::remove_file(&temporary);
     match linked {
         Ok(()) => {

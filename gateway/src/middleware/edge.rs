@@ -64,6 +64,7 @@ where
     let micros = engine.clock().monotonic_micros().saturating_sub(started_micros);
     worker.measures.answered(request.method(), response.status(), micros);
     access_log::answered(&request, &name, response.status(), problem.as_ref(), micros);
+    engine::crash_point!(HttpBeforeAnswer);
     drop(in_flight);
     response
 }

@@ -224,11 +224,13 @@ async fn begin_and_check(connection: &mut SqliteConnection, encoded: &Encoded) -
 }
 
 async fn write_and_commit(connection: &mut SqliteConnection, encoded: Encoded, base: u64) -> Result<(), sqlx::Error> {
+    crash_point!(JournalAppendBeforeCommit);
     if encoded.rows.is_empty() {
         return sqlx::query("COMMIT").execute(connection).await.map(drop);
     }
     let base = i64::try_from(base).map_err(|error| sqlx::Error::Decode(error.into()))?;
     sqlx::query(WRITE_AND_COMMIT).bind(encoded.fields).bind(encoded.payload).bind(base).execute(connection).await?;
+    crash_point!(JournalAppendAfterCommit);
     Ok(())
 }
 

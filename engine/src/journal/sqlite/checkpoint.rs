@@ -20,6 +20,15 @@ pub(super) const START_PAGES: u64 = 8_192;
 /// Pages of the WAL beyond which the checkpoint waits for readers instead of leaving the WAL to grow: 256 MiB.
 const FORCE_PAGES: i64 = 65_536;
 
+/// [`START_PAGES`], unless a test asks for less.
+fn start_pages() -> u64 {
+    #[cfg(feature = "testing")]
+    if let Some(pages) = crate::testing::checkpoint_pages() {
+        return pages;
+    }
+    START_PAGES
+}
+
 /// Decides when, and keeps two checkpoints from running at once.
 #[derive(Debug, Default)]
 pub(super) struct Checkpointer {
@@ -30,7 +39,7 @@ pub(super) struct Checkpointer {
 impl Checkpointer {
     /// Counts `pages` written; whether the caller must now start [`Checkpointer::run`].
     pub(super) fn is_due_after(&self, pages: u64) -> bool {
-        self.pages.fetch_add(pages, Ordering::Relaxed) + pages >= START_PAGES
+        self.pages.fetch_add(pages, Ordering::Relaxed) + pages >= start_pages()
             && !self.running.swap(true, Ordering::AcqRel)
     }
 
@@ -63,19 +72,23 @@ async fn in_two_steps(
     connection: &mut SqliteConnection,
     writer: &Mutex<Option<SqliteConnection>>,
 ) -> Result<(), sqlx::Error> {
+    crash_point!(CheckpointBegun);
     let row = sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(&mut *connection).await?;
     let pages: i64 = row.try_get(1)?;
     let _writer = writer.lock().await;
+    crash_point!(CheckpointBesideWriterDone);
     if pages > FORCE_PAGES {
         sqlx::query("PRAGMA wal_checkpoint(RESTART)").fetch_one(connection).await?;
     } else {
         sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").fetch_one(connection).await?;
     }
+    crash_point!(CheckpointDone);
     Ok(())
 }
 
 /// Brings the whole WAL into the database file and empties it; whether nobody stood in the way.
 pub(super) async fn whole(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     let row = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(connection).await?;
+    crash_point!(JournalWalEmptied);
     Ok(row.try_get::<i64, _>(0)? == 0)
 }

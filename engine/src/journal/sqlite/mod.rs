@@ -179,6 +179,7 @@ impl Journal for SqliteJournal {
         let checkpointing = self.shared.checkpointing.lock().await.take();
         let mut writer = self.shared.writer.lock().await;
         let poisoned = self.shared.poison.reason().is_some();
+        crash_point!(JournalCloseBegun);
         if let (Some(connection), false) = (writer.as_mut(), poisoned) {
             match checkpoint::whole(connection).await {
                 Ok(true) => {}
@@ -191,6 +192,7 @@ impl Journal for SqliteJournal {
                 tracing::warn!(%error, "a connection of the journal did not close");
             }
         }
+        crash_point!(JournalClosed);
         self.shared.lock.lock().take();
     }
 }

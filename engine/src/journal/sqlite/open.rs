@@ -55,10 +55,12 @@ pub(super) async fn open(lock: &DirectoryLock) -> Result<Opened, StartError> {
         .fetch_one(&mut writer)
         .await
         .map_err(failed)?;
+    crash_point!(JournalEpochRaised);
     let epoch = u32::try_from(epoch).map_err(|_| store_error(&path, "its epoch is out of range"))?;
     empty_wal(&mut writer, &path).await?;
     lock.sync_names().map_err(|error| store_error(&path, &error.to_string()))?;
     let checkpointer = connect(&path, 256).await.map_err(failed)?;
+    crash_point!(JournalOpened);
     Ok(Opened { writer, checkpointer, readers: readers(&path), epoch })
 }
 
@@ -79,6 +81,7 @@ async fn prepare(path: &Path) -> Result<SqliteConnection, StartError> {
     require_ours(&mut writer, path).await?;
     empty_wal(&mut writer, path).await?;
     MIGRATOR.run_direct(None, &mut writer, false).await.map_err(|error| migration_error(path, &error))?;
+    crash_point!(JournalMigrated);
     Ok(writer)
 }
 

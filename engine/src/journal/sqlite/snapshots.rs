@@ -46,12 +46,14 @@ pub(super) async fn save(
         bytes += payload.len() as u64;
         let mut writer = writer.lock().await;
         let connection = super::still_open(&mut writer)?;
+        crash_point!(SnapshotBeforeSave);
         if let Err(error) = sqlx::query(SAVE).bind(fields).bind(payload).execute(&mut *connection).await {
             return Err(match failure::of_write(&error) {
                 WriteFailure::Poisoning => AppendError::Poisoned(poison.set(error.to_string())),
                 WriteFailure::Definite => settle(connection, poison, None, &error.to_string()).await,
             });
         }
+        crash_point!(SnapshotAfterSave);
     }
     Ok(bytes / 4000 + snapshots.len() as u64)
 }

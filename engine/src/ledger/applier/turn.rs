@@ -143,11 +143,14 @@ impl ApplyLoop {
         if planted!(OverlayEvictedEarly) {
             self.overlay.evict(bulk.last);
         }
+        crash_point!(LedgerBulkRead);
         match self.settle(&bulk).await {
             Ok(()) => {
+                crash_point!(LedgerBeforeEvict);
                 self.failures = 0;
                 self.progress.applied.store(bulk.last, Ordering::Release);
                 self.overlay.evict(bulk.last);
+                crash_point!(LedgerEvicted);
                 metrics::gauge!(catalogue::LEDGER_LAG).set(self.progress.lag_records() as f64);
                 metrics::gauge!(catalogue::OVERLAY_ENTRIES).set(self.overlay.len() as f64);
                 TurnOutcome::Applied { records: bulk.count }
@@ -165,9 +168,12 @@ impl ApplyLoop {
 
     async fn read(&self) -> Result<Bulk, String> {
         let position = self.progress.applied();
-        let stored = self.journal.read_after(position, BULK_RECORDS_MAX).await.map_err(|error| error.to_string())?;
+        let mut stored =
+            self.journal.read_after(position, BULK_RECORDS_MAX).await.map_err(|error| error.to_string())?;
+        let head = self.progress.head();
+        // What lies beyond is durable, but its day has not told anybody.
+        stored.truncate(stored.partition_point(|record| record.position <= head));
         if stored.is_empty() {
-            let head = self.progress.head();
             return Err(format!("the journal should reach to {head} but shows nothing after {position}"));
         }
         Ok(Bulk::decode(&stored))

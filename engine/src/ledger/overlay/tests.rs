@@ -52,6 +52,35 @@ fn version(overlay: &Overlay, appointment: u128) -> Option<u32> {
     overlay.appointment(id(appointment)).map(|placed| placed.appointment.version)
 }
 
+/// The picture of the day is swapped in after the overlay: a reader in between would find there what the picture does not
+/// show yet, and whoever it tells would then read the older picture.
+#[test]
+fn whoever_finds_what_is_being_published_waits_for_the_picture() {
+    let reads: [fn(&Overlay) -> usize; 3] = [
+        |overlay| overlay.appointment(id(7)).into_iter().count(),
+        |overlay| overlay.appointments(AppointmentScope::Day(day(1))).len(),
+        |overlay| overlay.history(id(7)).len(),
+    ];
+    for read in reads {
+        let (overlay, picture_shows) = (Overlay::default(), AtomicBool::new(false));
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        std::thread::scope(|scope| {
+            let publication = overlay.publication(day(1));
+            overlay.publish(vec![entry(day(1), 7, 1, 10)]);
+            let (overlay, picture_shows) = (&overlay, &picture_shows);
+            scope.spawn(move || {
+                let found = read(overlay);
+                answer.send((found, picture_shows.load(Ordering::Acquire))).expect("somebody listens");
+            });
+            // A reader that does not wait answers now.
+            let early = answered.recv_timeout(std::time::Duration::from_millis(50));
+            picture_shows.store(true, Ordering::Release);
+            drop(publication);
+            assert_eq!(early.or_else(|_| answered.recv()), Ok((1, true)));
+        });
+    }
+}
+
 #[test]
 fn keeps_the_newest_version_and_every_step() {
     let overlay = Overlay::default();

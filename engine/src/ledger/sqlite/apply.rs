@@ -54,9 +54,13 @@ pub(super) const STATEMENTS: [&str; 2] = [UNPARK, PARK];
 pub(super) async fn apply(writer: &SqlitePool, records: &[AppliedRecord], position: u64) -> Result<(), ApplyError> {
     transact(writer, async |connection: &mut SqliteConnection| {
         apply_new(records, connection).await?;
-        advance_shards(records, position, connection).await
+        advance_shards(records, position, connection).await?;
+        crash_point!(LedgerApplyBeforeCommit);
+        Ok(())
     })
-    .await
+    .await?;
+    crash_point!(LedgerApplyAfterCommit);
+    Ok(())
 }
 
 /// Applies `records` of the parked `day` and takes its mark away; the cursor stays.
@@ -95,7 +99,12 @@ where
 {
     let mut transaction = writer.begin_with("BEGIN IMMEDIATE").await.map_err(|error| apply_error("begin", &error))?;
     match work(&mut transaction).await {
-        Ok(()) => transaction.commit().await.map_err(|error| apply_error("commit", &error)),
+        Ok(()) => {
+            crash_point!(LedgerTransactionBeforeCommit);
+            transaction.commit().await.map_err(|error| apply_error("commit", &error))?;
+            crash_point!(LedgerTransactionAfterCommit);
+            Ok(())
+        }
         Err(failure) => {
             // A connection that cannot even roll back is closed by the pool; what counts is the failure itself.
             if let Err(error) = transaction.rollback().await {

@@ -124,7 +124,9 @@ async fn bring_up_to_date(writer: &SqlitePool, path: &Path) -> Result<String, St
     let before = migrations_run(writer).await;
     let store =
         |error| StartError::Store(format!("the schema of {} cannot be brought up to date: {error}", path.display()));
+    crash_point!(LedgerBeforeMigrate);
     MIGRATOR.run(writer).await.map_err(store)?;
+    crash_point!(LedgerMigrated);
     let newest = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
     let run = MIGRATOR.iter().count().saturating_sub(before);
     Ok(match run {

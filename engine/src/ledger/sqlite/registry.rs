@@ -76,7 +76,7 @@ impl Registry for SqliteLedger {
         uncancelled(async move {
             let mut transaction = begin(&writer).await?;
             let written = create(&doctor, key.as_ref(), &mut transaction).await?;
-            transaction.commit().await.map(|()| written).map_err(failed)
+            commit(transaction, written).await
         })
         .await
     }
@@ -91,7 +91,7 @@ impl Registry for SqliteLedger {
         uncancelled(async move {
             let mut transaction = begin(&writer).await?;
             let updated = update(id, profile, at, &mut transaction).await?;
-            transaction.commit().await.map(|()| updated).map_err(failed)
+            commit(transaction, updated).await
         })
         .await
     }
@@ -129,7 +129,7 @@ impl Registry for SqliteLedger {
         uncancelled(async move {
             let mut transaction = begin(&writer).await?;
             let patient = people::put_patient(id, profile, at, &mut transaction).await?;
-            transaction.commit().await.map(|()| patient).map_err(failed)
+            commit(transaction, patient).await
         })
         .await
     }
@@ -143,7 +143,7 @@ impl Registry for SqliteLedger {
         uncancelled(async move {
             let mut transaction = begin(&writer).await?;
             let clinic = people::put_clinic(id, profile, at, &mut transaction).await?;
-            transaction.commit().await.map(|()| clinic).map_err(failed)
+            commit(transaction, clinic).await
         })
         .await
     }
@@ -164,6 +164,14 @@ async fn uncancelled<T: Send + 'static>(
 /// rolled back before the connection is used again.
 async fn begin(writer: &SqlitePool) -> Result<Transaction<'static, Sqlite>, WriteError> {
     writer.begin_with("BEGIN IMMEDIATE").await.map_err(failed)
+}
+
+/// Commits; answers what was written.
+async fn commit<T>(transaction: Transaction<'static, Sqlite>, written: T) -> Result<T, WriteError> {
+    crash_point!(RegistryBeforeCommit);
+    transaction.commit().await.map_err(failed)?;
+    crash_point!(RegistryAfterCommit);
+    Ok(written)
 }
 
 async fn create(

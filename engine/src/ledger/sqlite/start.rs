@@ -121,6 +121,7 @@ pub(super) async fn forget_won_keys(writer: &SqlitePool, before: Date) -> Result
         told.map(drop).map_err(|error| apply_error("forgotten keys", &error))
     })
     .await?;
+    crash_point!(LedgerForgetTold);
     let mut forgotten = 0;
     loop {
         let mut gone = 0;
