@@ -68,10 +68,8 @@ bugs! {
     ClaimNotGivenBack = "claim-not-given-back",
     /// Nobody is woken when what it waits for is settled: what is accepted is answered soon.
     WaitersNotWoken = "waiters-not-woken",
-    /// A state that is read again claims nothing of what had landed: no two visits of a patient overlap.
+    /// A state that is read again claims nothing of what had landed: no two visits of a patient overlap, one key has one effect.
     LandedClaimForgotten = "landed-claim-forgotten",
-    /// A move is committed though it is not pending any more: an appointment is in one place.
-    CommitWithoutPrepare = "commit-without-prepare",
     /// A day says of a move that can still be committed that it never will be: an appointment is in one place.
     PendingCalledGivenUp = "pending-called-given-up",
     /// Nobody asks what became of a move whose driver is gone: every move comes to an end.

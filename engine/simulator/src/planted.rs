@@ -15,7 +15,7 @@ pub struct Catch {
     pub violation: Violation,
 }
 
-/// Runs seeds from 1 to `seeds_max`, as everybody runs them but with `bug` planted, until one shows it.
+/// Runs seeds from 1 to `seeds_max` as everybody runs them but with `bug` planted, until one shows it.
 pub fn search(bug: Bug, seeds_max: u64) -> Option<Catch> {
     let _planted = plant(bug);
     (1..=seeds_max).find_map(|seed| {

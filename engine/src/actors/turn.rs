@@ -98,7 +98,6 @@ impl<'actor> Turn<'actor> {
     fn decide(&mut self, command: &mut Command) -> Option<Decision> {
         if let Action::CommitMove(leaving) = &command.action
             && !self.awake.moves.end(leaving.appointment, leaving.move_id)
-            && !planted!(CommitWithoutPrepare)
         {
             return Some(self.awake.tip.refuse(command, self.now, Rejection::MoveGivenUp));
         }

@@ -86,7 +86,8 @@ impl DiskJournal {
     fn land_soon(&self) {
         let (stage, clock) = (self.stage.clone(), Arc::clone(&self.clock));
         let late = Self { stage, domain: self.domain, clock, disk: self.disk.clone(), told: self.told.clone() };
-        let at = self.stage.kernel.now_micros() + self.stage.between(0, 3_000_000);
+        let longest = if self.stage.between(0, 1) == 0 { 100_000 } else { 30_000_000 };
+        let at = self.stage.kernel.now_micros() + self.stage.between(0, longest);
         self.stage.kernel.call_at(self.domain, at, move || late.land_late());
     }
 
