@@ -80,11 +80,17 @@ impl Client {
         Some((with_key(asked, &format!("{}-{}", self.number, self.keys)), at_micros))
     }
 
-    /// Sometimes: another wish, sent together with `asked`; now and then by mistake under the same key.
+    /// Sometimes: another wish, sent together with `asked`; often with a move, which so meets what it may not meet half-way.
     fn at_the_same_time(&mut self, asked: &Asked) -> Option<Asked> {
-        if !self.random.chance(80_000) {
+        let is_move = matches!(asked, Asked::Reschedule(_));
+        if !self.random.chance(if is_move { 400_000 } else { 80_000 }) {
             return None;
         }
+        self.another(asked)
+    }
+
+    /// Another wish; now and then by mistake under the same key.
+    fn another(&mut self, asked: &Asked) -> Option<Asked> {
         let Self { clinic, random, patient, audiences, .. } = self;
         let other = Wisher { clinic, random, patient: *patient, audiences }.elsewhere(asked)?;
         self.keys += 1;
@@ -160,6 +166,12 @@ impl Client {
             if !is_open || (asked.key().is_none() && self.random.chance(500_000)) {
                 return;
             }
+            // Who does not hear from one doctor asks another.
+            if self.random.chance(300_000)
+                && let Some(other) = self.another(asked)
+            {
+                self.ask(&other).await;
+            }
             self.kernel.sleep(OUTSIDE, self.random.between(1_000, 3_000_000)).await;
         }
     }
@@ -167,7 +179,7 @@ impl Client {
     fn note(&self, reply: Option<&Reply>) {
         if let Some(Ok(Told::Appointment(told))) = reply {
             let (row, day) = (&told.placed.appointment, told.placed.day);
-            self.clinic.note(self.patient, row.id, day);
+            self.clinic.note(self.patient, row.id, day, row.status.is_live());
             if let Some(expires_at) = row.hold_expires_at {
                 self.clinic.note_hold(self.patient, Hold { id: row.id, day, expires_at });
             }

@@ -88,14 +88,13 @@ impl Clinic {
         self.holds.lock().insert(patient, hold);
     }
 
-    /// `patient` has been told where `appointment` stands.
-    pub fn note(&self, patient: PatientId, appointment: AppointmentId, day: DayKey) {
+    /// `patient` has been told where `appointment` stands. Those that live come last: something can still happen to them.
+    pub fn note(&self, patient: PatientId, appointment: AppointmentId, day: DayKey, is_live: bool) {
         let mut known = self.known.lock();
         let own = known.entry(patient).or_default();
-        match own.iter_mut().find(|(id, _)| *id == appointment) {
-            Some((_, standing)) => *standing = day,
-            None => own.push((appointment, day)),
-        }
+        own.retain(|(id, _)| *id != appointment);
+        let place = if is_live { own.len() } else { 0 };
+        own.insert(place, (appointment, day));
     }
 }
 

@@ -70,9 +70,19 @@ impl Wisher<'_> {
         Some(Asked::Change { address: AppointmentAddress { day, id }, action, caller: self.caller() })
     }
 
-    /// A place on another day than `asked` is about: of two doctors one wants whoever answers first.
+    /// A place on another day than `asked` is about: of two doctors one wants whoever answers first. Of a move: on the day that it goes to.
     pub(super) fn elsewhere(&mut self, asked: &Asked) -> Option<Asked> {
-        let Asked::Book(request) = asked else { return self.wish() };
+        let request = match asked {
+            Asked::Book(request) => request,
+            Asked::Reschedule(request) => {
+                let is_target = |plan: &&Plan| {
+                    plan.day.date == request.date && request.doctor.is_none_or(|doctor| doctor == plan.day.doctor)
+                };
+                let plan = self.clinic.plans.iter().find(is_target)?.clone();
+                return Some(self.book(&plan, false));
+            }
+            _ => return self.wish(),
+        };
         let others: Vec<Plan> = self.clinic.plans.iter().filter(|plan| plan.day != request.day).cloned().collect();
         let same_date: Vec<Plan> = others.iter().filter(|plan| plan.day.date == request.day.date).cloned().collect();
         let plan = self.random.pick(if same_date.is_empty() { &others } else { &same_date })?.clone();
