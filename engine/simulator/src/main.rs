@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use booking_core::planted::{Bug, plant};
 use clap::Parser;
-use simulator::planted::search;
+use simulator::planted::{search, settings};
 use simulator::report::{Sum, excerpt, rerun};
 use simulator::world::{Settings, run};
 
@@ -43,18 +43,20 @@ const SEARCHED_SEEDS: u64 = 150;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     simulator::quiet_planted_panics();
-    let _planted = match arguments.planted.as_deref() {
+    let bug = match arguments.planted.as_deref() {
         None => None,
         Some("all") => return search_all(),
         Some(name) => match Bug::ALL.iter().find(|bug| bug.name() == name) {
-            Some(bug) => Some(plant(*bug)),
+            Some(bug) => Some(*bug),
             None => return unknown_bug(name),
         },
     };
+    let _planted = bug.map(plant);
     let mut sum = Sum::default();
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
+        let usual = bug.map_or_else(|| Settings::of(seed), |bug| settings(bug, seed));
         let (ticks, crash_at_step) = (arguments.ticks, arguments.crash_at_step);
-        let settings = Settings { ticks, crash_at_step, keeps_trace: arguments.trace, ..Settings::of(seed) };
+        let settings = Settings { ticks, crash_at_step, keeps_trace: arguments.trace, ..usual };
         let report = run(&settings);
         sum.add(seed, &report);
         if arguments.trace {
