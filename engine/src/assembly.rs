@@ -23,6 +23,7 @@ use crate::handle::{EngineHandle, Parts};
 use crate::ids::Ids;
 use crate::journal::Journal;
 use crate::ledger::Ledger;
+use crate::ledger::agreement::AgreedJournal;
 use crate::ledger::applier::Applier;
 use crate::ledger::overlay::Overlay;
 use crate::ledger::reader::Reader;
@@ -73,7 +74,7 @@ impl Assembly {
         let (open_moves, opened) = mpsc::channel(OPEN_MOVES_MAX);
         let ports = Arc::new(DayPorts {
             clock: Arc::clone(&self.clock),
-            journal: Arc::clone(&self.journal),
+            journal: Arc::new(AgreedJournal::new(Arc::clone(&self.journal), Arc::clone(&self.ledger))),
             committer: self.committer,
             overlay: Arc::clone(&self.overlay),
             claims: Arc::clone(&self.claims),

@@ -188,12 +188,14 @@ impl EngineHandle {
     /// One appointment, own writes included; `UnknownAppointment` if there is none. A hold that is due has been
     /// recorded as expired before.
     pub async fn appointment(&self, id: AppointmentId) -> Result<PlacedAppointment, EngineError> {
-        let placed = self.placed(id).await?;
-        if !placed.appointment.is_due(self.parts.clock.now()) {
-            return Ok(placed);
+        for _ in 0..HOPS_MAX {
+            let placed = self.placed(id).await?;
+            if !placed.appointment.is_due(self.parts.clock.now()) {
+                return Ok(placed);
+            }
+            self.expire_for_certain(placed.day).await?;
         }
-        self.expire_for_certain(placed.day).await?;
-        self.placed(id).await
+        Err(not_expired())
     }
 
     async fn placed(&self, id: AppointmentId) -> Result<PlacedAppointment, EngineError> {
@@ -212,21 +214,33 @@ impl EngineHandle {
         for day in self.days_with_due_holds(&query).await? {
             self.expire_for_certain(day).await?;
         }
-        self.parts.reader.appointments(&query).await.map_err(unreadable)
+        for _ in 0..HOPS_MAX {
+            let found = self.parts.reader.appointments(&query).await.map_err(unreadable)?;
+            // One may have come in with its time up since the first look.
+            let due = due_days(&found, self.parts.clock.now());
+            if due.is_empty() {
+                return Ok(found);
+            }
+            for day in due {
+                self.expire_for_certain(day).await?;
+            }
+        }
+        Err(not_expired())
     }
 
     /// The days on which a hold in the query's scope is due: it must not be told as held, whichever statuses are asked for.
     async fn days_with_due_holds(&self, query: &AppointmentQuery) -> Result<BTreeSet<DayKey>, EngineError> {
         let now = self.parts.clock.now();
-        if let AppointmentScope::Day(day) = query.scope {
-            let entry = self.parts.directory.entry(day, now);
-            let told = picture(&entry, now).is_some();
-            return Ok(if told { BTreeSet::new() } else { BTreeSet::from([day]) });
-        }
-        // A patient holds few places at once.
+        // Few of one patient or one day are held at once.
         let held = AppointmentQuery { statuses: vec![Status::Held], after: None, ..query.clone() };
         let held = self.parts.reader.appointments(&held).await.map_err(unreadable)?;
-        Ok(held.iter().filter(|placed| placed.appointment.is_due(now)).map(|placed| placed.day).collect())
+        let mut due = due_days(&held, now);
+        if let AppointmentScope::Day(day) = query.scope
+            && picture(&self.parts.directory.entry(day, now), now).is_none()
+        {
+            due.insert(day);
+        }
+        Ok(due)
     }
 
     /// Has `day` record the holds that are due, and waits until that is durable and published.
@@ -309,6 +323,15 @@ fn day_reply(day: DayKey, reply: CommandReply) -> Result<DayReply, EngineError> 
         }
         other => Err(EngineError::Internal(format!("a day's command was answered with {other:?}"))),
     }
+}
+
+/// Where holds of `rows` are due at `now`.
+fn due_days(rows: &[PlacedAppointment], now: UtcMillis) -> BTreeSet<DayKey> {
+    rows.iter().filter(|placed| placed.appointment.is_due(now)).map(|placed| placed.day).collect()
+}
+
+fn not_expired() -> EngineError {
+    EngineError::Unavailable("the end of a hold cannot be recorded now".to_owned())
 }
 
 fn unreadable(error: ReadError) -> EngineError {

@@ -7,6 +7,8 @@ mod cli;
 mod commands;
 mod config;
 mod demo;
+#[cfg(test)]
+mod fuzz;
 mod metrics;
 mod middleware;
 mod openapi;

@@ -34,6 +34,12 @@ impl Exporter {
         Ok(Self { handle, process })
     }
 
+    /// One that is not the process's recorder, so that a process can have several.
+    #[cfg(test)]
+    pub(crate) fn detached() -> Self {
+        Self { handle: PrometheusBuilder::new().build_recorder().handle(), process: Collector::default() }
+    }
+
     /// The page, in the Prometheus text format.
     pub(crate) fn render(&self) -> String {
         self.process.collect();

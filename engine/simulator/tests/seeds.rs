@@ -21,7 +21,7 @@ fn run_seeds(first: u64, count: u64) -> Sum {
             panic!("{lines}\nseed {seed}: {violation}\nto see all of it: {}", rerun(&settings));
         }
     }
-    println!("{}", sum.words());
+    eprintln!("{}", sum.words());
     sum
 }
 

@@ -345,6 +345,11 @@ impl DayActor {
         match &mut self.phase {
             Phase::Awake(awake) if awake.moves.is_busy(now) => false,
             Phase::Awake(awake) => recovery::sleep(&self.ports, &self.entry, awake),
+            // Only this life knows what its dropped events had claimed: it has to read first what became of them.
+            Phase::Unloaded if !self.dropped.is_empty() || self.has_panicked => {
+                recovery::reload(self);
+                false
+            }
             Phase::Unloaded => {
                 let retired = self.ports.retire.retire(&self.entry, None);
                 if retired {

@@ -12,6 +12,7 @@ pub mod lock;
 pub mod memory;
 pub mod poison;
 pub mod sqlite;
+pub(crate) mod wal;
 
 use std::sync::Arc;
 

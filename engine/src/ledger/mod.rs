@@ -1,6 +1,7 @@
 //! The relational record behind the journal: appointments, history, days, doctors, as ports.
 //! Must not know: how decisions are made; SQL lives in the backends only.
 
+pub mod agreement;
 pub mod applier;
 #[cfg(feature = "testing")]
 pub mod memory;

@@ -12,6 +12,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, SqliteConnection};
 
 use crate::config::StartError;
+use crate::journal::sqlite::failure;
+use crate::journal::wal;
 
 /// Memory for pages of a file, in KiB.
 const CACHE_KIB: u32 = 32_768;
@@ -21,6 +23,7 @@ pub(super) async fn open(path: &Path) -> Result<SqliteConnection, StartError> {
     if !path.is_file() {
         return Err(StartError::Store(format!("there is no {}", path.display())));
     }
+    wal::require_whole(path)?;
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     let has_log = std::fs::metadata(Path::new(&log)).is_ok_and(|found| found.len() > 0);
@@ -34,5 +37,7 @@ pub(super) async fn open(path: &Path) -> Result<SqliteConnection, StartError> {
         .disable_statement_logging()
         .connect()
         .await
-        .map_err(|error| StartError::Store(format!("{} cannot be opened: {error}", path.display())))
+        .map_err(|error| {
+            StartError::Store(format!("{} cannot be opened: {}", path.display(), failure::at_open(&error)))
+        })
 }

@@ -196,3 +196,21 @@ async fn visits_that_are_over_are_forgotten() {
     (0..64).for_each(|_| world.claims.sweep(now, tomorrow));
     assert_eq!((world.claims.visits(), world.claims.keys()), (0, 0));
 }
+
+#[tokio::test]
+async fn a_day_does_not_sleep_before_it_knows_what_its_dropped_records_claimed() {
+    let world = published(2, 1).await;
+    let booked = world.book(day(0), 1, Some(0), None).await.expect("booked");
+    // The cancellation lands, nobody knows, and the day cannot be read while it is asked to sleep.
+    world.journal.fail_next(Fault::UnknownAfter);
+    world.journal.fail_reads(true);
+    assert!(matches!(cancel(&world, &booked).await, Err(EngineError::Unavailable(_))));
+    world.clock.advance(2 * 60_000);
+    for _ in 0..100 {
+        world.engine.sweep(world.clock_now(), 60_000, 1_000);
+        tokio::task::yield_now().await;
+    }
+    world.journal.fail_reads(false);
+    world.sleep_all().await;
+    world.book(day(1), 1, Some(0), None).await.expect("the patient is nowhere else any more");
+}

@@ -24,6 +24,9 @@ macro_rules! planted {
             assert_eq!(kinds(&report), [$(Kind::$kind),+], "{:#?}", report.lines());
             assert_eq!(world.verify().await.lines(), report.lines(), "the same files, the same report");
         })*
+
+        /// What these tests plant.
+        const PLANTED: &[&[Kind]] = &[$(&[$(Kind::$kind),+]),*];
     };
 }
 
@@ -50,6 +53,11 @@ planted! {
     an_epoch_that_fell_back: JOURNAL "UPDATE meta SET epoch = 0" => [EpochAhead];
     a_day_of_no_date: JOURNAL "UPDATE snapshot SET day = x'00' WHERE rowid IN (SELECT min(rowid) FROM snapshot)"
         => [RowMalformed];
+
+    an_index_that_misses_rows: LEDGER
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'patient, start_ms', 'patient, end_ms') \
+         WHERE name = 'appointment_by_patient'"
+        => [FileDamaged];
 
     an_appointment_that_is_deleted: LEDGER
         "DELETE FROM appointment WHERE id IN (SELECT id FROM appointment WHERE status = 'booked' LIMIT 1)"
@@ -97,6 +105,41 @@ planted! {
     a_parked_day: LEDGER
         "INSERT INTO parked_day SELECT doctor, date, epoch, sequence + 1, 13, 'why' FROM applied_day WHERE sequence = 6"
         => [DayParked];
+}
+
+/// Planted by tests of their own, here and in `moves`.
+const PLANTED_ALONE: [Kind; 11] = [
+    Kind::EventDamaged,
+    Kind::Oversold,
+    Kind::DoubleBooking,
+    Kind::StepBroken,
+    Kind::KeyDuplicated,
+    Kind::InvariantBroken,
+    Kind::MoveLost,
+    Kind::MoveDiffers,
+    Kind::MoveUncommitted,
+    Kind::AppointmentOnTwoDays,
+    Kind::OverlappingAppointments,
+];
+/// The same, where the expectation is a number or a part of what is told.
+const PLANTED_ELSEWHERE: [Kind; 2] = [Kind::KeyOnTwoDays, Kind::ArrivalStale];
+
+/// A new kind of finding must be planted, and stand in a list here.
+#[test]
+fn every_kind_of_finding_is_planted_by_a_test() {
+    let mut missing: Vec<Kind> = Kind::ALL.to_vec();
+    let lists = PLANTED.iter().chain(moves::PLANTED).copied().chain([&PLANTED_ALONE[..], &PLANTED_ELSEWHERE[..]]);
+    let planted: Vec<Kind> = lists.flatten().copied().collect();
+    missing.retain(|kind| !planted.contains(kind));
+    assert!(missing.is_empty(), "no test plants {missing:?}");
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_event_though_its_chain_is_whole() {
+    let world = World::new().await;
+    world.append(b"no event").await;
+    let report = world.verify().await;
+    assert_eq!(kinds(&report), [Kind::EventDamaged], "{:#?}", report.lines());
 }
 
 #[tokio::test]

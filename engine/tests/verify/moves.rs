@@ -21,6 +21,9 @@ macro_rules! planted {
             world.damage($file, $statements).await;
             assert_found(&world, &[$(Kind::$kind),+]).await;
         })*
+
+        /// What these tests plant.
+        pub(crate) const PLANTED: &[&[Kind]] = &[$(&[$(Kind::$kind),+]),*];
     };
 }
 

@@ -165,6 +165,17 @@ impl World {
         journal.close().await;
     }
 
+    /// The next record of the first day has this body, chained as if it were an event.
+    pub(crate) async fn append(&self, body: &[u8]) {
+        let journal = SqliteJournal::open(self.path()).await.expect("a journal");
+        let expected = journal.load(day(1)).await.expect("a load").expect("a written day").head;
+        let epoch = journal.epoch();
+        let record = chain::next_record(expected, day(1), epoch, body.into());
+        let append = DayAppend { day: day(1), epoch, expected, records: vec![record], next_work_at: None };
+        journal.append(&[append]).await.expect("it is written");
+        journal.close().await;
+    }
+
     /// Runs statements on one of the files.
     pub(crate) async fn damage(&self, file: &str, statements: &'static str) {
         let mut connection = self.connect(file).await;

@@ -107,7 +107,8 @@ impl<'bytes> Reader<'bytes> {
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte(what)?;
             let bits = u64::from(byte & 0x7f);
-            if bits << shift >> shift != bits {
+            // More bits than there are, or a byte that says nothing: nobody writes either.
+            if bits << shift >> shift != bits || (byte == 0 && shift > 0) {
                 return Err(self.invalid(what));
             }
             value |= bits << shift;
@@ -215,6 +216,7 @@ mod tests {
         bytes.push(0x02);
         assert!(matches!(Reader::new(&bytes).number("number"), Err(DecodeError::Invalid { .. })));
         assert!(matches!(Reader::new(&[0x80; 11]).number("number"), Err(DecodeError::Invalid { .. })));
+        assert!(matches!(Reader::new(&[0x85, 0x80, 0x00]).number("number"), Err(DecodeError::Invalid { .. })));
     }
 
     #[test]

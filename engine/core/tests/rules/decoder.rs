@@ -93,7 +93,7 @@ fn booked(number: u64) -> Appointment {
     }
 }
 
-fn samples() -> (Vec<Event>, DoctorDay) {
+pub(crate) fn samples() -> (Vec<Event>, DoctorDay) {
     let mut driver = Driver::default();
     let mut events = Vec::new();
     for (second, command) in commands() {
@@ -106,7 +106,7 @@ fn samples() -> (Vec<Event>, DoctorDay) {
 }
 
 /// Whatever is read can be used: applied to any day, packed, decided upon.
-fn use_event(sample: &DoctorDay, bytes: &[u8]) {
+pub(crate) fn use_event(sample: &DoctorDay, bytes: &[u8]) {
     let Ok(event) = decode_event(bytes) else { return };
     for mut day in [DoctorDay::default(), sample.clone()] {
         day.apply(day.next_version(), &event);

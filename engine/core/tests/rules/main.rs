@@ -3,6 +3,7 @@
 
 mod decoder;
 mod driver;
+mod fuzz;
 mod language;
 mod model;
 mod moves;

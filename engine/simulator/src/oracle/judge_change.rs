@@ -93,7 +93,9 @@ impl Judge<'_> {
             }
         }
         if let Rejection::MovedAway { to } = told {
-            let is_elsewhere = seen.iter().any(|standing| standing.day == *to) && to.doctor != address.day.doctor;
+            // The addressed day tells where it let the appointment go, which may have moved on since.
+            let is_elsewhere =
+                seen.iter().any(|standing| standing.day != address.day) && to.doctor != address.day.doctor;
             ensure!(is_elsewhere && caller.envelope.role == Role::Doctor, InternalRefusal, "{told:?} is told");
             return Ok(Finding::refused());
         }

@@ -103,8 +103,8 @@ const EXAMPLES: &[Example] = &[
 ];
 
 /// Found where requests are sent and processes started, not by the model.
-const OF_THE_WORLD: [Kind; 4] =
-    [Kind::UnavailableWithoutCause, Kind::Unanswered, Kind::DoesNotStart, Kind::DoesNotStop];
+const OF_THE_WORLD: [Kind; 5] =
+    [Kind::UnavailableWithoutCause, Kind::Unanswered, Kind::Livelock, Kind::DoesNotStart, Kind::DoesNotStop];
 
 #[test]
 fn every_kind_has_an_example_that_it_finds() {

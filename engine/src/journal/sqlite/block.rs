@@ -59,6 +59,16 @@ pub(super) fn decode(block: &Block) -> Result<Vec<StoredRecord>, String> {
     Ok(records)
 }
 
+/// Epoch and link of the last record in the body of a block; `None` if it is not whole, or empty.
+pub(super) fn last(body: &[u8]) -> Option<(u32, ChainHash)> {
+    let (mut rest, mut last) = (body, None);
+    while !rest.is_empty() {
+        let (epoch, hash, _, after) = split(rest)?;
+        (last, rest) = (Some((epoch, hash)), after);
+    }
+    last
+}
+
 /// Epoch, link and body of the first record, and the bytes after it; `None` if there are too few bytes.
 fn split(bytes: &[u8]) -> Option<(u32, ChainHash, &[u8], &[u8])> {
     let (header, rest) = bytes.split_at_checked(HEADER_BYTES)?;

@@ -22,6 +22,7 @@
 //!   from the disk and checkpoints before its first answer.
 
 use sqlx::Error;
+use sqlx::migrate::MigrateError;
 
 /// Primary result codes (<https://www.sqlite.org/rescode.html>): the low eight bits of the extended code.
 mod code {
@@ -31,8 +32,10 @@ mod code {
     pub(super) const NOMEM: i32 = 7;
     pub(super) const READONLY: i32 = 8;
     pub(super) const INTERRUPT: i32 = 9;
+    pub(super) const IOERR: i32 = 10;
     pub(super) const CORRUPT: i32 = 11;
     pub(super) const FULL: i32 = 13;
+    pub(super) const CANTOPEN: i32 = 14;
     pub(super) const PROTOCOL: i32 = 15;
     pub(super) const SCHEMA: i32 = 17;
     pub(super) const TOOBIG: i32 = 18;
@@ -81,10 +84,35 @@ pub(super) fn of_write(error: &Error) -> WriteFailure {
     }
 }
 
-/// Whether a read met bytes that cannot be, as opposed to a store that does not answer.
+/// Whether a read met bytes that cannot be, as opposed to a store that does not answer. A statement of ours is in order, so
+/// that one in which SQLite finds an error meets a schema that is not.
 pub(super) fn is_damage(error: &Error) -> bool {
-    matches!(primary_code(error), Some(code::CORRUPT | code::NOTADB))
-        || matches!(error, Error::ColumnDecode { .. } | Error::Decode(_))
+    matches!(primary_code(error), Some(code::ERROR | code::CORRUPT | code::NOTADB))
+        // A row that an index names and the table has not; a schema at whose words the driver's thread has ended.
+        || matches!(error, Error::ColumnDecode { .. } | Error::Decode(_) | Error::RowNotFound | Error::WorkerCrashed)
+}
+
+/// What to do about a file that is not what was written.
+pub(crate) const ADVICE: &str =
+    "Stop the program, keep a copy of the whole data directory, then restore the last backup beside it and compare";
+
+/// `error` in words for whoever starts the program, with what to do if the file is damaged.
+pub(crate) fn at_open(error: &Error) -> String {
+    if is_damage(error) { format!("{error}. {ADVICE}") } else { error.to_string() }
+}
+
+/// The same of an error while the schema is brought up to date. Of a file whose schema is known already, nothing but a lock
+/// or the disk explains one.
+pub(crate) fn at_migration(error: &MigrateError) -> String {
+    const BY_DISK: [i32; 6] = [code::BUSY, code::LOCKED, code::READONLY, code::IOERR, code::FULL, code::CANTOPEN];
+    match error {
+        MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)
+            if primary_code(cause).is_some_and(|code| BY_DISK.contains(&code)) =>
+        {
+            error.to_string()
+        }
+        _ => format!("{error}. {ADVICE}"),
+    }
 }
 
 /// Whether `ROLLBACK` found that SQLite had rolled back already.

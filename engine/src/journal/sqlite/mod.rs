@@ -8,7 +8,7 @@ mod append;
 pub(crate) mod audit;
 mod block;
 mod checkpoint;
-mod failure;
+pub(crate) mod failure;
 mod open;
 mod read;
 mod snapshots;

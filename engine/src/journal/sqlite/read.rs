@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use booking_core::{Date, DayKey, DoctorId, UtcMillis};
+use booking_core::{Date, DayKey, DayVersion, DoctorId, UtcMillis};
 use futures_util::TryStreamExt;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqlitePool};
@@ -41,14 +41,23 @@ const LOAD: &str = "
     SELECT 2, block.day, 0, block.first_sequence, NULL, block.position, block.record_count, NULL, block.body
         FROM tail JOIN block ON block.position = tail.position";
 
+/// With the day's block before each, which has the link that the first record covers.
 const READ_AFTER: &str = "
-    SELECT day, position, first_sequence AS sequence, record_count, body FROM block
-    WHERE position > ?1 ORDER BY position LIMIT ?2";
+    SELECT block.day, block.position, block.first_sequence AS sequence, block.record_count, block.body,
+        before.day AS day_before, before.first_sequence AS sequence_before, before.record_count AS count_before,
+        before.body AS body_before
+    FROM block LEFT JOIN block AS before ON before.position = block.previous_position
+    WHERE block.position > ?1 ORDER BY block.position LIMIT ?2";
 
-const DAYS_OF: &str = "SELECT day FROM head WHERE day BETWEEN ?1 AND ?2 ORDER BY day";
+/// What the index names, and what stands there.
+const DAYS_OF: &str = "
+    SELECT named.day AS named, head.day FROM head AS named LEFT JOIN head ON head.number = named.number
+    WHERE named.day BETWEEN ?1 AND ?2 ORDER BY named.day";
 
+/// With the place where the day itself would be looked for.
 const OPEN_WORK: &str = "
-    SELECT day, next_work_at FROM head WHERE next_work_at <= ?1 ORDER BY next_work_at LIMIT ?2";
+    SELECT day, next_work_at, number, (SELECT named.number FROM head AS named WHERE named.day = head.day) AS named
+    FROM head WHERE next_work_at <= ?1 ORDER BY next_work_at LIMIT ?2";
 
 /// See [`crate::journal::Journal::load`].
 pub(super) async fn load(pool: &SqlitePool, day: DayKey) -> Result<Option<LoadedDay>, ReadError> {
@@ -111,17 +120,44 @@ pub(super) fn day_of(row: &SqliteRow) -> Result<DayKey, sqlx::Error> {
     DayKey::from_bytes(row.try_get("day")?).ok_or_else(|| sqlx::Error::Decode("day: not twenty bytes of a day".into()))
 }
 
+/// Where the log of the day of this row of [`READ_AFTER`] ended before it.
+fn head_before(row: &SqliteRow) -> Result<Head, sqlx::Error> {
+    let Some(body) = row.try_get::<Option<&[u8]>, _>("body_before")? else { return Ok(Head::default()) };
+    let first: u64 = unsigned(row, "sequence_before")?;
+    let sequence = first.saturating_add(unsigned(row, "count_before")?).saturating_sub(1);
+    let last = block::last(body).filter(|_| row.try_get::<&[u8], _>("day_before").ok() == row.try_get("day").ok());
+    let (epoch, hash) = last.ok_or_else(|| sqlx::Error::Decode("the block before is not one of its day".into()))?;
+    Ok(Head { version: DayVersion { epoch, sequence }, hash })
+}
+
+/// The records of a row of [`READ_AFTER`], which continue the log of their day, and the positions after `last`.
+fn checked_records(row: &SqliteRow, last: u64) -> Result<Vec<StoredRecord>, String> {
+    let position: u64 = unsigned(row, "position").map_err(|error| error.to_string())?;
+    let records = records_of(row)?;
+    let first = records.first().map_or(position, |record| record.position);
+    if first > last + 1 {
+        return Err(format!("position {first} follows position {last}: records are missing"));
+    }
+    let before = head_before(row).map_err(|error| format!("position {position}: {error}"))?;
+    chain::follow_all(before, &records).map_err(|(broken, at)| match records.first() {
+        Some(record) => format!("{}: position {at}: {broken}", record.day),
+        None => format!("position {at}: {broken}"),
+    })?;
+    Ok(records)
+}
+
 /// See [`crate::journal::Journal::read_after`].
 pub(super) async fn read_after(pool: &SqlitePool, position: u64, limit: usize) -> Result<Vec<StoredRecord>, ReadError> {
     let Ok(after) = i64::try_from(position) else { return Ok(Vec::new()) };
     let rows_max = i64::try_from(limit).unwrap_or(i64::MAX);
     within_deadline(async {
-        let mut records = Vec::new();
+        let (mut records, mut last) = (Vec::new(), position);
         let mut rows = sqlx::query(READ_AFTER).bind(after).bind(rows_max).fetch(pool);
         // A row holds one record at least; the stream is dropped as soon as there are enough.
         while records.len() < limit {
             let Some(row) = rows.try_next().await? else { break };
-            let block = records_of(&row).map_err(|reason| sqlx::Error::Decode(reason.into()))?;
+            let block = checked_records(&row, last).map_err(|reason| sqlx::Error::Decode(reason.into()))?;
+            last = block.last().map_or(last, |record| record.position);
             records.extend(block.into_iter().filter(|record| record.position > position));
         }
         records.truncate(limit);
@@ -146,7 +182,17 @@ pub(super) async fn days_of(
 ) -> Result<Vec<DayKey>, ReadError> {
     let (from, to) = (DayKey { doctor, date: from }.to_bytes(), DayKey { doctor, date: to }.to_bytes());
     let rows = within_deadline(sqlx::query(DAYS_OF).bind(&from[..]).bind(&to[..]).fetch_all(pool)).await?;
-    rows.iter().map(|row| day_of(row).map_err(|error| damaged(&error.to_string()))).collect()
+    let day = |row: &SqliteRow| {
+        let day = day_of(row)?;
+        let is_named = row.try_get::<&[u8], _>("named")? == &day.to_bytes()[..];
+        if is_named { Ok(day) } else { Err(misplaced(day)) }
+    };
+    rows.iter().map(|row| day(row).map_err(|error: sqlx::Error| damaged(&error.to_string()))).collect()
+}
+
+/// An index and its table do not agree about a day.
+fn misplaced(day: DayKey) -> sqlx::Error {
+    sqlx::Error::Decode(format!("{day}: the index of days does not lead to its head").into())
 }
 
 /// See [`crate::journal::Journal::open_work`].
@@ -157,7 +203,11 @@ pub(super) async fn open_work(
 ) -> Result<Vec<(DayKey, UtcMillis)>, ReadError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows = within_deadline(sqlx::query(OPEN_WORK).bind(until.0).bind(limit).fetch_all(pool)).await?;
-    let work = |row: &SqliteRow| Ok((day_of(row)?, UtcMillis(row.try_get("next_work_at")?)));
+    let work = |row: &SqliteRow| {
+        let day = day_of(row)?;
+        let is_found = row.try_get::<Option<i64>, _>("named")? == Some(row.try_get::<i64, _>("number")?);
+        if is_found { Ok((day, UtcMillis(row.try_get("next_work_at")?))) } else { Err(misplaced(day)) }
+    };
     rows.iter().map(|row| work(row).map_err(|error: sqlx::Error| damaged(&error.to_string()))).collect()
 }
 
@@ -172,9 +222,5 @@ async fn within_deadline<T>(read: impl Future<Output = Result<T, sqlx::Error>>) 
 
 /// Says what is damaged and what to do.
 pub(super) fn damaged(reason: &str) -> ReadError {
-    ReadError::Damaged(format!(
-        "{} is not what was written: {reason}. Stop the program, keep a copy of the whole data directory, then restore \
-         the last backup beside it and compare",
-        super::FILE_NAME
-    ))
+    ReadError::Damaged(format!("{} is not what was written: {reason}. {}", super::FILE_NAME, failure::ADVICE))
 }

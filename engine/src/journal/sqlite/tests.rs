@@ -163,7 +163,9 @@ async fn each_kind_of_damage_is_told() {
 #[tokio::test]
 async fn a_file_that_is_not_sound_is_refused_at_start() {
     let damages = [
-        ("UPDATE head SET position = position + 1", "do not agree"),
+        ("UPDATE head SET position = position + 1", "the last position"),
+        ("UPDATE head SET sequence = sequence + 1", "do not agree"),
+        ("DELETE FROM block", "the last position"),
         ("UPDATE _sqlx_migrations SET version = version + 1000", "newer program"),
         ("PRAGMA application_id = 7", "something else"),
     ];

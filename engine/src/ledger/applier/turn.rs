@@ -110,8 +110,8 @@ impl ApplyLoop {
         let applied = ledger.applied_position().await?;
         if applied > head {
             return Err(ReadError::Damaged(format!(
-                "the ledger has records up to position {applied}, the journal ends at {head}: one of the two files was \
-                 replaced by an older copy; put both back from the same moment"
+                "ledger.db has records up to position {applied}, journal.db ends at {head}: the journal has lost its end, or one \
+                 of the two files was replaced by an older copy; put both back from the same moment"
             )));
         }
         progress.applied.store(applied, Ordering::Release);

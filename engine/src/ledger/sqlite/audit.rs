@@ -31,11 +31,19 @@ const KEY_BOUNDS: &str = "SELECT after_position, forgotten_before FROM won_key_b
 const WON: &str = "SELECT until_date, doctor, date, digest FROM won_key ORDER BY doctor, date, until_date, digest";
 const APPLIED: &str = "SELECT doctor, date, epoch, sequence FROM applied_day WHERE doctor = ?1 AND date = ?2";
 const POSITION: &str = "SELECT coalesce(max(position), 0) AS position FROM applied_shard";
-const DAY: &str = "SELECT * FROM doctor_day WHERE doctor = ?1 AND date = ?2";
-const APPOINTMENTS: &str = "SELECT * FROM appointment WHERE doctor = ?1 AND date = ?2 ORDER BY start_ms, id";
-const APPOINTMENT: &str = "SELECT * FROM appointment WHERE id = ?1";
+// Columns are named one by one: the driver's thread does not survive a name that is no text, which a damaged schema can have.
+const DAY: &str = "\
+    SELECT time_zone, time_zone_database, first_start_ms, last_end_ms, slots, capacity, first_release_ms, releases, closed_ms, \
+    closed_reason_key, closed_reason, epoch, sequence FROM doctor_day WHERE doctor = ?1 AND date = ?2";
+const APPOINTMENTS: &str = "\
+    SELECT id, patient, start_ms, end_ms, place, status, hold_expires_ms, reason_key, reason, created_ms, updated_ms, version \
+    FROM appointment WHERE doctor = ?1 AND date = ?2 ORDER BY start_ms, id";
+const APPOINTMENT: &str = "\
+    SELECT doctor, date, id, patient, start_ms, end_ms, place, status, hold_expires_ms, reason_key, reason, created_ms, \
+    updated_ms, version FROM appointment WHERE id = ?1";
 const SEATS: &str = "SELECT start_ms, place, appointment FROM seat WHERE doctor = ?1 AND date = ?2";
-const STEPS: &str = "SELECT * FROM appointment_history \
+const STEPS: &str = "SELECT appointment, version, at_ms, actor, role, request, from_status, to_status, reason_key, reason \
+                     FROM appointment_history \
                      WHERE appointment IN (SELECT unhex(value) FROM json_each(?1)) ORDER BY appointment, version";
 const ORPHANS: &str = "SELECT appointment, version FROM appointment_history h \
                        WHERE NOT EXISTS (SELECT 1 FROM appointment a WHERE a.id = h.appointment) \

@@ -24,7 +24,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use super::won_keys::{KeyDigest, LiveAppointment};
 use super::{AppliedRecord, ApplyError, AppointmentQuery, HistoryItem, Ledger, ParkedDay, PlacedAppointment};
 use crate::config::StartError;
-use crate::journal::ReadError;
+use crate::journal::sqlite::failure;
+use crate::journal::{ReadError, wal};
 
 /// The file below the data directory.
 const FILE: &str = "ledger.db";
@@ -59,7 +60,10 @@ impl SqliteLedger {
     /// directory: two processes on one ledger would both apply.
     pub async fn open(directory: &Path) -> Result<Self, StartError> {
         let path = directory.join(FILE);
-        let store = |error: sqlx::Error| StartError::Store(format!("{} cannot be opened: {error}", path.display()));
+        let store = |error: sqlx::Error| {
+            StartError::Store(format!("{} cannot be opened: {}", path.display(), failure::at_open(&error)))
+        };
+        wal::require_whole(&path)?;
         let options = options(directory);
         let writer = pool(1).connect_with(options.clone()).await.map_err(store)?;
         bring_up_to_date(&writer, &path).await?;
@@ -72,8 +76,9 @@ impl SqliteLedger {
     pub async fn migrate(directory: &Path) -> Result<String, StartError> {
         let path = directory.join(FILE);
         let writer = pool(1).connect_with(options(directory)).await;
-        let writer =
-            writer.map_err(|error| StartError::Store(format!("{} cannot be opened: {error}", path.display())))?;
+        let writer = writer.map_err(|error| {
+            StartError::Store(format!("{} cannot be opened: {}", path.display(), failure::at_open(&error)))
+        })?;
         let done = bring_up_to_date(&writer, &path).await;
         writer.close().await;
         done
@@ -122,8 +127,10 @@ async fn check_version(writer: &SqlitePool) -> Result<(), StartError> {
 async fn bring_up_to_date(writer: &SqlitePool, path: &Path) -> Result<String, StartError> {
     check_version(writer).await?;
     let before = migrations_run(writer).await;
-    let store =
-        |error| StartError::Store(format!("the schema of {} cannot be brought up to date: {error}", path.display()));
+    let store = |error| {
+        let words = failure::at_migration(&error);
+        StartError::Store(format!("the schema of {} cannot be brought up to date: {words}", path.display()))
+    };
     crash_point!(LedgerBeforeMigrate);
     MIGRATOR.run(writer).await.map_err(store)?;
     crash_point!(LedgerMigrated);

@@ -11,8 +11,10 @@ use crate::journal::ReadError;
 use crate::ledger::people::{Channel, Clinic, ClinicProfile, Patient, PatientProfile};
 use crate::ledger::registry::WriteError;
 
-const PATIENT: &str = "SELECT * FROM patient WHERE id = ?1";
-const CLINIC: &str = "SELECT * FROM clinic WHERE id = ?1";
+// Columns are named one by one: the driver's thread does not survive a name that is no text, which a damaged schema can have.
+const PATIENT: &str = "SELECT id, name_key, name, phone_key, phone, email_key, email, telegram_key, telegram, language, \
+                       time_zone, channels, created_ms, updated_ms FROM patient WHERE id = ?1";
+const CLINIC: &str = "SELECT id, name, time_zone, created_ms, updated_ms FROM clinic WHERE id = ?1";
 /// `created_ms` stays that of the first put; `updated_ms` never falls, whichever of two puts is written last.
 const PUT_PATIENT: &str = "INSERT INTO patient (id, name_key, name, phone_key, phone, email_key, email, telegram_key, \
                            telegram, language, time_zone, channels, created_ms, updated_ms) \
@@ -22,11 +24,14 @@ const PUT_PATIENT: &str = "INSERT INTO patient (id, name_key, name, phone_key, p
                            email = excluded.email, telegram_key = excluded.telegram_key, \
                            telegram = excluded.telegram, language = excluded.language, \
                            time_zone = excluded.time_zone, channels = excluded.channels, \
-                           updated_ms = max(excluded.updated_ms, patient.updated_ms) RETURNING *";
+                           updated_ms = max(excluded.updated_ms, patient.updated_ms) \
+                           RETURNING id, name_key, name, phone_key, phone, email_key, email, telegram_key, telegram, \
+                           language, time_zone, channels, created_ms, updated_ms";
 const PUT_CLINIC: &str = "INSERT INTO clinic (id, name, time_zone, created_ms, updated_ms) \
                           VALUES (?1, ?2, ?3, ?4, ?4) \
                           ON CONFLICT (id) DO UPDATE SET name = excluded.name, time_zone = excluded.time_zone, \
-                          updated_ms = max(excluded.updated_ms, clinic.updated_ms) RETURNING *";
+                          updated_ms = max(excluded.updated_ms, clinic.updated_ms) \
+                          RETURNING id, name, time_zone, created_ms, updated_ms";
 
 /// Those that look for rows, for the test of their plans.
 #[cfg(test)]

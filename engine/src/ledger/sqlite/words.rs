@@ -73,17 +73,20 @@ pub(super) fn damaged(what: String) -> ReadError {
     ReadError::Damaged(format!("the ledger (ledger.db): {what}; restore it from a backup"))
 }
 
-/// SQLITE_CORRUPT and SQLITE_NOTADB are damage, so is a value of the wrong kind; the rest may go away.
+/// SQLITE_CORRUPT and SQLITE_NOTADB are damage, so is a value of the wrong kind, and a schema that a statement of ours does not
+/// fit (SQLITE_ERROR); the rest may go away.
 pub(super) fn read_error(error: &sqlx::Error) -> ReadError {
     match error {
         sqlx::Error::Database(database)
-            if matches!(primary_code(database.as_ref()), Some(SQLITE_CORRUPT | SQLITE_NOTADB)) =>
+            if matches!(primary_code(database.as_ref()), Some(SQLITE_ERROR | SQLITE_CORRUPT | SQLITE_NOTADB)) =>
         {
             damaged(error.to_string())
         }
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
-            damaged(error.to_string())
-        }
+        sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::RowNotFound
+        | sqlx::Error::WorkerCrashed => damaged(error.to_string()),
         _ => ReadError::Unavailable(error.to_string()),
     }
 }
@@ -92,6 +95,11 @@ pub(super) fn read_error(error: &sqlx::Error) -> ReadError {
 pub(super) fn apply_error(during: &'static str, error: &sqlx::Error) -> ApplyError {
     let text = format!("{during}: {error}");
     match error {
+        sqlx::Error::Database(database)
+            if matches!(primary_code(database.as_ref()), Some(SQLITE_CORRUPT | SQLITE_NOTADB)) =>
+        {
+            ApplyError::Unavailable(damaged(text).to_string())
+        }
         sqlx::Error::Database(database)
             if matches!(primary_code(database.as_ref()), Some(SQLITE_CONSTRAINT | SQLITE_TOOBIG)) =>
         {
@@ -102,6 +110,7 @@ pub(super) fn apply_error(during: &'static str, error: &sqlx::Error) -> ApplyErr
     }
 }
 
+const SQLITE_ERROR: i32 = 1;
 const SQLITE_CORRUPT: i32 = 11;
 const SQLITE_NOTADB: i32 = 26;
 const SQLITE_TOOBIG: i32 = 18;

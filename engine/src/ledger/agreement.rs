@@ -1,0 +1,92 @@
+//! Was a day never written, or does the journal not find it any more? A journal that asks the ledger before it says so.
+//! Must not know: how either is stored.
+//!
+//! The ledger follows the journal, so that it never has a record that the journal has not. A day that the ledger knows and the
+//! journal does not is one that a damaged index hides: taken for a new one it could be published, and sold, a second time.
+//! Whoever loads a day owns it, so that nothing is appended between the two questions. A day that is found is checked by its
+//! own chain and head, and the ledger is not asked.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use booking_core::{Date, DayKey, DoctorId, UtcMillis};
+
+use super::Ledger;
+use crate::journal::sqlite::failure::ADVICE;
+use crate::journal::{AppendError, DayAppend, DayOutcome, Journal, LoadedDay, ReadError, StoredRecord, StoredSnapshot};
+
+/// A [`Journal`] that knows from the ledger which days were written.
+pub struct AgreedJournal {
+    journal: Arc<dyn Journal>,
+    ledger: Arc<dyn Ledger>,
+}
+
+impl AgreedJournal {
+    /// `ledger` follows `journal`.
+    pub fn new(journal: Arc<dyn Journal>, ledger: Arc<dyn Ledger>) -> Self {
+        Self { journal, ledger }
+    }
+
+    /// The sequence up to which the ledger has `day`. 0 if it does not answer: days are booked without it.
+    async fn applied(&self, day: DayKey) -> u64 {
+        self.ledger.applied_sequence(day).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "a day is taken for a new one without asking the ledger");
+            0
+        })
+    }
+}
+
+#[async_trait]
+impl Journal for AgreedJournal {
+    async fn load(&self, day: DayKey) -> Result<Option<LoadedDay>, ReadError> {
+        if let Some(loaded) = self.journal.load(day).await? {
+            return Ok(Some(loaded));
+        }
+        match self.applied(day).await {
+            0 => Ok(None),
+            applied => Err(ReadError::Damaged(format!(
+                "{day}: ledger.db has applied sequence {applied}, journal.db does not find the day. {ADVICE}"
+            ))),
+        }
+    }
+
+    async fn append(&self, batch: &[DayAppend]) -> Result<Vec<DayOutcome>, AppendError> {
+        self.journal.append(batch).await
+    }
+
+    async fn barrier(&self) -> Result<(), AppendError> {
+        self.journal.barrier().await
+    }
+
+    async fn save_snapshots(&self, snapshots: &[StoredSnapshot]) -> Result<(), AppendError> {
+        self.journal.save_snapshots(snapshots).await
+    }
+
+    async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<StoredRecord>, ReadError> {
+        self.journal.read_after(position, limit).await
+    }
+
+    async fn last_position(&self) -> Result<u64, ReadError> {
+        self.journal.last_position().await
+    }
+
+    async fn days_of(&self, doctor: DoctorId, from: Date, to: Date) -> Result<Vec<DayKey>, ReadError> {
+        self.journal.days_of(doctor, from, to).await
+    }
+
+    async fn open_work(&self, until: UtcMillis, limit: usize) -> Result<Vec<(DayKey, UtcMillis)>, ReadError> {
+        self.journal.open_work(until, limit).await
+    }
+
+    fn epoch(&self) -> u32 {
+        self.journal.epoch()
+    }
+
+    async fn poisoned(&self) -> String {
+        self.journal.poisoned().await
+    }
+
+    async fn close(&self) {
+        self.journal.close().await;
+    }
+}
