@@ -49,7 +49,7 @@ caught! {
     claim_not_given_back: ClaimNotGivenBack within 10 by MustSucceed | RefusalWrong;
     waiters_not_woken: WaitersNotWoken within 30 by UnavailableWithoutCause;
     landed_claim_forgotten: LandedClaimForgotten within 75 by OverlappingVisits | KeyTwice;
-    pending_called_given_up: PendingCalledGivenUp within 120 by MoveBroken;
+    pending_called_given_up: PendingCalledGivenUp within 150 by MoveBroken;
     open_move_not_asked: OpenMoveNotAsked within 150 by MoveWithoutEnd | UnavailableWithoutCause;
     kept_place_not_given_back: KeptPlaceNotGivenBack within 10 by MustSucceed | WrongPlace | ReplyDiffers;
     reply_before_durable: ReplyBeforeDurable within 10 by ReplyBeforeDurable | MustSucceed;
@@ -57,17 +57,17 @@ caught! {
     picture_of_tip: PictureOfTip within 100 by ReplyBeforeDurable;
     answers_before_picture: AnswersBeforePicture within 10 by StaleRead | MustSucceed;
     due_hold_ignored_by_picture: DueHoldIgnoredByPicture within 30 by MustSucceed;
-    unknown_without_barrier: UnknownWithoutBarrier within 75 by MoveBroken | UnavailableWithoutCause;
+    unknown_without_barrier: UnknownWithoutBarrier within 150 by MoveBroken | UnavailableWithoutCause;
     answers_after_failed_append: AnswersAfterFailedAppend within 10 by LostAcknowledgement | ReplyBeforeDurable;
     epoch_not_adopted: EpochNotAdopted within 10 by UnavailableWithoutCause;
-    tail_ignored: TailIgnored within 10 by MustSucceed | RefusalWrong | UnavailableWithoutCause;
+    tail_ignored: TailIgnored within 10 by StaleRead | MustSucceed | RefusalWrong | UnavailableWithoutCause;
     snapshot_of_tip: SnapshotOfTip within 150 by UnavailableWithoutCause;
     sleep_in_flight: SleepInFlight within 60 by UnavailableWithoutCause | MoveBroken;
     generation_reused: GenerationReused within 10 by Unanswered | UnavailableWithoutCause;
     overlay_loses_changes: OverlayLosesChanges within 100 by StaleRead | MustSucceed;
     overlay_evicted_early: OverlayEvictedEarly within 15 by StaleRead | MustSucceed;
     cursor_moved_on_failure: CursorMovedOnFailure within 10 by LedgerDiffers | StaleRead | MustSucceed;
-    open_work_not_indexed: OpenWorkNotIndexed within 25 by DueHoldLeft;
+    open_work_not_indexed: OpenWorkNotIndexed within 50 by DueHoldLeft;
     clock_stepped_back: ClockSteppedBack within 25 by TimeWentBack | FromTheFuture;
 }
 
