@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use booking_core::UtcMillis;
+use booking_core::{UtcMillis, planted};
 use futures_util::future::{Either, select};
 
 /// A wall clock that differs from the engine's by more than this is a step, not drift: the node is not ready until
@@ -132,7 +132,7 @@ impl<M: MachineTime> Clock for SlewedClock<M> {
         self.steady.store(drift.abs() <= STEP_MILLIS, Ordering::Release);
         // One millisecond is what rounding may come to.
         let ahead = drift < -1;
-        let next = if drift > 0 {
+        let next = if drift > 0 || planted!(ClockSteppedBack) {
             let engine_micros = engine_micros + drift * 1_000;
             Course { turns_at_micros: monotonic, engine_micros, slewing_before: false, slewing_after: false }
         } else if monotonic < course.turns_at_micros || course.slewing_after == ahead {

@@ -72,7 +72,15 @@ impl DoctorDay {
     /// From the row as it was, if it was there, to `row`: the same steps for every kind of change.
     pub(crate) fn adopt_row(&mut self, row: &Appointment) {
         if let Some(before) = self.appointments.insert(row.clone()) {
+            if planted!(PlaceKeptAtCancel) && row.status == Status::Cancelled {
+                return;
+            }
             self.leave(&before);
+            if planted!(TimerLeftAtConfirm) && row.status == Status::Booked {
+                self.holds.extend(before.hold_expires_at.map(|expiry| (expiry, row.id)));
+            } else if planted!(TimerLeftAtConfirm) {
+                self.holds.retain(|(_, id)| *id != row.id);
+            }
         }
         self.enter(row);
     }
@@ -87,13 +95,17 @@ impl DoctorDay {
 
     fn expect_no_more(&mut self, move_id: MoveId) {
         let Some(arrival) = self.arrivals.remove(&move_id) else { return };
-        if let Some(slot) = self.slot_of(&arrival.row) {
+        if let Some(slot) = self.slot_of(&arrival.row)
+            && !planted!(KeptPlaceNotGivenBack)
+        {
             self.places.free(slot, arrival.row.place, Taking::Held);
         }
     }
 
     fn let_go(&mut self, departure: Departure) {
-        if let Some(before) = self.appointments.remove(departure.row.id) {
+        if let Some(before) = self.appointments.remove(departure.row.id)
+            && !planted!(PlaceKeptAtMove)
+        {
             self.leave(&before);
         }
         self.departures.insert(departure.row.id, departure);

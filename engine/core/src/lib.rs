@@ -6,6 +6,24 @@
 //!
 //! Must not know: async, IO, the clock, randomness, HTTP, SQL, time-zone rules.
 
+/// Whether the named [`planted::Bug`] is planted on this thread.
+#[cfg(feature = "testing")]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        $crate::planted::is_planted($crate::planted::Bug::$bug)
+    };
+}
+
+/// Whether the named bug is planted: never, in a build without the feature `testing`.
+#[cfg(not(feature = "testing"))]
+#[macro_export]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
 mod admission;
 mod apply;
 pub mod appointment;
@@ -21,6 +39,8 @@ pub mod invariant;
 mod layout;
 mod patients;
 mod places;
+#[cfg(feature = "testing")]
+pub mod planted;
 mod register;
 pub mod rejection;
 pub mod snapshot;

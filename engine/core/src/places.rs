@@ -115,7 +115,8 @@ impl SlotPlaces {
         let class = &mut self.classes[class];
         class.taken += 1;
         if class.lowest == place {
-            class.lowest = next_free(&self.words, place + 1, class.end);
+            class.lowest =
+                if planted!(PlaceGivenTwice) { place + 1 } else { next_free(&self.words, place + 1, class.end) };
         }
     }
 
@@ -139,6 +140,7 @@ impl Places {
     pub(crate) fn carried_over(&self, old: &DayDefinition, new: &DayDefinition, layout: &Layout) -> Self {
         let carried = |(slot, definition): (usize, &crate::definition::SlotDefinition)| {
             let before = old.slot_at(definition.start).and_then(|index| self.slots.get(index));
+            let before = before.filter(|kept| !planted!(HeldForgottenAtAmend) || kept.booked > 0);
             Arc::new(match before {
                 Some(kept) => SlotPlaces::new(layout, slot, kept.taken_words(), kept.held, kept.booked),
                 None => SlotPlaces::new(layout, slot, Vec::new(), 0, 0),

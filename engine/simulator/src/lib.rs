@@ -7,6 +7,7 @@ pub mod kernel;
 pub mod network;
 pub mod node;
 pub mod oracle;
+pub mod planted;
 pub mod random;
 pub mod report;
 mod rest;

@@ -4,7 +4,9 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use booking_core::planted::{Bug, plant};
 use clap::Parser;
+use simulator::planted::{search, settings};
 use simulator::report::{Sum, excerpt, rerun};
 use simulator::world::{Settings, run};
 
@@ -27,18 +29,34 @@ struct Arguments {
     /// The process is also killed before this step of the run.
     #[arg(long)]
     crash_at_step: Option<u64>,
+    /// Plants the bug of this name; with `all`, searches for each of them and prints what finds it.
+    #[arg(long)]
+    planted: Option<String>,
     /// Prints the whole trace.
     #[arg(long)]
     trace: bool,
 }
 
+/// So many seeds are tried for each bug by `--planted all`.
+const SEARCHED_SEEDS: u64 = 150;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     simulator::quiet_planted_panics();
+    let bug = match arguments.planted.as_deref() {
+        None => None,
+        Some("all") => return search_all(),
+        Some(name) => match Bug::ALL.iter().find(|bug| bug.name() == name) {
+            Some(bug) => Some(*bug),
+            None => return unknown_bug(name),
+        },
+    };
+    let _planted = bug.map(plant);
     let mut sum = Sum::default();
     for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
+        let usual = bug.map_or_else(|| Settings::of(seed), |bug| settings(bug, seed));
         let (ticks, crash_at_step) = (arguments.ticks, arguments.crash_at_step);
-        let settings = Settings { ticks, crash_at_step, keeps_trace: arguments.trace, ..Settings::of(seed) };
+        let settings = Settings { ticks, crash_at_step, keeps_trace: arguments.trace, ..usual };
         let report = run(&settings);
         sum.add(seed, &report);
         if arguments.trace {
@@ -52,6 +70,29 @@ fn main() -> ExitCode {
     }
     print_lines(&[sum.words()]);
     if sum.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A table for the README: each bug, the check that found it, and the seed.
+fn search_all() -> ExitCode {
+    let mut outcome = ExitCode::SUCCESS;
+    print_lines(&["| Bug | Found by | Seed |".to_owned(), "|---|---|---|".to_owned()]);
+    for bug in Bug::ALL {
+        let row = match search(*bug, SEARCHED_SEEDS) {
+            Some(found) => format!("| `{}` | `{}` | {} |", bug.name(), found.violation.kind.name(), found.seed),
+            None => {
+                outcome = ExitCode::FAILURE;
+                format!("| `{}` | not found in {SEARCHED_SEEDS} seeds | |", bug.name())
+            }
+        };
+        print_lines(&[row]);
+    }
+    outcome
+}
+
+fn unknown_bug(name: &str) -> ExitCode {
+    let names: Vec<&str> = Bug::ALL.iter().map(|bug| bug.name()).collect();
+    print_lines(&[format!("no bug is called {name}; there are: all, {}", names.join(", "))]);
+    ExitCode::FAILURE
 }
 
 fn print_lines(lines: &[String]) {

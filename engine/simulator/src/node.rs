@@ -141,9 +141,12 @@ impl Node {
 
     fn faults(&self) -> Faults {
         let stage = self.stage.clone();
+        let least = [2, 16, 256][usize::try_from(stage.between(0, 2)).unwrap_or(0)];
         // One more, and a day would be put out of service: a run of its own shows that.
         let left = AtomicUsize::new(PANICS_MAX - 1);
         Faults {
+            // Often, so that some are saved while records are on their way.
+            snapshot_records_min: Some(least),
             on_decide: Some(Box::new(move |_| {
                 if left.load(Ordering::Relaxed) > 0 && stage.draws(Fault::ActorPanicked, 5_000_000) {
                     left.fetch_sub(1, Ordering::Relaxed);

@@ -43,7 +43,7 @@ type Phase = fn(&World) -> Result<(), Violation>;
 
 /// See the module.
 pub fn come_to_rest(world: &World) {
-    let phases: [Phase; 6] = [settle, probe_days, rest_check, stop, start_again, compare_ledger];
+    let phases: [Phase; 7] = [settle, wait_unasked, probe_days, rest_check, stop, start_again, compare_ledger];
     for phase in phases {
         if world.stage.has_failed() {
             return;
@@ -70,9 +70,14 @@ fn settle(world: &World) -> Result<(), Violation> {
     if open.is_empty() { Ok(()) } else { unmet(Kind::Unanswered, open.join("; ")) }
 }
 
+/// What is due is done, though nobody asks for it.
+fn wait_unasked(world: &World) -> Result<(), Violation> {
+    world.pass_seconds(world.patience.holds_seconds);
+    rest_check(world)
+}
+
 /// Every day serves: a read, a list and a booking of somebody new are answered, and not with 503.
 fn probe_days(world: &World) -> Result<(), Violation> {
-    world.pass_seconds(world.patience.holds_seconds);
     let damaged = world.stage.lock().damaged.clone();
     let days: Vec<DayKey> =
         world.clinic.plans.iter().map(|plan| plan.day).filter(|day| !damaged.contains(day)).collect();

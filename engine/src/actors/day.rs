@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use booking_core::{DayKey, DayVersion, DoctorDay, Event, Home, Rejection, UtcMillis};
+use booking_core::{DayKey, DayVersion, DoctorDay, Event, Home, Rejection, UtcMillis, planted};
 
 use super::entry::{DayEntry, Published};
 use super::gate::{Gate, UndurableRecord};
@@ -60,7 +60,8 @@ pub(super) struct Awake {
 impl Awake {
     /// Hands the durable state to the snapshot queue. Losing it costs time only.
     pub(super) fn queue_snapshot(&mut self, ports: &DayPorts, day: DayKey) -> Arc<[u8]> {
-        let bytes: Arc<[u8]> = self.durable.pack().into();
+        let packed = if planted!(SnapshotOfTip) { &self.tip } else { &self.durable };
+        let bytes: Arc<[u8]> = packed.pack().into();
         self.snapshot_sequence = self.durable_head.version.sequence;
         ports.snapshots.push(StoredSnapshot { day, head: self.durable_head, bytes: Arc::clone(&bytes) });
         crash_point!(SnapshotQueued);
@@ -112,7 +113,7 @@ impl DayActor {
         Self {
             entry,
             phase: Phase::Unloaded,
-            generation: ports.committer.new_generation(),
+            generation: if planted!(GenerationReused) { 1 } else { ports.committer.new_generation() },
             has_submitted: false,
             gate: Gate::default(),
             parked: Parked::new(ports.metrics.parked_commands.clone()),
@@ -267,7 +268,7 @@ impl DayActor {
             day: self.entry.day(),
             epoch: last.version.epoch,
             expected,
-            next_work_at: awake.tip.next_work_at(),
+            next_work_at: awake.tip.next_work_at().filter(|_| !planted!(OpenWorkNotIndexed)),
             records,
         };
         self.has_submitted = true;
@@ -280,6 +281,9 @@ impl DayActor {
     fn committed(&mut self, last: DayVersion, position: u64) {
         crash_point!(DayBeforePublish);
         let records = self.gate.take_records(last);
+        if planted!(AnswersBeforePicture) {
+            self.release_up_to(last);
+        }
         self.adopt_durable(&records, position);
         self.ports.publications.published(position);
         crash_point!(DayBeforeReplies);
@@ -299,7 +303,8 @@ impl DayActor {
             awake.durable_head = Head { version: record.version, hash: record.hash };
             events.push(DurableEvent { event: &record.event, sequence: record.version.sequence, position });
         }
-        publication::publish(&self.ports, &self.entry, &awake.durable, &events);
+        let shown = if planted!(PictureOfTip) { &awake.tip } else { &awake.durable };
+        publication::publish(&self.ports, &self.entry, shown, &events);
     }
 
     /// Lets every answer go that waits for nothing undurable.
@@ -323,14 +328,17 @@ impl DayActor {
         let Phase::Awake(awake) = &mut self.phase else { return };
         let written = awake.durable_head.version.sequence.saturating_sub(awake.snapshot_sequence);
         let appointments = awake.durable.appointments().count();
-        if appointments <= SNAPSHOT_AWAKE_APPOINTMENTS_MAX && written >= SNAPSHOT_RECORDS_MIN.max(appointments as u64) {
+        let least = SNAPSHOT_RECORDS_MIN;
+        #[cfg(feature = "testing")]
+        let least = self.ports.faults.snapshot_records_min.unwrap_or(least);
+        if appointments <= SNAPSHOT_AWAKE_APPOINTMENTS_MAX && written >= least.max(appointments as u64) {
             awake.queue_snapshot(&self.ports, self.entry.day());
         }
     }
 
     /// Goes to sleep if nothing waits, nothing is in flight and nobody is at the door.
     fn try_sleep(&mut self) -> bool {
-        if !self.gate.is_empty() || !self.parked.is_empty() {
+        if (!self.gate.is_empty() && !planted!(SleepInFlight)) || !self.parked.is_empty() {
             return false;
         }
         let now = self.ports.clock.now();
@@ -356,7 +364,7 @@ impl DayActor {
 }
 
 /// Fills in what an answer takes from the published picture.
-fn complete_answer(entry: &DayEntry, result: CommandResult) -> CommandResult {
+pub(super) fn complete_answer(entry: &DayEntry, result: CommandResult) -> CommandResult {
     let published = entry.published_guard();
     let Published::Present { snapshot, time_zone: zone } = &**published else {
         return result.and_then(|reply| match reply {

@@ -1,7 +1,7 @@
 //! What a day is asked about moves, and tells from its durable state alone.
 //! Must not know: who asks, what is done about it.
 
-use booking_core::{AppointmentId, DayKey, Departure, MoveId};
+use booking_core::{AppointmentId, DayKey, Departure, MoveId, planted};
 use tokio::sync::oneshot;
 
 use super::day::{Awake, DayActor, Phase};
@@ -67,5 +67,6 @@ fn attempt(awake: &Awake, appointment: AppointmentId, move_id: MoveId) -> Attemp
         return Attempt::Committed(Box::new(departure.clone()));
     }
     let is_committing = awake.tip.departure(appointment).is_some_and(|departure| is_it(&departure));
-    if is_committing || awake.moves.is_pending(appointment, move_id) { Attempt::Pending } else { Attempt::Aborted }
+    let is_pending = awake.moves.is_pending(appointment, move_id) && !planted!(PendingCalledGivenUp);
+    if is_committing || is_pending { Attempt::Pending } else { Attempt::Aborted }
 }

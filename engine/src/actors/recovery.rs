@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use booking_core::{DayVersion, DoctorDay, decode_event, invariant};
+use booking_core::{DayVersion, DoctorDay, decode_event, invariant, planted};
 
 use super::day::{Awake, DayActor, Origin, Phase};
 use super::directory::AsleepDay;
@@ -42,7 +42,8 @@ pub(super) fn start(actor: &mut DayActor, origin: Origin) {
 /// Drops the state and reads it again. What waits in the gate stays there until the load tells what became of it.
 pub(super) fn reload(actor: &mut DayActor) {
     let dropped = actor.has_submitted.then_some(actor.generation);
-    actor.generation = actor.ports.committer.new_generation();
+    let next = actor.generation + 1;
+    actor.generation = if planted!(GenerationReused) { next } else { actor.ports.committer.new_generation() };
     actor.phase = Phase::Loading;
     actor.load_started_micros = actor.ports.clock.monotonic_micros();
     let (entry, ports, generation) = (Arc::clone(&actor.entry), Arc::clone(&actor.ports), actor.generation);
@@ -94,7 +95,8 @@ fn rebuild(entry: &DayEntry, loaded: &LoadedDay) -> Result<(DoctorDay, Vec<Overl
         None => DoctorDay::default(),
     };
     let mut overlay = Vec::new();
-    for record in &loaded.tail {
+    let is_enough = planted!(TailIgnored) && loaded.snapshot.is_some();
+    for record in loaded.tail.iter().skip(if is_enough { loaded.tail.len() } else { 0 }) {
         let event = decode_event(&record.body)
             .map_err(|error| format!("record {} of day {}: {error}", record.version.sequence, entry.day()))?;
         state.apply(record.version, &event);
@@ -107,7 +109,8 @@ fn rebuild(entry: &DayEntry, loaded: &LoadedDay) -> Result<(DoctorDay, Vec<Overl
 /// Lets the answers go whose records have landed; the others are told 503.
 fn settle_gate(actor: &mut DayActor, tail: &[StoredRecord]) {
     let landed = actor.gate.last_landed(|record| {
-        tail.iter().rev().any(|stored| stored.version == record.version && stored.hash == record.hash)
+        let is_it = |stored: &StoredRecord| stored.version == record.version && stored.hash == record.hash;
+        planted!(AnswersAfterFailedAppend) || tail.iter().rev().any(is_it)
     });
     if let Some(version) = landed {
         let count = actor.gate.take_records(version).len();
@@ -137,7 +140,9 @@ fn settle_claims(actor: &mut DayActor, state: &DoctorDay) {
 
 fn wake_up(actor: &mut DayActor, mut state: DoctorDay, head: Head, snapshot_sequence: u64) {
     crash_point!(DayRead);
-    state.adopt_epoch(actor.ports.journal.epoch());
+    if !planted!(EpochNotAdopted) {
+        state.adopt_epoch(actor.ports.journal.epoch());
+    }
     actor.has_submitted = false;
     settle_claims(actor, &state);
     publication::publish_loaded(&actor.ports, &actor.entry, &state, actor.not_before());

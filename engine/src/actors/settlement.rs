@@ -1,7 +1,7 @@
 //! How the claims of a day follow its durable records: what they become when a record is durable, and when it was lost.
 //! Must not know: who waits for a claim.
 
-use booking_core::{AppointmentId, DayKey, DoctorDay, Event, Fact, PatientId};
+use booking_core::{AppointmentId, DayKey, DoctorDay, Event, Fact, PatientId, Status, planted};
 
 use super::turn::key_of;
 use crate::claims::{Claims, Visit};
@@ -10,6 +10,9 @@ use crate::claims::{Claims, Visit};
 pub(super) fn settle(claims: &Claims, day: DayKey, sequence: u64, event: &Event) {
     let departing = usize::from(event.moved_to().is_some());
     for change in event.changes.iter().rev().skip(departing).rev() {
+        if planted!(ClaimNotGivenBack) && change.row.status == Status::Cancelled {
+            continue;
+        }
         claims.settle(change.row.patient, change.row.id, day, sequence, Visit::of(&change.row));
     }
     match &event.fact {
@@ -44,8 +47,8 @@ pub(super) fn settle_dropped<'event>(
         }
         if let Some((key, until)) = key_of(event, day.date) {
             match state.remembered_key(key.subject, &key.key) {
-                Some(_) => claims.key_won(key, day, until),
-                None => claims.key_lost(key, day),
+                Some(_) if !planted!(LandedClaimForgotten) => claims.key_won(key, day, until),
+                _ => claims.key_lost(key, day),
             }
         }
     }
@@ -64,6 +67,7 @@ pub(super) fn settle_as_read(
         return;
     }
     let row = state.appointment(appointment);
+    let row = row.filter(|_| !planted!(LandedClaimForgotten));
     claims.settle(patient, appointment, day, u64::MAX, row.and_then(Visit::of));
     // It may have left by one of the records: then it is where that record says.
     if let Some(departure) = state.departure(appointment)

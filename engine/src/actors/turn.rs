@@ -4,9 +4,9 @@
 
 use std::sync::Arc;
 
-use booking_core::{Action, Command, Date, Decision, Event, Fact, Rejection, RequestKey, Success, UtcMillis};
+use booking_core::{Action, Command, Date, Decision, Event, Fact, Rejection, RequestKey, Success, UtcMillis, planted};
 
-use super::day::Awake;
+use super::day::{Awake, complete_answer};
 use super::entry::DayEntry;
 use super::gate::{Gate, UndurableRecord};
 use super::parked::Parked;
@@ -72,8 +72,13 @@ impl<'actor> Turn<'actor> {
         };
         self.note_move(&request.command, &decision);
         let result = prepare_answer(&decision, self.now);
+        let is_told_at_once =
+            (planted!(ReplyBeforeDurable) && result.is_ok()) || (planted!(RefusalBeforeDurable) && result.is_err());
         if let Some(event) = decision.event {
             self.adopt(event);
+        }
+        if is_told_at_once {
+            return request.settle(complete_answer(self.entry, result));
         }
         self.gate.hold(self.awake.tip.version(), request, result);
     }

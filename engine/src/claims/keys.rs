@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use booking_core::{Date, DayKey};
+use booking_core::{Date, DayKey, planted};
 use parking_lot::Mutex;
 
 use super::{Waiter, enter};
@@ -71,7 +71,7 @@ impl KeyClaims {
     ) -> KeyAnswer {
         let mut shard = self.shard(key).lock();
         match shard.known.get(&key) {
-            Some(known) if known.day == day => KeyAnswer::Granted,
+            Some(known) if known.day == day || planted!(KeyClaimSkipped) => KeyAnswer::Granted,
             Some(known) if known.pending == 0 => KeyAnswer::Elsewhere,
             Some(_) => {
                 enter(shard.waiting.entry(key).or_default(), waiter);

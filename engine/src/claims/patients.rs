@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use booking_core::{Appointment, AppointmentId, Busy, DayKey, PatientId, UtcMillis};
+use booking_core::{Appointment, AppointmentId, Busy, DayKey, PatientId, UtcMillis, planted};
 use parking_lot::Mutex;
 
 use super::{Waiter, enter};
@@ -175,7 +175,11 @@ impl Shard {
     }
 
     fn take_waiting(&mut self, patient: PatientId) -> Vec<Arc<dyn Waiter>> {
-        if self.waiting.is_empty() { Vec::new() } else { self.waiting.remove(&patient).unwrap_or_default() }
+        if self.waiting.is_empty() || planted!(WaitersNotWoken) {
+            Vec::new()
+        } else {
+            self.waiting.remove(&patient).unwrap_or_default()
+        }
     }
 }
 
@@ -208,6 +212,7 @@ impl Patients {
     ) -> VisitAnswer {
         let mut shard = self.shard(visit.patient).lock();
         let others = shard.of(visit.patient).iter().filter(|claim| claim.concerns(visit.appointment, day, now));
+        let others = others.filter(|claim| !claim.pending || !planted!(PendingClaimIgnored));
         let overlapping: Vec<&Claim> = others.filter(|claim| claim.overlaps(visit)).collect();
         if overlapping.is_empty() {
             shard.add(visit.patient, Claim::new(visit, day, sequence, true));

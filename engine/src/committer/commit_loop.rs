@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use booking_core::planted;
 use futures_util::FutureExt;
 use metrics::{Counter, Gauge, Histogram};
 
@@ -142,6 +143,9 @@ impl CommitLoop {
 
     /// Raises the barrier, as often as it takes: until then nobody may be told anything (`protocols.md` rule 5).
     async fn settle_unknown(&mut self, reason: &str) -> CommitFailure {
+        if planted!(UnknownWithoutBarrier) {
+            return CommitFailure::Unknown(reason.into());
+        }
         let mut pause = BARRIER_PAUSE_MIN;
         loop {
             tracing::warn!(%reason, "it is unknown if the journal wrote; raising the barrier");

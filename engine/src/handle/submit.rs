@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use booking_core::{
     Action, Answer, Appointment, AppointmentId, Command, DayKey, Home, Rejection, RememberedKey, RequestKey, UtcMillis,
+    planted,
 };
 
 use super::EngineHandle;
@@ -158,7 +159,7 @@ impl EngineHandle {
     pub(super) fn answer_early(&self, entry: &DayEntry, command: &Command, now: UtcMillis) -> Option<CommandResult> {
         let published = entry.published_guard();
         let Published::Present { snapshot, .. } = &**published else { return None };
-        if let Some(key) = &command.key {
+        if let Some(key) = command.key.as_ref().filter(|_| !planted!(RefusedBeforeKey)) {
             match entry.key_state(key) {
                 KeyState::Won(known) => return Some(Ok(replay(entry.day(), &known, &published))),
                 KeyState::Reused => return Some(Err(Rejection::KeyReused.into())),

@@ -13,6 +13,8 @@ pub type OnDecide = Box<dyn Fn(&Command) + Send + Sync>;
 pub struct Faults {
     /// A booking for this patient panics in its day's actor.
     pub panic_on_patient: Option<booking_core::PatientId>,
+    /// After so many records an awake day saves a snapshot, in place of `limits::SNAPSHOT_RECORDS_MIN`.
+    pub snapshot_records_min: Option<u64>,
     /// Called before each decision.
     pub on_decide: Option<OnDecide>,
 }
@@ -22,7 +24,7 @@ impl Faults {
     pub fn from_environment() -> Self {
         let patient = std::env::var("HOTSLOT_TEST_PANIC_ON_PATIENT").ok();
         let patient = patient.and_then(|text| text.parse().ok()).map(booking_core::PatientId);
-        Self { panic_on_patient: patient, on_decide: None }
+        Self { panic_on_patient: patient, ..Self::default() }
     }
 
     /// Called before each decision.

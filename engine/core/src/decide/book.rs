@@ -95,7 +95,8 @@ impl Moment<'_> {
             return Err(Rejection::Arriving);
         }
         let rows = self.day.patients.of(wish.patient).filter_map(|id| self.day.appointments.get(id));
-        let live = rows.filter(|row| is_other(row) && row.is_live_at(self.at));
+        let counts = |row: &Appointment| !planted!(HeldPlaceNotCounted) || row.status == Status::Booked;
+        let live = rows.filter(|row| is_other(row) && row.is_live_at(self.at) && counts(row));
         Ok(live.map(|row| (row.start, row.id)).min())
     }
 }

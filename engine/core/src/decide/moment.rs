@@ -57,7 +57,11 @@ impl<'day> Moment<'day> {
     /// An appointment, whose hold has expired if it is due. One that is on its way in or has left is not told of here.
     pub(super) fn row(&self, id: AppointmentId) -> Result<Cow<'day, Appointment>, Rejection> {
         let row = self.day.appointments.get(id).ok_or_else(|| self.whereabouts(id))?;
-        Ok(if row.is_due(self.at) { Cow::Owned(changed(row, Status::Expired, self.at)) } else { Cow::Borrowed(row) })
+        Ok(if row.is_due(self.at) && !planted!(ConfirmedAfterExpiry) {
+            Cow::Owned(changed(row, Status::Expired, self.at))
+        } else {
+            Cow::Borrowed(row)
+        })
     }
 
     /// What is known of an appointment that is not here. That it may be about to come goes before that it once left.

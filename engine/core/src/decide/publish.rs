@@ -49,6 +49,7 @@ impl Moment<'_> {
         let places = self.places();
         for (index, slot) in self.definition.slots.iter().enumerate() {
             let (held, booked) = places.held_and_booked(index);
+            let held = if planted!(AmendedUnderHolds) { 0 } else { held };
             if held + booked == 0 {
                 continue;
             }

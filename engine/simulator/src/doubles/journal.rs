@@ -82,6 +82,15 @@ impl DiskJournal {
         }
     }
 
+    /// What was put off lands by itself after a while, unless a barrier is raised, or the process dies, before.
+    fn land_soon(&self) {
+        let (stage, clock) = (self.stage.clone(), Arc::clone(&self.clock));
+        let late = Self { stage, domain: self.domain, clock, disk: self.disk.clone(), told: self.told.clone() };
+        let longest = if self.stage.between(0, 1) == 0 { 100_000 } else { 30_000_000 };
+        let at = self.stage.kernel.now_micros() + self.stage.between(0, longest);
+        self.stage.kernel.call_at(self.domain, at, move || late.land_late());
+    }
+
     /// What was put off lands after all, though nobody waits for it any more.
     pub fn land_late(&self) {
         let _ = self.disk.barrier().now_or_never();
@@ -102,6 +111,9 @@ impl Journal for DiskJournal {
             }
         }
         let outcome = self.disk.append(batch).await;
+        if matches!(fault, Some((Fault::AppendUnknownLate, _))) {
+            self.land_soon();
+        }
         self.tell();
         self.take_time().await;
         outcome

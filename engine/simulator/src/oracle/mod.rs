@@ -49,6 +49,8 @@ pub struct Oracle {
     world: World,
     keys: Keys,
     epoch: u32,
+    /// By day: when its last record was decided, and in which process.
+    decided: BTreeMap<DayKey, (u32, UtcMillis)>,
     /// By day: the last position of which somebody was told.
     told: Arc<BTreeMap<DayKey, u64>>,
     /// Appointments whose birth was told as new.
@@ -85,10 +87,16 @@ impl Oracle {
             .map_err(|error| Violation::new(Kind::Undecodable, format!("a record that cannot be read: {error}")))?;
         let ahead = event.at.millis_since(engine_now);
         ensure!(ahead <= AHEAD_MILLIS_MAX, FromTheFuture, "decided {ahead} ms from now");
+        let decided = (record.version.epoch, event.at);
+        if let Some((epoch, at)) = self.decided.get(&record.day) {
+            let in_order = *epoch != decided.0 || *at <= event.at;
+            ensure!(in_order, TimeWentBack, "decided {} ms before the last record", at.millis_since(event.at));
+        }
         let step = step::advance(&self.world, record.day, record.version, &event)?;
         self.keys.check(record.day, record.version, &event, &step.state)?;
         let (state, told) = (step.state, step.told);
         self.epoch = record.version.epoch;
+        self.decided.insert(record.day, decided);
         self.keys.adopt(record.position, record.day, record.version, &event);
         let record = Recorded { day: record.day, event: Arc::new(event) };
         self.world.adopt(record, state, told);

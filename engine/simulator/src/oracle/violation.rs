@@ -36,6 +36,8 @@ kinds! {
     Undecodable = "undecodable",
     /// A record of an instant that has not come.
     FromTheFuture = "from-the-future",
+    /// A day decided a record before the one that precedes it, in one process.
+    TimeWentBack = "time-went-back",
     /// A change that the life of an appointment, or of a day, does not have.
     IllegalStep = "illegal-step",
     /// The version of an appointment did not rise by one.

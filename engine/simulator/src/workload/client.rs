@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use booking_core::{PatientId, UtcMillis};
 use engine::EngineError;
+use futures_util::future::join;
 
-use super::clinic::Clinic;
+use super::clinic::{Clinic, Hold};
 use super::wish::{Wisher, with_key};
 use crate::kernel::{EPOCH, Kernel, OUTSIDE};
 use crate::network::Network;
@@ -17,6 +18,8 @@ use crate::random::Random;
 const TRIES_MAX: u64 = 6;
 /// Requests under keys that a client remembers, to send them again much later.
 const REMEMBERED_MAX: usize = 12;
+/// No client waits longer than this for the end of a hold, in microseconds.
+const EDGE_MICROS_MAX: u64 = 35_000_000;
 
 /// See the module.
 pub struct Client {
@@ -45,14 +48,65 @@ impl Client {
     /// Wishes until `until_micros`.
     pub async fn run(mut self, until_micros: u64) {
         while self.kernel.now_micros() < until_micros {
-            self.pause(until_micros).await;
+            let on_the_edge = self.on_the_edge();
+            match &on_the_edge {
+                Some((_, at_micros)) => self.wait_until((*at_micros).min(until_micros)).await,
+                None => self.pause(until_micros).await,
+            }
             if self.kernel.now_micros() >= until_micros {
                 return;
             }
-            if let Some(asked) = self.next() {
-                self.pursue(&asked).await;
+            if let Some(asked) = on_the_edge.map(|(asked, _)| asked).or_else(|| self.next()) {
+                match self.at_the_same_time(&asked) {
+                    Some(other) => drop(join(self.ask(&asked), self.ask(&other)).await),
+                    None => self.pursue(&asked).await,
+                }
             }
         }
+    }
+
+    /// Sometimes: what to do with the newest hold in the very moment in which it ends, and when that is.
+    fn on_the_edge(&mut self) -> Option<(Asked, u64)> {
+        if !self.random.chance(100_000) {
+            return None;
+        }
+        let hold = self.clinic.hold(self.patient)?;
+        let ends_micros = u64::try_from(hold.expires_at.millis_since(EPOCH)).ok()? * 1_000;
+        let at_micros = ends_micros.saturating_sub(1_000) + self.random.below(3_000);
+        let wait = at_micros.checked_sub(self.kernel.now_micros()).filter(|wait| *wait < EDGE_MICROS_MAX);
+        let Self { clinic, random, patient, audiences, .. } = self;
+        let asked = wait.and_then(|_| Wisher { clinic, random, patient: *patient, audiences }.with_hold(hold))?;
+        self.keys += 1;
+        Some((with_key(asked, &format!("{}-{}", self.number, self.keys)), at_micros))
+    }
+
+    /// Sometimes: another wish, sent together with `asked`; often with a move, which so meets what it may not meet half-way.
+    fn at_the_same_time(&mut self, asked: &Asked) -> Option<Asked> {
+        let is_move = matches!(asked, Asked::Reschedule(_));
+        if !self.random.chance(if is_move { 400_000 } else { 80_000 }) {
+            return None;
+        }
+        self.another(asked)
+    }
+
+    /// Another wish; now and then by mistake under the same key.
+    fn another(&mut self, asked: &Asked) -> Option<Asked> {
+        let Self { clinic, random, patient, audiences, .. } = self;
+        let other = Wisher { clinic, random, patient: *patient, audiences }.elsewhere(asked)?;
+        self.keys += 1;
+        let own = format!("{}-{}", self.number, self.keys);
+        let shared = asked.key().filter(|_| self.random.chance(300_000)).map(|key| key.key.to_string());
+        Some(with_key(other, &shared.unwrap_or(own)))
+    }
+
+    /// Asks once.
+    async fn ask(&self, asked: &Asked) {
+        let reply = self.network.ask(asked).await;
+        self.note(reply.as_ref());
+    }
+
+    async fn wait_until(&self, at_micros: u64) {
+        self.kernel.sleep(OUTSIDE, at_micros.saturating_sub(self.kernel.now_micros())).await;
     }
 
     /// Mostly within a second, often at once, and often until something is about to happen.
@@ -112,13 +166,23 @@ impl Client {
             if !is_open || (asked.key().is_none() && self.random.chance(500_000)) {
                 return;
             }
+            // Who does not hear from one doctor asks another.
+            if self.random.chance(300_000)
+                && let Some(other) = self.another(asked)
+            {
+                self.ask(&other).await;
+            }
             self.kernel.sleep(OUTSIDE, self.random.between(1_000, 3_000_000)).await;
         }
     }
 
     fn note(&self, reply: Option<&Reply>) {
         if let Some(Ok(Told::Appointment(told))) = reply {
-            self.clinic.note(self.patient, told.placed.appointment.id, told.placed.day);
+            let (row, day) = (&told.placed.appointment, told.placed.day);
+            self.clinic.note(self.patient, row.id, day, row.status.is_live());
+            if let Some(expires_at) = row.hold_expires_at {
+                self.clinic.note_hold(self.patient, Hold { id: row.id, day, expires_at });
+            }
         }
     }
 }

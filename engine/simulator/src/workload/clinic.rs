@@ -29,6 +29,17 @@ pub struct Plan {
     pub definition: Arc<DayDefinition>,
 }
 
+/// A hold that a patient was told of.
+#[derive(Clone, Copy, Debug)]
+pub struct Hold {
+    /// The appointment.
+    pub id: AppointmentId,
+    /// Where it stands.
+    pub day: DayKey,
+    /// When it ends by itself.
+    pub expires_at: UtcMillis,
+}
+
 /// See the module.
 pub struct Clinic {
     /// Its days.
@@ -39,6 +50,8 @@ pub struct Clinic {
     pub instants: Vec<UtcMillis>,
     /// What patients know of their appointments; the devices of one patient share it.
     known: Mutex<BTreeMap<PatientId, Vec<(AppointmentId, DayKey)>>>,
+    /// The newest hold of each patient, and when it ends.
+    holds: Mutex<BTreeMap<PatientId, Hold>>,
 }
 
 impl Clinic {
@@ -57,13 +70,13 @@ impl Clinic {
         }
         let patients = (1..=random.between(3, 14)).map(patient).collect();
         let instants = plans.iter().flat_map(|plan| instants_of(&plan.definition)).collect();
-        Self { plans, patients, instants, known: Mutex::default() }
+        Self { plans, patients, instants, known: Mutex::default(), holds: Mutex::default() }
     }
 
     /// A clinic with these days, for scenarios: its patients are whoever asks.
     pub fn with(plans: Vec<Plan>) -> Self {
         let instants = plans.iter().flat_map(|plan| instants_of(&plan.definition)).collect();
-        Self { plans, patients: Vec::new(), instants, known: Mutex::default() }
+        Self { plans, patients: Vec::new(), instants, known: Mutex::default(), holds: Mutex::default() }
     }
 
     /// The appointments that `patient` knows of.
@@ -71,14 +84,23 @@ impl Clinic {
         self.known.lock().get(&patient).cloned().unwrap_or_default()
     }
 
-    /// `patient` has been told where `appointment` stands.
-    pub fn note(&self, patient: PatientId, appointment: AppointmentId, day: DayKey) {
+    /// The newest hold of `patient`, ended or not.
+    pub fn hold(&self, patient: PatientId) -> Option<Hold> {
+        self.holds.lock().get(&patient).copied()
+    }
+
+    /// `patient` has been told of a hold.
+    pub fn note_hold(&self, patient: PatientId, hold: Hold) {
+        self.holds.lock().insert(patient, hold);
+    }
+
+    /// `patient` has been told where `appointment` stands. Those that live come last: something can still happen to them.
+    pub fn note(&self, patient: PatientId, appointment: AppointmentId, day: DayKey, is_live: bool) {
         let mut known = self.known.lock();
         let own = known.entry(patient).or_default();
-        match own.iter_mut().find(|(id, _)| *id == appointment) {
-            Some((_, standing)) => *standing = day,
-            None => own.push((appointment, day)),
-        }
+        own.retain(|(id, _)| *id != appointment);
+        let place = if is_live { own.len() } else { 0 };
+        own.insert(place, (appointment, day));
     }
 }
 

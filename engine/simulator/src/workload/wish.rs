@@ -13,7 +13,7 @@ use engine::view::{
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::clinic::{Clinic, Plan};
+use super::clinic::{Clinic, Hold, Plan};
 use crate::oracle::Asked;
 use crate::random::Random;
 
@@ -44,6 +44,50 @@ impl Wisher<'_> {
             7 => self.any_known().map(|(id, _)| Asked::ReadAppointment(id)),
             _ => self.read_more(plan.day),
         }
+    }
+
+    /// What somebody wants who has waited until the last moment.
+    pub(super) fn with_hold(&mut self, hold: Hold) -> Option<Asked> {
+        let Hold { id, day, .. } = hold;
+        let action = match self.random.below(8) {
+            0..=4 => AppointmentAction::Confirm,
+            5 => AppointmentAction::Cancel { reason: None },
+            6 => return Some(Asked::ReadDay(day)),
+            _ => {
+                let plan = self.plan()?;
+                let (start, audiences, caller) = (self.start(&plan), Arc::clone(self.audiences), self.caller());
+                let doctor = Some(plan.day.doctor);
+                return Some(Asked::Reschedule(RescheduleRequest {
+                    id,
+                    doctor,
+                    date: plan.day.date,
+                    start,
+                    audiences,
+                    caller,
+                }));
+            }
+        };
+        Some(Asked::Change { address: AppointmentAddress { day, id }, action, caller: self.caller() })
+    }
+
+    /// A place on another day than `asked` is about: of two doctors one wants whoever answers first. Of a move: on the day that it goes to.
+    pub(super) fn elsewhere(&mut self, asked: &Asked) -> Option<Asked> {
+        let request = match asked {
+            Asked::Book(request) => request,
+            Asked::Reschedule(request) => {
+                let is_target = |plan: &&Plan| {
+                    plan.day.date == request.date && request.doctor.is_none_or(|doctor| doctor == plan.day.doctor)
+                };
+                let plan = self.clinic.plans.iter().find(is_target)?.clone();
+                return Some(self.book(&plan, false));
+            }
+            _ => return self.wish(),
+        };
+        let others: Vec<Plan> = self.clinic.plans.iter().filter(|plan| plan.day != request.day).cloned().collect();
+        let same_date: Vec<Plan> = others.iter().filter(|plan| plan.day.date == request.day.date).cloned().collect();
+        let plan = self.random.pick(if same_date.is_empty() { &others } else { &same_date })?.clone();
+        let hold = self.random.chance(300_000);
+        Some(self.book(&plan, hold))
     }
 
     fn plan(&mut self) -> Option<Plan> {

@@ -41,6 +41,11 @@ pub(crate) const EXAMPLES: &[Example] = &[
         let record = hand.record(0, &taken(&hand, &booked(1, 1, 100, 0, 9)));
         hand.oracle.recorded(&record, 0, second(1)).err()
     }),
+    (Kind::TimeWentBack, || {
+        let mut hand = Hand::published();
+        hand.take(0, &booked(1, 1, 100, 0, 5)).expect("legal");
+        hand.take(0, &booked(2, 2, 100, 1, 4)).err()
+    }),
     (Kind::IllegalStep, || {
         let mut hand = Hand::published();
         let row = booked(1, 1, 100, 0, 1);

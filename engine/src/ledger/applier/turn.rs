@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use booking_core::{DayKey, DayVersion, decode_event};
+use booking_core::{DayKey, DayVersion, decode_event, planted};
 
 use super::Progress;
 use crate::clock::Clock;
@@ -140,6 +140,9 @@ impl ApplyLoop {
                 Err(reason) => return self.retry(reason),
             },
         };
+        if planted!(OverlayEvictedEarly) {
+            self.overlay.evict(bulk.last);
+        }
         crash_point!(LedgerBulkRead);
         match self.settle(&bulk).await {
             Ok(()) => {
@@ -153,6 +156,10 @@ impl ApplyLoop {
                 TurnOutcome::Applied { records: bulk.count }
             }
             Err(reason) => {
+                if planted!(CursorMovedOnFailure) {
+                    self.progress.applied.store(bulk.last, Ordering::Release);
+                    return self.retry(reason);
+                }
                 self.pending = Some(bulk);
                 self.retry(reason)
             }
