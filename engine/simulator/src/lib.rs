@@ -11,6 +11,7 @@ pub mod planted;
 pub mod random;
 pub mod report;
 mod rest;
+pub mod scenario;
 pub mod stage;
 pub mod weather;
 pub mod words;

@@ -111,6 +111,11 @@ impl Network {
 
     /// Asks, and waits for the reply; `None` if none comes: then nobody knows what became of the request.
     pub async fn ask(&self, asked: &Asked) -> Option<Reply> {
+        self.ask_within(PATIENCE_MICROS, asked).await
+    }
+
+    /// The same, by a client that waits for so many microseconds.
+    pub async fn ask_within(&self, patience_micros: u64, asked: &Asked) -> Option<Reply> {
         let (send, receive) = oneshot::channel();
         let stage = &self.stage;
         if !stage.draws(Fault::RequestLost, 0) {
@@ -119,7 +124,7 @@ impl Network {
         if stage.draws(Fault::RequestDuplicated, 0) {
             self.deliver(asked.clone(), None);
         }
-        match select(receive, Box::pin(stage.kernel.sleep(OUTSIDE, PATIENCE_MICROS))).await {
+        match select(receive, Box::pin(stage.kernel.sleep(OUTSIDE, patience_micros))).await {
             Either::Left((Ok(reply), _)) if !stage.draws(Fault::ReplyLost, 0) => Some(reply),
             _ => None,
         }

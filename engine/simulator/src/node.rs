@@ -13,7 +13,9 @@ use engine::clock::Clock;
 use engine::committer::Committer;
 use engine::ids::Ids;
 use engine::journal::Journal;
+use engine::journal::memory::MemoryJournal;
 use engine::ledger::Ledger;
+use engine::ledger::memory::MemoryLedger;
 use engine::ledger::registry::Registry;
 use engine::limits::PANICS_MAX;
 use engine::running::{Machinery, Running, Stores};
@@ -233,6 +235,16 @@ impl Node {
     /// Damages the record at `position` on disk.
     pub fn damage(&self, position: u64) {
         self.state.lock().disk.journal.damage(position);
+    }
+
+    /// Puts another journal in the place of the one on disk, and returns that. For scenarios, while the machine is off.
+    pub fn replace_journal(&self, journal: MemoryJournal) -> MemoryJournal {
+        std::mem::replace(&mut self.state.lock().disk.journal, journal)
+    }
+
+    /// The ledger is lost: the next process finds an empty one. For scenarios, while the machine is off.
+    pub fn lose_ledger(&self) {
+        self.state.lock().disk.ledger = MemoryLedger::default();
     }
 
     /// Whether a process is there, ready or not.

@@ -18,11 +18,21 @@ use crate::kernel::OUTSIDE;
 use crate::oracle::{Asked, Kind, LedgerRows, Reply, Violation};
 use crate::world::{TICK_MICROS, World};
 
-/// Within so many seconds the machine is up and every request of the bad time is answered: the longest that a store may be stuck,
-/// the patience of the clients, and their last tries.
-const SETTLE_SECONDS: u64 = 240;
-/// Past this nobody holds a place any more: the longest hold, and what a clock may have been set by.
-const HOLDS_SECONDS: u64 = 200;
+/// How long the end of a run waits for what was begun in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// Within so many seconds the machine is up and every request of the bad time is answered.
+    pub settle_seconds: u64,
+    /// Past this nobody holds a place any more.
+    pub holds_seconds: u64,
+}
+
+impl Patience {
+    /// For runs whose seed decides. To settle: the longest that a store may be stuck, the patience of the clients, and their last
+    /// tries. For holds: the longest, and what a clock may have been set by.
+    pub const RANDOM: Self = Self { settle_seconds: 240, holds_seconds: 200 };
+}
+
 /// A request that is open for so long in good times is not going to be answered.
 const ANSWER_SECONDS: u64 = 15;
 /// Within so many seconds a process ends that is asked to.
@@ -51,7 +61,7 @@ fn unmet(kind: Kind, text: impl Into<String>) -> Result<(), Violation> {
 /// Everything accepted is answered.
 fn settle(world: &World) -> Result<(), Violation> {
     world.stage.tell("the faults have stopped");
-    world.pass_seconds(SETTLE_SECONDS);
+    world.pass_seconds(world.patience.settle_seconds);
     if world.node.door().is_none() {
         return unmet(Kind::DoesNotStart, "the process is not ready though nothing is wrong any more");
     }
@@ -62,7 +72,7 @@ fn settle(world: &World) -> Result<(), Violation> {
 
 /// What is due is done, though nobody asks for it.
 fn wait_unasked(world: &World) -> Result<(), Violation> {
-    world.pass_seconds(HOLDS_SECONDS);
+    world.pass_seconds(world.patience.holds_seconds);
     rest_check(world)
 }
 
@@ -109,7 +119,7 @@ fn must_answer(world: &World, asked: &Asked) -> Result<(), Violation> {
         *told.lock() = reply;
     };
     world.stage.kernel.spawn(OUTSIDE, Box::pin(work));
-    world.pass_seconds(ANSWER_SECONDS);
+    world.pass_seconds_unless(ANSWER_SECONDS, || answer.lock().is_some());
     let what = crate::words::asked(asked);
     match answer.lock().take() {
         None => unmet(Kind::Unanswered, format!("{what} in good times")),
@@ -133,7 +143,7 @@ fn rest_check(world: &World) -> Result<(), Violation> {
 /// The process ends when it is asked to.
 fn stop(world: &World) -> Result<(), Violation> {
     world.node.stop(|| {});
-    world.pass_seconds(STOP_SECONDS);
+    world.pass_seconds_unless(STOP_SECONDS, || !world.node.is_on());
     if world.node.is_on() {
         return unmet(Kind::DoesNotStop, "the process was asked to stop and did not, though nothing is wrong");
     }

@@ -10,7 +10,7 @@ use crate::network::{Counted, Network};
 use crate::node::Node;
 use crate::oracle::{Kind, Violation};
 use crate::random::Random;
-use crate::rest;
+use crate::rest::{self, Patience};
 use crate::stage::{Outcome, Stage};
 use crate::weather::{Fault, Weather};
 use crate::workload::{Admin, Client, Clinic};
@@ -64,6 +64,7 @@ pub struct World {
     pub(crate) node: Node,
     pub(crate) network: Network,
     pub(crate) clinic: Arc<Clinic>,
+    pub(crate) patience: Patience,
     settings: Settings,
 }
 
@@ -72,10 +73,7 @@ pub fn run(settings: &Settings) -> Report {
     let world = World::of(settings);
     world.live();
     world.rest();
-    let stage = &world.stage;
-    let records = stage.lock().oracle.last_position();
-    let (steps, micros) = (stage.kernel.steps(), stage.kernel.now_micros());
-    Report { outcome: stage.outcome(), counted: world.network.counted(), records, steps, micros }
+    world.report()
 }
 
 impl World {
@@ -87,9 +85,25 @@ impl World {
         let node = Node::new(&stage, config(&mut root.fork("settings")));
         let network = Network::new(&stage, &node);
         let clinic = Arc::new(Clinic::of(&mut root.fork("clinic"), settings.ticks));
-        let world = Self { stage, node, network, clinic, settings: settings.clone() };
+        let world = Self { stage, node, network, clinic, patience: Patience::RANDOM, settings: settings.clone() };
         world.populate(&root);
         world
+    }
+
+    /// A world without faults, clients and time of its own: for scenarios. The seed decides only who takes a turn when.
+    pub(crate) fn scripted(
+        seed: u64,
+        weather: Weather,
+        config: EngineConfig,
+        clinic: Clinic,
+        patience: Patience,
+    ) -> Self {
+        let (root, settings) = (Random::new(seed), Settings { keeps_trace: true, ..Settings::of(seed) });
+        let kernel = Kernel::new(root.fork("turns"), weather.jitter_micros);
+        let stage = Stage::new(&kernel, root.fork("faults"), weather, true);
+        let node = Node::new(&stage, config);
+        let network = Network::new(&stage, &node);
+        Self { stage, node, network, clinic: Arc::new(clinic), patience, settings }
     }
 
     fn populate(&self, root: &Random) {
@@ -101,6 +115,14 @@ impl World {
             let client = Client::new(&self.network, kernel, &self.clinic, random, number);
             kernel.spawn(OUTSIDE, Box::pin(client.run(until)));
         }
+    }
+
+    /// What it has come to so far.
+    pub(crate) fn report(&self) -> Report {
+        let stage = &self.stage;
+        let records = stage.lock().oracle.last_position();
+        let (steps, micros) = (stage.kernel.steps(), stage.kernel.now_micros());
+        Report { outcome: stage.outcome(), counted: self.network.counted(), records, steps, micros }
     }
 
     /// The time with faults.
@@ -141,6 +163,18 @@ impl World {
     /// Lets so many virtual seconds pass.
     pub(crate) fn pass_seconds(&self, seconds: u64) {
         self.pass_until(self.stage.kernel.now_micros() + seconds * TICK_MICROS);
+    }
+
+    /// Lets so many virtual seconds pass, or fewer if `is_over` before.
+    pub(crate) fn pass_seconds_unless(&self, seconds: u64, is_over: impl Fn() -> bool) {
+        let (kernel, begun_at_step) = (&self.stage.kernel, self.stage.kernel.steps());
+        let until = kernel.now_micros() + seconds * TICK_MICROS;
+        while !is_over() && !self.stage.has_failed() && kernel.step(until) {
+            if kernel.steps() - begun_at_step > STEPS_PER_SECOND_MAX * seconds {
+                let text = format!("more than {STEPS_PER_SECOND_MAX} steps a second");
+                return self.stage.fail(Violation::new(Kind::Livelock, text));
+            }
+        }
     }
 
     /// The faults that come by themselves.
@@ -211,7 +245,7 @@ impl World {
     }
 
     /// The time without faults.
-    fn rest(&self) {
+    pub(crate) fn rest(&self) {
         self.stage.calm_down();
         if !self.stage.has_failed() {
             rest::come_to_rest(self);

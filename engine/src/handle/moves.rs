@@ -152,6 +152,11 @@ impl EngineHandle {
                 crash_point!(MoveTold);
                 self.accept(job.to.day, job.move_id, row).await;
             }
+            // Tried again at once: the place that was kept for this attempt must not refuse the next.
+            Err(EngineError::Rejected(rejection)) if rejection.is_internal() => {
+                self.drop_move(job.to.day, job.move_id).await;
+                self.tell(&mut answer, outcome);
+            }
             Ok(_) | Err(EngineError::Rejected(_)) => {
                 self.tell(&mut answer, outcome);
                 self.drop_move(job.to.day, job.move_id).await;

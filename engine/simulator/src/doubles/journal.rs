@@ -128,6 +128,7 @@ impl Journal for DiskJournal {
 
     async fn load(&self, day: DayKey) -> Result<Option<LoadedDay>, ReadError> {
         self.read().await?;
+        self.stage.tell(format!("read {day}"));
         let loaded = self.disk.load(day).await;
         // What was read is on its way for a while: more may be written meanwhile.
         self.take_time().await;

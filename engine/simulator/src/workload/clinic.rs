@@ -14,7 +14,7 @@ use crate::kernel::EPOCH;
 use crate::random::Random;
 
 /// Days since 1970 of the first day.
-const FIRST_DAY: i32 = (EPOCH.0 / 86_400_000) as i32;
+pub(crate) const FIRST_DAY: i32 = (EPOCH.0 / 86_400_000) as i32;
 /// Seconds after the beginning at which slots of the first day start: two of them during the run.
 const SOON: [(i64, i64); 4] = [(120, 60), (240, 60), (3_600, 1_200), (5_400, 1_800)];
 /// Seconds after the beginning at which slots of later days start, from their own morning on.
@@ -73,6 +73,12 @@ impl Clinic {
         Self { plans, patients, instants, known: Mutex::default(), holds: Mutex::default() }
     }
 
+    /// A clinic with these days, for scenarios: its patients are whoever asks.
+    pub fn with(plans: Vec<Plan>) -> Self {
+        let instants = plans.iter().flat_map(|plan| instants_of(&plan.definition)).collect();
+        Self { plans, patients: Vec::new(), instants, known: Mutex::default(), holds: Mutex::default() }
+    }
+
     /// The appointments that `patient` knows of.
     pub fn known(&self, patient: PatientId) -> Vec<(AppointmentId, DayKey)> {
         self.known.lock().get(&patient).cloned().unwrap_or_default()
@@ -98,7 +104,8 @@ impl Clinic {
     }
 }
 
-fn doctor(number: u64) -> DoctorId {
+/// The doctor with this number.
+pub(crate) fn doctor(number: u64) -> DoctorId {
     DoctorId(Uuid::from_u128(0xd0c0_0000_0000_0000_8000_0000_0000_0000 | u128::from(number)))
 }
 

@@ -8,5 +8,6 @@ mod wish;
 
 pub use self::admin::Admin;
 pub use self::client::Client;
-pub(crate) use self::clinic::patient;
 pub use self::clinic::{Clinic, Hold, Plan};
+pub(crate) use self::clinic::{FIRST_DAY, doctor, patient};
+pub(crate) use self::wish::with_key;

@@ -167,7 +167,7 @@ impl Wisher<'_> {
 }
 
 /// Sends `asked` under the key `name`, if the call takes one.
-pub(super) fn with_key(mut asked: Asked, name: &str) -> Asked {
+pub(crate) fn with_key(mut asked: Asked, name: &str) -> Asked {
     let fingerprint = fingerprint(&asked);
     let caller = match &mut asked {
         Asked::Book(request) => &mut request.caller,

@@ -1,0 +1,14 @@
+//! Do the interleavings that break weaker designs end well here, each told by name?
+//! Must not know: how the engine prevents them.
+
+mod exhaustive;
+mod expiry;
+mod gate;
+mod keys;
+mod ledger;
+mod life;
+mod list;
+mod moves;
+mod patients;
+mod retried;
+mod town;
