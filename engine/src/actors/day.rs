@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use booking_core::{DayKey, DayVersion, DoctorDay, Event, Home, Rejection, UtcMillis, planted};
+use booking_core::{DayKey, DayVersion, DoctorDay, Event, UtcMillis, planted};
 
-use super::entry::{DayEntry, Published};
+use super::entry::DayEntry;
 use super::gate::{Gate, UndurableRecord};
 use super::intake::Control;
 use super::parked::Parked;
@@ -14,8 +14,8 @@ use super::ports::DayPorts;
 use super::publication::{self, DurableEvent};
 use super::questions;
 use super::recovery;
-use super::request::{CommandReply, CommandResult, Request};
-use super::turn::Turn;
+use super::request::Request;
+use super::turn::{Turn, complete_answer};
 use crate::claims::Waiter;
 use crate::committer::{CommitFailure, CommitListener, Submission};
 use crate::error::EngineError;
@@ -360,30 +360,6 @@ impl DayActor {
             }
             Phase::Loading | Phase::Parked(_) => false,
         }
-    }
-}
-
-/// Fills in what an answer takes from the published picture.
-pub(super) fn complete_answer(entry: &DayEntry, result: CommandResult) -> CommandResult {
-    let published = entry.published_guard();
-    let Published::Present { snapshot, time_zone: zone } = &**published else {
-        return result.and_then(|reply| match reply {
-            CommandReply::Done => Ok(reply),
-            _ if matches!(**published, Published::Loading) => {
-                Err(EngineError::Unavailable("the day was interrupted".to_owned()))
-            }
-            _ => Err(EngineError::Rejected(Rejection::UnknownDay)),
-        });
-    };
-    match result {
-        Ok(CommandReply::Appointment { appointment, home, replayed, at }) => {
-            let home = home.or_else(|| Some(Home { day: entry.day(), time_zone: Arc::clone(zone) }));
-            Ok(CommandReply::Appointment { appointment, home, replayed, at })
-        }
-        Ok(CommandReply::Decided { version, created, replayed, at }) => {
-            Ok(CommandReply::Day { snapshot: Arc::clone(snapshot), version, created, replayed, at })
-        }
-        other => other,
     }
 }
 

@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 
-use booking_core::{Action, Command, Date, Decision, Event, Fact, Rejection, RequestKey, Success, UtcMillis, planted};
+use booking_core::{
+    Action, Command, Date, Decision, Event, Fact, Home, Rejection, RequestKey, Success, UtcMillis, planted,
+};
 
-use super::day::{Awake, complete_answer};
-use super::entry::DayEntry;
+use super::day::Awake;
+use super::entry::{DayEntry, Published};
 use super::gate::{Gate, UndurableRecord};
 use super::parked::Parked;
 use super::ports::DayPorts;
@@ -72,8 +74,8 @@ impl<'actor> Turn<'actor> {
         };
         self.note_move(&request.command, &decision);
         let result = prepare_answer(&decision, self.now);
-        let is_told_at_once =
-            (planted!(ReplyBeforeDurable) && result.is_ok()) || (planted!(RefusalBeforeDurable) && result.is_err());
+        let (told, refused) = (planted!(ReplyBeforeDurable), planted!(RefusalBeforeDurable));
+        let is_told_at_once = if result.is_ok() { told } else { refused };
         if let Some(event) = decision.event {
             self.adopt(event);
         }
@@ -208,5 +210,29 @@ fn prepare_answer(decision: &Decision, now: UtcMillis) -> CommandResult {
             at: replayed_at.unwrap_or(now),
         }),
         Ok(Success::Expired { .. } | Success::Dropped) => Ok(CommandReply::Done),
+    }
+}
+
+/// Fills in what an answer takes from the published picture.
+pub(super) fn complete_answer(entry: &DayEntry, result: CommandResult) -> CommandResult {
+    let published = entry.published_guard();
+    let Published::Present { snapshot, time_zone: zone } = &**published else {
+        return result.and_then(|reply| match reply {
+            CommandReply::Done => Ok(reply),
+            _ if matches!(**published, Published::Loading) => {
+                Err(EngineError::Unavailable("the day was interrupted".to_owned()))
+            }
+            _ => Err(EngineError::Rejected(Rejection::UnknownDay)),
+        });
+    };
+    match result {
+        Ok(CommandReply::Appointment { appointment, home, replayed, at }) => {
+            let home = home.or_else(|| Some(Home { day: entry.day(), time_zone: Arc::clone(zone) }));
+            Ok(CommandReply::Appointment { appointment, home, replayed, at })
+        }
+        Ok(CommandReply::Decided { version, created, replayed, at }) => {
+            Ok(CommandReply::Day { snapshot: Arc::clone(snapshot), version, created, replayed, at })
+        }
+        other => other,
     }
 }

@@ -240,8 +240,8 @@ fn one_command_is_one_record_with_all_its_effects() {
         let resold = scenario.ask_in(seed * 20, book(2, one(), None));
         scenario.until_records(3);
         scenario.crash(false);
-        scenario.restart();
         assert!(!matches!(scenario.outcome(&resold), Some(Ok(_))), "it died before it could say so");
+        scenario.restart();
         assert_eq!(scenario.read(held.id).appointment.status, Status::Expired, "the third record ended the hold");
         let taken = scenario.events(one()).into_iter().filter(|(_, event)| matches!(event.fact, Fact::Taken)).last();
         let (_, taken) = taken.expect("somebody took a place");
