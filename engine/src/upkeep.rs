@@ -85,6 +85,8 @@ async fn run_maintenance(handle: EngineHandle, ports: Arc<DayPorts>, config: Eng
         parts.meters.clock_steady.set(if parts.clock.is_steady() { 1.0 } else { 0.0 });
         parts.meters.admitted.set(parts.admission.admitted() as f64);
         let now = parts.clock.now();
+        // Whoever waits for a timer waits for so much time to pass, and does not see that the clock was set forward just now.
+        handle.wake_due(now);
         handle.sweep(now, config.idle_millis, config.awake_days_max);
         sweep_claims(&handle, now);
         arm_open_work(&ports, now).await;

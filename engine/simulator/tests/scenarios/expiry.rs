@@ -124,6 +124,20 @@ fn a_wall_clock_that_steps_back_revives_no_hold() {
     }
 }
 
+/// Rule 4: whoever keeps the timers waits for time to pass, and a clock that is set forward does not pass it.
+#[test]
+fn a_wall_clock_that_steps_forward_ends_holds_within_seconds() {
+    for seed in 0..8 {
+        let scenario = Scenario::open(Setting { holds_seconds: 40, ..small(seed, 1) });
+        scenario.do_now(hold(1, one(), None, 30_000));
+        scenario.step_clock(40_000);
+        scenario.pass_millis(3_000);
+        let is_over = scenario.events(one()).iter().any(|(_, event)| event.fact == Fact::Expired);
+        assert!(is_over, "the end of the hold is recorded though nobody asks");
+        scenario.finish();
+    }
+}
+
 /// Rules 3 and 4: a confirm that comes as the hold falls due, beside somebody who wants the place.
 #[test]
 fn a_confirm_at_the_last_instant_and_a_new_patient_never_both_win() {
