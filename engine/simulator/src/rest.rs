@@ -45,7 +45,7 @@ type Phase = fn(&World) -> Result<(), Violation>;
 pub fn come_to_rest(world: &World) {
     let phases: [Phase; 7] = [settle, wait_unasked, probe_days, rest_check, stop, start_again, compare_ledger];
     for phase in phases {
-        if world.stage.has_failed() {
+        if world.stage.has_failed() || refuses_to_start(world) {
             return;
         }
         if let Err(violation) = phase(world) {
@@ -58,10 +58,21 @@ fn unmet(kind: Kind, text: impl Into<String>) -> Result<(), Violation> {
     Err(Violation::new(kind, text))
 }
 
+/// Over a damaged record that the ledger has not got, no process starts: it says so and leaves it to a person.
+fn refuses_to_start(world: &World) -> bool {
+    let cursor = world.node.disk().ledger.contents().cursor;
+    let last = world.stage.lock().damaged_positions.last().copied();
+    world.node.door().is_none() && last.is_some_and(|last| last > cursor)
+}
+
 /// Everything accepted is answered.
 fn settle(world: &World) -> Result<(), Violation> {
     world.stage.tell("the faults have stopped");
     world.pass_seconds(world.patience.settle_seconds);
+    if refuses_to_start(world) {
+        world.stage.tell("the process refuses to start, as it should");
+        return Ok(());
+    }
     if world.node.door().is_none() {
         return unmet(Kind::DoesNotStart, "the process is not ready though nothing is wrong any more");
     }
@@ -154,6 +165,9 @@ fn stop(world: &World) -> Result<(), Violation> {
 fn start_again(world: &World) -> Result<(), Violation> {
     world.node.start();
     world.pass_seconds(30);
+    if refuses_to_start(world) {
+        return Ok(());
+    }
     if world.node.door().is_none() {
         return unmet(Kind::DoesNotStart, "the process does not start after a stop");
     }

@@ -36,6 +36,8 @@ pub struct Shared {
     pub weather: Weather,
     /// Days of which a record was damaged: they are out of service.
     pub damaged: BTreeSet<DayKey>,
+    /// Where: whoever reads the log there is told so, as the product's journal tells.
+    pub damaged_positions: BTreeSet<u64>,
     faults: BTreeMap<Fault, u64>,
     disturbances: Vec<Disturbance>,
     violation: Option<Violation>,
@@ -60,6 +62,7 @@ impl Stage {
             random,
             weather,
             damaged: BTreeSet::new(),
+            damaged_positions: BTreeSet::new(),
             faults: BTreeMap::new(),
             disturbances: Vec::new(),
             violation: None,

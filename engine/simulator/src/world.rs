@@ -241,7 +241,9 @@ impl World {
         let day = self.stage.lock().oracle.day_of(position);
         self.stage.tell(format!("the record at position {position} is damaged"));
         self.node.damage(position);
-        self.stage.lock().damaged.extend(day);
+        let mut shared = self.stage.lock();
+        shared.damaged.extend(day);
+        shared.damaged_positions.insert(position);
     }
 
     /// The time without faults.

@@ -145,7 +145,12 @@ impl Journal for DiskJournal {
 
     async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<StoredRecord>, ReadError> {
         self.read().await?;
-        self.disk.read_after(position, limit).await
+        let records = self.disk.read_after(position, limit).await?;
+        let shared = self.stage.lock();
+        match records.iter().find(|record| shared.damaged_positions.contains(&record.position)) {
+            Some(record) => Err(ReadError::Damaged(format!("the chain breaks at position {}", record.position))),
+            None => Ok(records),
+        }
     }
 
     async fn last_position(&self) -> Result<u64, ReadError> {
