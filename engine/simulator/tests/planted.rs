@@ -56,7 +56,7 @@ caught! {
     refusal_before_durable: RefusalBeforeDurable within 10 by RefusalWrong | MustSucceed;
     picture_of_tip: PictureOfTip within 100 by ReplyBeforeDurable;
     answers_before_picture: AnswersBeforePicture within 10 by StaleRead | MustSucceed;
-    due_hold_ignored_by_picture: DueHoldIgnoredByPicture within 30 by MustSucceed;
+    due_hold_ignored_by_picture: DueHoldIgnoredByPicture within 60 by MustSucceed;
     unknown_without_barrier: UnknownWithoutBarrier within 150 by MoveBroken | UnavailableWithoutCause;
     answers_after_failed_append: AnswersAfterFailedAppend within 10 by LostAcknowledgement | ReplyBeforeDurable;
     epoch_not_adopted: EpochNotAdopted within 10 by UnavailableWithoutCause;
