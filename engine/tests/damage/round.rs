@@ -113,7 +113,9 @@ async fn read_all(journal: &Arc<SqliteJournal>, ledger: &Arc<SqliteLedger>, trut
     let journal = AgreedJournal::new(Arc::clone(journal) as Arc<dyn Journal>, Arc::clone(&ledger));
     let mut seen = Seen::default();
     match ledger.parked().await {
-        Ok(parked) => seen.refused.extend(parked.iter().map(|mark| format!("{}: {}; restore", mark.day, mark.reason))),
+        Ok(parked) => {
+            seen.refused.extend(parked.iter().map(|mark| format!("ledger.db: {}: {}; restore", mark.day, mark.reason)))
+        }
         Err(error) => seen.refuse(&error),
     }
     // As many records as there are say how much of the history is left.

@@ -30,7 +30,8 @@ impl ApplyLoop {
         }
         tracing::error!(
             %day, epoch = version.epoch, sequence = version.sequence, reason = fault.reason,
-            "a day is parked: the ledger does not take its records from here on; it is tried again at the next start"
+            "a day is parked: ledger.db does not take its records from here on; it is tried again at the next start; \
+             if it is refused then too, run `hotslot verify`, and restore ledger.db from a backup"
         );
         Ok(())
     }
