@@ -231,15 +231,21 @@ impl EngineHandle {
     /// The days on which a hold in the query's scope is due: it must not be told as held, whichever statuses are asked for.
     async fn days_with_due_holds(&self, query: &AppointmentQuery) -> Result<BTreeSet<DayKey>, EngineError> {
         let now = self.parts.clock.now();
-        // Few of one patient or one day are held at once.
+        let shows_held = query.statuses.is_empty() || query.statuses.contains(&Status::Held);
+        let mut due = BTreeSet::new();
+        if let AppointmentScope::Day(day) = query.scope {
+            if picture(&self.parts.directory.entry(day, now), now).is_none() {
+                due.insert(day);
+            }
+            // What has moved in with its time up is seen among the rows, and a large day is not searched for it page by page.
+            if shows_held {
+                return Ok(due);
+            }
+        }
+        // A patient holds few places at once.
         let held = AppointmentQuery { statuses: vec![Status::Held], after: None, ..query.clone() };
         let held = self.parts.reader.appointments(&held).await.map_err(unreadable)?;
-        let mut due = due_days(&held, now);
-        if let AppointmentScope::Day(day) = query.scope
-            && picture(&self.parts.directory.entry(day, now), now).is_none()
-        {
-            due.insert(day);
-        }
+        due.extend(due_days(&held, now));
         Ok(due)
     }
 
