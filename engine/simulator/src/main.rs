@@ -38,7 +38,7 @@ struct Arguments {
 }
 
 /// So many seeds are tried for each bug by `--planted all`.
-const SEARCHED_SEEDS: u64 = 150;
+const SEARCHED_SEEDS: u64 = 500;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
