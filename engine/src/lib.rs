@@ -19,6 +19,7 @@ pub mod ids;
 pub mod journal;
 pub mod ledger;
 pub mod limits;
+pub mod ownership;
 pub mod running;
 pub mod signal;
 pub mod spawn;

@@ -21,6 +21,7 @@ use crate::ledger::applier::Applier;
 use crate::ledger::overlay::Overlay;
 use crate::ledger::registry::Registry;
 use crate::limits::DRAIN_MILLIS;
+use crate::ownership::ShardSet;
 use crate::signal::Signal;
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
@@ -88,7 +89,9 @@ impl Running {
         // What a day reads from the journal is kept for readers only if the ledger has not got it: say what it has.
         overlay.evict(ledger.applied_position().await.map_err(unreadable)?);
         let claims = Arc::new(Claims::default());
-        claims::restore(&claims, &*ledger, &overlay, machinery.clock.now()).await.map_err(unreadable)?;
+        claims::restore(&claims, &*ledger, &overlay, &ShardSet::ALL, machinery.clock.now())
+            .await
+            .map_err(unreadable)?;
         crash_point!(StartClaimsRestored);
         let committer = machinery.committer.clone();
         let assembly = Assembly {

@@ -13,6 +13,7 @@ use engine::claims::{self, Claims};
 use engine::clock::{Clock, SystemClock};
 use engine::ledger::overlay::Overlay;
 use engine::ledger::sqlite::SqliteLedger;
+use engine::ownership::ShardSet;
 use engine::view::{BookRequest, Caller};
 use engine::{Engine, EngineConfig, EngineError, EngineHandle};
 use uuid::Uuid;
@@ -41,7 +42,7 @@ async fn restore_claims(directory: &Path) {
     println!("ledger is open, {:.2} s of CPU", cpu_seconds());
     let (before, claims) = (resident(), Claims::default());
     let now = SystemClock::start().now();
-    claims::restore(&claims, &ledger, &Overlay::default(), now).await.expect("they are restored");
+    claims::restore(&claims, &ledger, &Overlay::default(), &ShardSet::ALL, now).await.expect("they are restored");
     let bytes = resident() - before;
     println!("{} visits, {} keys, {:.2} s of CPU, {bytes} bytes", claims.visits(), claims.keys(), cpu_seconds());
     println!("seconds of CPU: {}", cpu_of_threads());

@@ -141,7 +141,7 @@ fn settle_claims(actor: &mut DayActor, state: &DoctorDay) {
 fn wake_up(actor: &mut DayActor, mut state: DoctorDay, head: Head, snapshot_sequence: u64) {
     crash_point!(DayRead);
     if !planted!(EpochNotAdopted) {
-        state.adopt_epoch(actor.ports.journal.epoch());
+        state.adopt_epoch(actor.ports.journal.epoch_of(actor.entry.day().shard()));
     }
     actor.has_submitted = false;
     settle_claims(actor, &state);

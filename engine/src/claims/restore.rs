@@ -12,11 +12,18 @@ use crate::journal::ReadError;
 use crate::ledger::overlay::Overlay;
 use crate::ledger::won_keys::{LiveAppointment, oldest_date};
 use crate::ledger::{Ledger, PlacedAppointment};
+use crate::ownership::ShardSet;
 
-/// Fills `claims` with what `ledger` knows at `now`, and the overlay of days that the ledger does not take.
-pub async fn restore(claims: &Claims, ledger: &dyn Ledger, overlay: &Overlay, now: UtcMillis) -> Result<(), ReadError> {
+/// Fills `claims` with what `ledger` knows of days of `shards` at `now`, and the overlay of days that the ledger does not take.
+pub async fn restore(
+    claims: &Claims,
+    ledger: &dyn Ledger,
+    overlay: &Overlay,
+    shards: &ShardSet,
+    now: UtcMillis,
+) -> Result<(), ReadError> {
     // At once: each has a connection of its own, and so a thread.
-    tokio::try_join!(restore_visits(claims, ledger, overlay, now), restore_keys(claims, ledger, now))?;
+    tokio::try_join!(restore_visits(claims, ledger, overlay, shards, now), restore_keys(claims, ledger, shards, now))?;
     tracing::info!(visits = claims.visits(), keys = claims.keys(), "claims are restored");
     Ok(())
 }
@@ -25,6 +32,7 @@ async fn restore_visits(
     claims: &Claims,
     ledger: &dyn Ledger,
     overlay: &Overlay,
+    shards: &ShardSet,
     now: UtcMillis,
 ) -> Result<(), ReadError> {
     let mut restore_row = |live: LiveAppointment| {
@@ -37,7 +45,7 @@ async fn restore_visits(
         };
         claims.restore_visit(live.day, visit);
     };
-    ledger.live_appointments(now, &mut restore_row).await?;
+    ledger.live_appointments(shards, now, &mut restore_row).await?;
     // Only days that the ledger does not take: few, and each a defect.
     for told in overlay.newest() {
         let known = ledger.appointment(told.appointment.id).await?;
@@ -46,9 +54,14 @@ async fn restore_visits(
     Ok(())
 }
 
-async fn restore_keys(claims: &Claims, ledger: &dyn Ledger, now: UtcMillis) -> Result<(), ReadError> {
+async fn restore_keys(
+    claims: &Claims,
+    ledger: &dyn Ledger,
+    shards: &ShardSet,
+    now: UtcMillis,
+) -> Result<(), ReadError> {
     let Some(from) = oldest_date(now) else { return Ok(()) };
-    ledger.won_keys(from, &mut |digest, day, until| claims.restore_key(digest, day, until)).await
+    ledger.won_keys(shards, from, &mut |digest, day, until| claims.restore_key(digest, day, until)).await
 }
 
 /// The newer of what the overlay and the ledger say of one appointment.

@@ -13,7 +13,8 @@ use tokio::sync::watch;
 
 use super::poison::Poison;
 use super::{
-    AppendError, DayAppend, DayOutcome, Head, Journal, LoadedDay, ReadError, StoredRecord, StoredSnapshot, chain,
+    AppendError, DayAppend, DayOutcome, Head, Journal, LoadedDay, ReadError, ShardCursor, StoredRecord, StoredSnapshot,
+    chain,
 };
 
 /// What happens to one append.
@@ -329,6 +330,16 @@ impl Journal for MemoryJournal {
         self.require_readable()?;
         let store = self.store.lock();
         Ok(store.work.iter().take_while(|(at, _)| *at <= until).take(limit).map(|(at, day)| (*day, *at)).collect())
+    }
+
+    async fn read_shard(&self, shard: u16, after: ShardCursor, limit: usize) -> Result<Vec<StoredRecord>, ReadError> {
+        let all = self.read_after(0, usize::MAX).await?;
+        let is_wanted = |record: &StoredRecord| record.shard == shard && record.cursor() > after;
+        Ok(all.into_iter().filter(is_wanted).take(limit).collect())
+    }
+
+    fn promise(&self) -> String {
+        "nothing outlives the process".to_owned()
     }
 
     fn epoch(&self) -> u32 {

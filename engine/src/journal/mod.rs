@@ -123,6 +123,13 @@ pub struct StoredRecord {
     pub body: Arc<[u8]>,
 }
 
+impl StoredRecord {
+    /// Its place among the records of its shard.
+    pub fn cursor(&self) -> ShardCursor {
+        ShardCursor { epoch: self.version.epoch, position: self.position }
+    }
+}
+
 /// A packed state of a day.
 #[derive(Clone, Debug)]
 pub struct StoredSnapshot {
@@ -145,6 +152,25 @@ pub struct LoadedDay {
     pub head: Head,
 }
 
+/// How far a shard's records are known somewhere: all up to this one, in the order of (epoch, position).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct ShardCursor {
+    /// Of the record: the owner's when it was written.
+    pub epoch: u32,
+    /// Of the record, in its owner's log.
+    pub position: u64,
+}
+
+/// Whose records [`Journal::read_after`] reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LogKind {
+    /// Everything that was ever written: the next process goes on where this one ends.
+    Lasting,
+    /// What this process has written itself: positions begin with 1 at each start. What others wrote is read by shard
+    /// ([`Journal::read_shard`]), when the shard is taken over.
+    OfThisProcess,
+}
+
 /// The store of the journal. One implementation a backend; all pass the same contract suite.
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
@@ -163,7 +189,8 @@ pub trait Journal: Send + Sync + 'static {
     /// Keeps packed states. A snapshot older than the stored one is ignored. Losing one costs time only.
     async fn save_snapshots(&self, snapshots: &[StoredSnapshot]) -> Result<(), AppendError>;
 
-    /// At most `limit` records with positions after `position`, in the order of positions.
+    /// At most `limit` records with positions after `position`, in the order of positions. Of a log of this process: those
+    /// that [`Journal::applied`] has not given free.
     async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<StoredRecord>, ReadError>;
 
     /// The position of the last durable record; 0 if there is none.
@@ -175,8 +202,37 @@ pub trait Journal: Send + Sync + 'static {
     /// At most `limit` days whose next work is due at or before `until`, earliest first.
     async fn open_work(&self, until: UtcMillis, limit: usize) -> Result<Vec<(DayKey, UtcMillis)>, ReadError>;
 
-    /// The epoch under which this process may write; fixed when the journal was opened.
+    /// The epoch under which this process may write; fixed when the journal was opened. Where shards are owned one by one: the
+    /// highest of them.
     fn epoch(&self) -> u32;
+
+    /// The epoch under which this process may write days of `shard`; 0: it may not.
+    fn epoch_of(&self, shard: u16) -> u32 {
+        let _ = shard;
+        self.epoch()
+    }
+
+    /// What [`Journal::read_after`] reads.
+    fn log(&self) -> LogKind {
+        LogKind::Lasting
+    }
+
+    /// Takes shards over under their new epochs, before anything of them is loaded: after this no older owner can append to them.
+    /// Returns those that are ours now; the others have a newer owner.
+    async fn install(&self, shards: &[(u16, u32)]) -> Result<Vec<(u16, u32)>, AppendError> {
+        Ok(shards.to_vec())
+    }
+
+    /// At most `limit` records of `shard` after `after`, in the order of (epoch, position), whoever wrote them.
+    async fn read_shard(&self, shard: u16, after: ShardCursor, limit: usize) -> Result<Vec<StoredRecord>, ReadError>;
+
+    /// The ledger has everything of this process's log up to `position`: it need not be kept for it any more. Never blocks.
+    fn applied(&self, position: u64) {
+        let _ = position;
+    }
+
+    /// What an acknowledged record survives here, in words for an operator.
+    fn promise(&self) -> String;
 
     /// Becomes ready, with the reason, when the journal is poisoned: then the process must end.
     async fn poisoned(&self) -> String;

@@ -13,7 +13,10 @@ use booking_core::{Date, DayKey, DoctorId, UtcMillis};
 
 use super::Ledger;
 use crate::journal::sqlite::failure::ADVICE;
-use crate::journal::{AppendError, DayAppend, DayOutcome, Journal, LoadedDay, ReadError, StoredRecord, StoredSnapshot};
+use crate::journal::{
+    AppendError, DayAppend, DayOutcome, Journal, LoadedDay, LogKind, ReadError, ShardCursor, StoredRecord,
+    StoredSnapshot,
+};
 
 /// A [`Journal`] that knows from the ledger which days were written.
 pub struct AgreedJournal {
@@ -80,6 +83,30 @@ impl Journal for AgreedJournal {
 
     fn epoch(&self) -> u32 {
         self.journal.epoch()
+    }
+
+    fn epoch_of(&self, shard: u16) -> u32 {
+        self.journal.epoch_of(shard)
+    }
+
+    fn log(&self) -> LogKind {
+        self.journal.log()
+    }
+
+    async fn install(&self, shards: &[(u16, u32)]) -> Result<Vec<(u16, u32)>, AppendError> {
+        self.journal.install(shards).await
+    }
+
+    async fn read_shard(&self, shard: u16, after: ShardCursor, limit: usize) -> Result<Vec<StoredRecord>, ReadError> {
+        self.journal.read_shard(shard, after, limit).await
+    }
+
+    fn applied(&self, position: u64) {
+        self.journal.applied(position);
+    }
+
+    fn promise(&self) -> String {
+        self.journal.promise()
     }
 
     async fn poisoned(&self) -> String {

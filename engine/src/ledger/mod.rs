@@ -22,7 +22,8 @@ use booking_core::{
 use uuid::Uuid;
 
 use self::won_keys::{KeyDigest, LiveAppointment};
-use crate::journal::ReadError;
+use crate::journal::{ChainHash, ReadError, ShardCursor, StoredRecord};
+use crate::ownership::ShardSet;
 
 /// An appointment with the day it stands on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -83,8 +84,19 @@ pub struct AppliedRecord {
     pub version: DayVersion,
     /// Its position in the journal.
     pub position: u64,
+    /// Its link of the chain.
+    pub hash: ChainHash,
+    /// The encoded event: a ledger behind a journal that may forget keeps it (`protocols.md` rule 20).
+    pub body: Arc<[u8]>,
     /// What happened.
     pub event: Event,
+}
+
+impl AppliedRecord {
+    /// Its place among the records of its shard.
+    pub fn cursor(&self) -> ShardCursor {
+        ShardCursor { epoch: self.version.epoch, position: self.position }
+    }
 }
 
 /// A day with a record that the ledger could not apply.
@@ -183,6 +195,17 @@ pub trait Ledger: Send + Sync + 'static {
     /// The journal position up to which everything is applied (parked days aside).
     async fn applied_position(&self) -> Result<u64, ReadError>;
 
+    /// How far a shard is applied, by whomever (parked days aside).
+    async fn shard_cursor(&self, shard: u16) -> Result<ShardCursor, ReadError>;
+
+    /// Applies `records`, all of `shard` and in the order of their cursors, which an earlier owner has written, and moves that
+    /// shard's cursor to `cursor`, in one transaction, as [`Ledger::apply`] does.
+    async fn apply_shard(&self, shard: u16, records: &[AppliedRecord], cursor: ShardCursor) -> Result<(), ApplyError>;
+
+    /// The records of `day` after `sequence` as they were in the journal, by sequence, as far as the ledger keeps them: behind a
+    /// journal that may forget its end, until the day is over; else none.
+    async fn raw_records(&self, day: DayKey, sequence: u64) -> Result<Vec<StoredRecord>, ReadError>;
+
     /// One appointment.
     async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError>;
 
@@ -192,19 +215,21 @@ pub trait Ledger: Send + Sync + 'static {
     /// Appointments by (start, id).
     async fn appointments(&self, query: &AppointmentQuery) -> Result<Vec<PlacedAppointment>, ReadError>;
 
-    /// Every held or booked appointment that ends after `now`, also those whose hold is due, in no particular order. Rows
-    /// are passed on as they are read, not collected. To be asked before the engine opens: an answer takes long.
+    /// Every held or booked appointment on days of `shards` that ends after `now`, also those whose hold is due, in no particular
+    /// order. Rows are passed on as they are read, not collected. To be asked before these shards open: an answer takes long.
     async fn live_appointments(
         &self,
+        shards: &ShardSet,
         now: UtcMillis,
         visit: &mut (dyn FnMut(LiveAppointment) + Send),
     ) -> Result<(), ReadError>;
 
-    /// Every key that has won, with the day whose record remembers it and the last date that its answer concerns, where that
-    /// is `from` or later; by that date. Passed on as they are read. Keys that were applied by a program that did not keep
-    /// them are missing.
+    /// Every key that has won on a day of `shards`, with the day whose record remembers it and the last date that its answer
+    /// concerns, where that is `from` or later; by that date. Passed on as they are read. Keys that were applied by a program that
+    /// did not keep them are missing.
     async fn won_keys(
         &self,
+        shards: &ShardSet,
         from: Date,
         visit: &mut (dyn FnMut(KeyDigest, DayKey, Date) + Send),
     ) -> Result<(), ReadError>;

@@ -151,6 +151,8 @@ pub(crate) fn decoded(records: &[StoredRecord], after: u64, upto: u64) -> Vec<Ap
         day: record.day,
         version: record.version,
         position: record.position,
+        hash: record.hash,
+        body: std::sync::Arc::clone(&record.body),
         event: decode_event(&record.body).expect("an event"),
     };
     within.map(record).collect()

@@ -63,7 +63,9 @@ impl World {
         )
         .await
         .expect("an applier");
-        engine::claims::restore(&claims, &*ledger, &overlay, clock.now()).await.expect("claims");
+        engine::claims::restore(&claims, &*ledger, &overlay, &engine::ownership::ShardSet::ALL, clock.now())
+            .await
+            .expect("claims");
         let committer =
             Committer::start(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&clock) as Arc<dyn Clock>);
         let (engine, _ports) = Assembly {

@@ -8,6 +8,7 @@ use engine::journal::ReadError;
 use engine::ledger::memory::MemoryLedger;
 use engine::ledger::sqlite::SqliteLedger;
 use engine::ledger::{AppliedRecord, ApplyError, AppointmentQuery, AppointmentScope, Ledger};
+use engine::ownership::ShardSet;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -126,8 +127,8 @@ impl Both {
             for now in [start(slot).0 - 1, start(slot).0] {
                 let (mut sqlite, mut memory) = (Vec::new(), Vec::new());
                 let now = UtcMillis(now);
-                self.sqlite.live_appointments(now, &mut |live| sqlite.push(live)).await.expect("read");
-                self.memory.live_appointments(now, &mut |live| memory.push(live)).await.expect("read");
+                self.sqlite.live_appointments(&ShardSet::ALL, now, &mut |live| sqlite.push(live)).await.expect("read");
+                self.memory.live_appointments(&ShardSet::ALL, now, &mut |live| memory.push(live)).await.expect("read");
                 sqlite.sort_unstable_by_key(|live| live.id);
                 memory.sort_unstable_by_key(|live| live.id);
                 assert_eq!(sqlite, memory, "left SQLite, right memory: live at {now:?}");
@@ -136,8 +137,14 @@ impl Both {
         for from in -1..4 {
             let (mut sqlite, mut memory) = (Vec::new(), Vec::new());
             let from = date(from);
-            self.sqlite.won_keys(from, &mut |key, day, until| sqlite.push((until, day, key))).await.expect("read");
-            self.memory.won_keys(from, &mut |key, day, until| memory.push((until, day, key))).await.expect("read");
+            self.sqlite
+                .won_keys(&ShardSet::ALL, from, &mut |key, day, until| sqlite.push((until, day, key)))
+                .await
+                .expect("read");
+            self.memory
+                .won_keys(&ShardSet::ALL, from, &mut |key, day, until| memory.push((until, day, key)))
+                .await
+                .expect("read");
             assert!(sqlite.is_sorted_by_key(|(until, ..)| *until) && memory.is_sorted_by_key(|(until, ..)| *until));
             sqlite.sort_unstable();
             memory.sort_unstable();

@@ -8,10 +8,13 @@ use async_trait::async_trait;
 use booking_core::{AppointmentId, Date, DayKey, DayVersion, DoctorId, UtcMillis, encode_event};
 use engine::clock::Clock;
 use engine::journal::StoredSnapshot;
-use engine::journal::{AppendError, ChainHash, DayAppend, DayOutcome, Journal, LoadedDay, ReadError, StoredRecord};
+use engine::journal::{
+    AppendError, ChainHash, DayAppend, DayOutcome, Journal, LoadedDay, ReadError, ShardCursor, StoredRecord,
+};
 use engine::ledger::overlay::Overlay;
 use engine::ledger::won_keys::{KeyDigest, LiveAppointment};
 use engine::ledger::{AppliedRecord, ApplyError, AppointmentQuery, HistoryItem, Ledger, ParkedDay, PlacedAppointment};
+use engine::ownership::ShardSet;
 use parking_lot::Mutex;
 
 /// A journal that only the applier reads: a list of records.
@@ -78,6 +81,15 @@ impl Journal for ListJournal {
 
     async fn open_work(&self, _: UtcMillis, _: usize) -> Result<Vec<(DayKey, UtcMillis)>, ReadError> {
         Ok(Vec::new())
+    }
+
+    async fn read_shard(&self, shard: u16, after: ShardCursor, limit: usize) -> Result<Vec<StoredRecord>, ReadError> {
+        let all = self.read_after(0, usize::MAX).await?;
+        Ok(all.into_iter().filter(|record| record.shard == shard && record.cursor() > after).take(limit).collect())
+    }
+
+    fn promise(&self) -> String {
+        "nothing".to_owned()
     }
 
     fn epoch(&self) -> u32 {
@@ -189,20 +201,34 @@ impl Ledger for MoodyLedger {
         answer
     }
 
+    async fn shard_cursor(&self, shard: u16) -> Result<ShardCursor, ReadError> {
+        self.inner.shard_cursor(shard).await
+    }
+
+    async fn apply_shard(&self, shard: u16, records: &[AppliedRecord], cursor: ShardCursor) -> Result<(), ApplyError> {
+        self.inner.apply_shard(shard, records, cursor).await
+    }
+
+    async fn raw_records(&self, day: DayKey, sequence: u64) -> Result<Vec<StoredRecord>, ReadError> {
+        self.inner.raw_records(day, sequence).await
+    }
+
     async fn live_appointments(
         &self,
+        shards: &ShardSet,
         now: UtcMillis,
         visit: &mut (dyn FnMut(LiveAppointment) + Send),
     ) -> Result<(), ReadError> {
-        self.inner.live_appointments(now, visit).await
+        self.inner.live_appointments(shards, now, visit).await
     }
 
     async fn won_keys(
         &self,
+        shards: &ShardSet,
         from: Date,
         visit: &mut (dyn FnMut(KeyDigest, DayKey, Date) + Send),
     ) -> Result<(), ReadError> {
-        self.inner.won_keys(from, visit).await
+        self.inner.won_keys(shards, from, visit).await
     }
 
     async fn forget_won_keys(&self, before: Date) -> Result<u64, ApplyError> {

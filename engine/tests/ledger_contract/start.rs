@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use booking_core::{Date, DayKey, SubjectId, UtcMillis};
 use engine::ledger::Ledger;
 use engine::ledger::won_keys::{KeyDigest, LiveAppointment};
+use engine::ownership::ShardSet;
 
 use crate::Backend;
 use crate::ledger::apply_news;
@@ -13,14 +14,17 @@ use crate::story::{SLOT_MILLIS, Story, date, day, patient, start};
 
 async fn live(ledger: &dyn Ledger, now: UtcMillis) -> Vec<LiveAppointment> {
     let mut seen = Vec::new();
-    ledger.live_appointments(now, &mut |live| seen.push(live)).await.expect("read");
+    ledger.live_appointments(&ShardSet::ALL, now, &mut |live| seen.push(live)).await.expect("read");
     seen.sort_unstable_by_key(|live| live.id);
     seen
 }
 
 async fn won(ledger: &dyn Ledger, from: Date) -> BTreeSet<(KeyDigest, DayKey, Date)> {
     let mut seen = Vec::new();
-    ledger.won_keys(from, &mut |digest, day, until| seen.push((digest, day, until))).await.expect("read");
+    ledger
+        .won_keys(&ShardSet::ALL, from, &mut |digest, day, until| seen.push((digest, day, until)))
+        .await
+        .expect("read");
     assert!(seen.is_sorted_by_key(|(_, _, until)| *until));
     let set: BTreeSet<_> = seen.iter().copied().collect();
     assert_eq!(set.len(), seen.len(), "none twice");
@@ -152,7 +156,10 @@ pub(crate) async fn many_keys_are_forgotten_in_batches(backend: &impl Backend) {
     records[0].position = 1;
     ledger.apply(&records, 2 + KEYS).await.expect("applied");
     let mut by_day: BTreeMap<DayKey, u64> = BTreeMap::new();
-    ledger.won_keys(date(0), &mut |_, day, _| *by_day.entry(day).or_default() += 1).await.expect("read");
+    ledger
+        .won_keys(&ShardSet::ALL, date(0), &mut |_, day, _| *by_day.entry(day).or_default() += 1)
+        .await
+        .expect("read");
     assert_eq!(by_day, BTreeMap::from([(day(1), KEYS)]));
     assert_eq!(ledger.forget_won_keys(date(1)).await.expect("forgotten"), KEYS);
     assert!(won(&*ledger, date(0)).await.is_empty());

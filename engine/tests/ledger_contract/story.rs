@@ -9,6 +9,7 @@ use booking_core::{
     DoctorId, Envelope, Event, Fingerprint, Home, Leaving, MoveId, PatientId, PersonalText, Release, Relocation,
     RequestId, RequestKey, Role, Seat, SlotDefinition, SubjectId, Success, UtcMillis,
 };
+use engine::journal::ChainHash;
 use engine::ledger::AppliedRecord;
 use uuid::Uuid;
 
@@ -246,7 +247,9 @@ impl Story {
         state.apply(version, &event);
         // Positions have holes: only their order counts.
         let position = self.position() + 3;
-        self.records.push(AppliedRecord { day, version, position, event });
+        let body: Arc<[u8]> = booking_core::encode_event(&event).into();
+        let hash = ChainHash([u8::try_from(position % 251).unwrap_or(0); 16]);
+        self.records.push(AppliedRecord { day, version, position, hash, body, event });
     }
 
     /// Has `day` decide now, and records what it decides; `None` if it refuses.

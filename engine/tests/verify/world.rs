@@ -200,6 +200,8 @@ pub(crate) async fn applied(journal: &SqliteJournal) -> Vec<AppliedRecord> {
         day: record.day,
         version: record.version,
         position: record.position,
+        hash: record.hash,
+        body: Arc::clone(&record.body),
         event: decode_event(&record.body).expect("an event"),
     });
     records.collect()

@@ -9,7 +9,7 @@ use booking_core::{Date, DayKey, DoctorId, UtcMillis};
 use engine::clock::Clock;
 use engine::journal::memory::{Fault as AppendFault, MemoryJournal};
 use engine::journal::{
-    AppendError, DayAppend, DayOutcome, Journal, LoadedDay, ReadError, StoredRecord, StoredSnapshot,
+    AppendError, DayAppend, DayOutcome, Journal, LoadedDay, ReadError, ShardCursor, StoredRecord, StoredSnapshot,
 };
 use futures_util::FutureExt;
 
@@ -166,6 +166,14 @@ impl Journal for DiskJournal {
     async fn open_work(&self, until: UtcMillis, limit: usize) -> Result<Vec<(DayKey, UtcMillis)>, ReadError> {
         self.read().await?;
         self.disk.open_work(until, limit).await
+    }
+
+    async fn read_shard(&self, shard: u16, after: ShardCursor, limit: usize) -> Result<Vec<StoredRecord>, ReadError> {
+        self.disk.read_shard(shard, after, limit).await
+    }
+
+    fn promise(&self) -> String {
+        self.disk.promise()
     }
 
     fn epoch(&self) -> u32 {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use booking_core::{AppointmentId, Date, DayKey, DayVersion, UtcMillis};
-use engine::journal::ReadError;
+use engine::journal::{ReadError, ShardCursor, StoredRecord};
 use engine::ledger::memory::{Fault as WriteFault, MemoryLedger};
 use engine::ledger::won_keys::{KeyDigest, LiveAppointment};
 use engine::ledger::{AppliedRecord, ApplyError, AppointmentQuery, HistoryItem, Ledger, ParkedDay, PlacedAppointment};
+use engine::ownership::ShardSet;
 
 use crate::kernel::Domain;
 use crate::stage::Stage;
@@ -113,22 +114,36 @@ impl Ledger for DiskLedger {
         found
     }
 
+    async fn shard_cursor(&self, shard: u16) -> Result<ShardCursor, ReadError> {
+        self.disk.shard_cursor(shard).await
+    }
+
+    async fn apply_shard(&self, shard: u16, records: &[AppliedRecord], cursor: ShardCursor) -> Result<(), ApplyError> {
+        self.disk.apply_shard(shard, records, cursor).await
+    }
+
+    async fn raw_records(&self, day: DayKey, sequence: u64) -> Result<Vec<StoredRecord>, ReadError> {
+        self.disk.raw_records(day, sequence).await
+    }
+
     async fn live_appointments(
         &self,
+        shards: &ShardSet,
         now: UtcMillis,
         visit: &mut (dyn FnMut(LiveAppointment) + Send),
     ) -> Result<(), ReadError> {
         self.take_time().await;
-        self.disk.live_appointments(now, visit).await
+        self.disk.live_appointments(shards, now, visit).await
     }
 
     async fn won_keys(
         &self,
+        shards: &ShardSet,
         from: Date,
         visit: &mut (dyn FnMut(KeyDigest, DayKey, Date) + Send),
     ) -> Result<(), ReadError> {
         self.take_time().await;
-        self.disk.won_keys(from, visit).await
+        self.disk.won_keys(shards, from, visit).await
     }
 
     async fn forget_won_keys(&self, before: Date) -> Result<u64, ApplyError> {

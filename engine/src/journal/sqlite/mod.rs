@@ -25,10 +25,15 @@ use tokio::sync::Mutex;
 
 use super::lock::DirectoryLock;
 use super::poison::Poison;
-use super::{AppendError, DayAppend, DayOutcome, Journal, LoadedDay, ReadError, StoredRecord, StoredSnapshot};
+use super::{
+    AppendError, DayAppend, DayOutcome, Journal, LoadedDay, ReadError, ShardCursor, StoredRecord, StoredSnapshot,
+};
 use crate::config::StartError;
 use append::Encoded;
 use checkpoint::Checkpointer;
+
+/// Records looked at at once by whoever reads by shard.
+const SHARD_PAGE_RECORDS: usize = 1_024;
 
 /// Below the data directory.
 const FILE_NAME: &str = "journal.db";
@@ -162,6 +167,23 @@ impl Journal for SqliteJournal {
 
     async fn open_work(&self, until: UtcMillis, limit: usize) -> Result<Vec<(DayKey, UtcMillis)>, ReadError> {
         read::open_work(self.readers()?, until, limit).await
+    }
+
+    /// There is one owner of everything here, so that nobody reads by shard but whoever looks at a store: a walk through the log.
+    async fn read_shard(&self, shard: u16, after: ShardCursor, limit: usize) -> Result<Vec<StoredRecord>, ReadError> {
+        let (mut found, mut position) = (Vec::new(), 0);
+        while found.len() < limit {
+            let page = self.read_after(position, SHARD_PAGE_RECORDS).await?;
+            let Some(last) = page.last() else { break };
+            position = last.position;
+            found.extend(page.into_iter().filter(|record| record.shard == shard && record.cursor() > after));
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    fn promise(&self) -> String {
+        "an acknowledged booking survives SIGKILL and the loss of power of an honest disk (SQLite, WAL, synchronous=FULL)".to_owned()
     }
 
     fn epoch(&self) -> u32 {

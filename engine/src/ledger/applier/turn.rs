@@ -86,7 +86,10 @@ impl Bulk {
         for record in stored {
             let (day, version, position) = (record.day, record.version, record.position);
             match decode_event(&record.body) {
-                Ok(event) => records.push(AppliedRecord { day, version, position, event }),
+                Ok(event) => {
+                    let (hash, body) = (record.hash, Arc::clone(&record.body));
+                    records.push(AppliedRecord { day, version, position, hash, body, event });
+                }
                 Err(error) => {
                     let reason = format!("the record at position {position} cannot be decoded: {error}");
                     undecodable.push(Fault { day, version, reason });
@@ -150,6 +153,7 @@ impl ApplyLoop {
                 self.failures = 0;
                 self.progress.applied.store(bulk.last, Ordering::Release);
                 self.overlay.evict(bulk.last);
+                self.journal.applied(bulk.last);
                 crash_point!(LedgerEvicted);
                 metrics::gauge!(catalogue::LEDGER_LAG).set(self.progress.lag_records() as f64);
                 metrics::gauge!(catalogue::OVERLAY_ENTRIES).set(self.overlay.len() as f64);

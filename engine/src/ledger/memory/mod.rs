@@ -22,7 +22,8 @@ use super::won_keys::{KeyDigest, LiveAppointment};
 use super::{
     AppliedRecord, ApplyError, AppointmentQuery, AppointmentScope, HistoryItem, Ledger, ParkedDay, PlacedAppointment,
 };
-use crate::journal::ReadError;
+use crate::journal::{ReadError, ShardCursor, StoredRecord};
+use crate::ownership::ShardSet;
 
 /// What happens to one write of the ledger: an apply, a park, an unpark, or a forgetting of keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -210,15 +211,29 @@ impl Ledger for MemoryLedger {
         page.map(|(day, row)| placed(store, *day, row)).collect()
     }
 
+    async fn shard_cursor(&self, shard: u16) -> Result<ShardCursor, ReadError> {
+        Ok(self.readable()?.ledger.shard_cursors.get(&shard).copied().unwrap_or_default())
+    }
+
+    async fn apply_shard(&self, shard: u16, records: &[AppliedRecord], cursor: ShardCursor) -> Result<(), ApplyError> {
+        self.write(|store| store.apply_shard(shard, records, cursor))
+    }
+
+    async fn raw_records(&self, _day: DayKey, _sequence: u64) -> Result<Vec<StoredRecord>, ReadError> {
+        Ok(Vec::new())
+    }
+
     async fn live_appointments(
         &self,
+        shards: &ShardSet,
         now: UtcMillis,
         visit: &mut (dyn FnMut(LiveAppointment) + Send),
     ) -> Result<(), ReadError> {
         // Collected first: a visitor may ask the ledger.
         let rows: Vec<_> = self.readable()?.ledger.appointments.rows().values().cloned().collect();
         for (day, row) in rows {
-            if matches!(row.status, Status::Held | Status::Booked) && row.end > now {
+            let is_live = matches!(row.status, Status::Held | Status::Booked) && row.end > now;
+            if is_live && shards.contains(day.shard()) {
                 let Appointment { id, patient, start, end, hold_expires_at, version, .. } = row;
                 visit(LiveAppointment { id, patient, day, start, end, hold_expires_at, version });
             }
@@ -228,12 +243,13 @@ impl Ledger for MemoryLedger {
 
     async fn won_keys(
         &self,
+        shards: &ShardSet,
         from: Date,
         visit: &mut (dyn FnMut(KeyDigest, DayKey, Date) + Send),
     ) -> Result<(), ReadError> {
         let rows: Vec<_> = self.readable()?.ledger.won_keys.rows().keys().copied().collect();
         for (until, day, digest) in rows {
-            if until >= from {
+            if until >= from && shards.contains(day.shard()) {
                 visit(digest, day, until);
             }
         }

@@ -14,6 +14,7 @@ use booking_core::{
 use uuid::Uuid;
 
 use super::table::Table;
+use crate::journal::ShardCursor;
 use crate::ledger::won_keys::KeyDigest;
 use crate::ledger::{AppliedRecord, ApplyError, HistoryItem, ParkedDay};
 
@@ -69,6 +70,7 @@ pub(super) struct Store {
     pub(super) parked: Table<DayKey, ParkedDay>,
     pub(super) won_keys: Table<(Date, DayKey, KeyDigest), ()>,
     pub(super) cursor: u64,
+    pub(super) shard_cursors: BTreeMap<u16, ShardCursor>,
 }
 
 impl Store {
@@ -89,7 +91,30 @@ impl Store {
     pub(super) fn apply(&mut self, records: &[AppliedRecord], position: u64) -> Result<(), ApplyError> {
         self.all_or_nothing(|store| store.apply_each(records))?;
         self.cursor = self.cursor.max(position);
+        for record in records.iter().filter(|record| record.position <= position) {
+            self.advance_shard(record.day.shard(), record.cursor());
+        }
+        if let Some(last) = records.last() {
+            self.advance_shard(last.day.shard(), ShardCursor { epoch: last.version.epoch, position });
+        }
         Ok(())
+    }
+
+    /// Applies `records` of an earlier owner of `shard` and moves its cursor, or neither.
+    pub(super) fn apply_shard(
+        &mut self,
+        shard: u16,
+        records: &[AppliedRecord],
+        cursor: ShardCursor,
+    ) -> Result<(), ApplyError> {
+        self.all_or_nothing(|store| store.apply_each(records))?;
+        self.advance_shard(shard, cursor);
+        Ok(())
+    }
+
+    fn advance_shard(&mut self, shard: u16, cursor: ShardCursor) {
+        let known = self.shard_cursors.entry(shard).or_default();
+        *known = cursor.max(*known);
     }
 
     /// Applies `records` of the parked `day` and takes its mark away, or neither.

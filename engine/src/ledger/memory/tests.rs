@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::ledger::registry::Registry;
+use crate::ownership::ShardSet;
 
 fn day() -> DayKey {
     let date = Date::from_days(20_000).expect("a date");
@@ -87,8 +88,8 @@ async fn away_is_told_by_every_call_and_uses_up_no_fault() {
         ledger.appointment(id).await.err(),
         ledger.history(id).await.err(),
         ledger.appointments(&query).await.err(),
-        ledger.live_appointments(UtcMillis(0), &mut |_| {}).await.err(),
-        ledger.won_keys(day().date, &mut |_, _, _| {}).await.err(),
+        ledger.live_appointments(&ShardSet::ALL, UtcMillis(0), &mut |_| {}).await.err(),
+        ledger.won_keys(&ShardSet::ALL, day().date, &mut |_, _, _| {}).await.err(),
         ledger.doctor(day().doctor).await.err(),
         ledger.clinic(Uuid::nil()).await.err(),
     ];

@@ -16,7 +16,7 @@ use sqlx::sqlite::SqliteConnection;
 use super::bulk::{BulkStatement, Values};
 use super::projections::{Batch, PROJECTIONS};
 use super::words::{apply_error, day, number, signed};
-use crate::journal::ReadError;
+use crate::journal::{ReadError, ShardCursor};
 use crate::ledger::{AppliedRecord, ApplyError};
 
 /// The list comes first in the join: only so does SQLite look each day up by its key instead of reading all.
@@ -33,9 +33,10 @@ static ADVANCE_DAY: BulkStatement = BulkStatement::new(
 );
 
 static ADVANCE_SHARD: BulkStatement = BulkStatement::new(
-    "INSERT INTO applied_shard (shard, position) VALUES ",
-    2,
-    " ON CONFLICT (shard) DO UPDATE SET position = max(excluded.position, applied_shard.position)",
+    "INSERT INTO applied_shard (shard, epoch, position) VALUES ",
+    3,
+    " ON CONFLICT (shard) DO UPDATE SET epoch = excluded.epoch, position = excluded.position \
+      WHERE (excluded.epoch, excluded.position) > (applied_shard.epoch, applied_shard.position)",
 );
 
 const PARKED: &str = "SELECT doctor, date FROM parked_day";
@@ -54,13 +55,27 @@ pub(super) const STATEMENTS: [&str; 2] = [UNPARK, PARK];
 pub(super) async fn apply(writer: &SqlitePool, records: &[AppliedRecord], position: u64) -> Result<(), ApplyError> {
     transact(writer, async |connection: &mut SqliteConnection| {
         apply_new(records, connection).await?;
-        advance_shards(records, position, connection).await?;
+        advance_shards(&cursors_of(records, position), connection).await?;
         crash_point!(LedgerApplyBeforeCommit);
         Ok(())
     })
     .await?;
     crash_point!(LedgerApplyAfterCommit);
     Ok(())
+}
+
+/// Applies `records` of `shard`, which an earlier owner wrote, and moves its cursor.
+pub(super) async fn apply_shard(
+    writer: &SqlitePool,
+    shard: u16,
+    records: &[AppliedRecord],
+    cursor: ShardCursor,
+) -> Result<(), ApplyError> {
+    transact(writer, async |connection: &mut SqliteConnection| {
+        apply_new(records, connection).await?;
+        advance_shards(&[(shard, cursor)], connection).await
+    })
+    .await
 }
 
 /// Applies `records` of the parked `day` and takes its mark away; the cursor stays.
@@ -193,21 +208,22 @@ async fn applied(
 }
 
 /// The cursor of each shard that the batch touches; the batch's own end is the last record's shard's.
-async fn advance_shards(
-    records: &[AppliedRecord],
-    position: u64,
-    connection: &mut SqliteConnection,
-) -> Result<(), ApplyError> {
-    let mut cursors: BTreeMap<u16, u64> = BTreeMap::new();
+fn cursors_of(records: &[AppliedRecord], position: u64) -> Vec<(u16, ShardCursor)> {
+    let mut cursors: BTreeMap<u16, ShardCursor> = BTreeMap::new();
     for record in records.iter().filter(|record| record.position <= position) {
         let cursor = cursors.entry(record.day.shard()).or_default();
-        *cursor = record.position.max(*cursor);
+        *cursor = record.cursor().max(*cursor);
     }
-    cursors.insert(records.last().map_or(0, |record| record.day.shard()), position);
-    let cursors: Vec<(u16, u64)> = cursors.into_iter().collect();
-    let advanced = ADVANCE_SHARD.execute(connection, &cursors, |(shard, position), values| {
+    let (shard, epoch) = records.last().map_or((0, 0), |record| (record.day.shard(), record.version.epoch));
+    cursors.insert(shard, ShardCursor { epoch, position });
+    cursors.into_iter().collect()
+}
+
+async fn advance_shards(cursors: &[(u16, ShardCursor)], connection: &mut SqliteConnection) -> Result<(), ApplyError> {
+    let advanced = ADVANCE_SHARD.execute(connection, cursors, |(shard, cursor), values| {
         values.push(*shard)?;
-        values.push(signed(*position))
+        values.push(cursor.epoch)?;
+        values.push(signed(cursor.position))
     });
     advanced.await.map(drop).map_err(|error| apply_error("cursor", &error))
 }

@@ -25,7 +25,8 @@ use super::won_keys::{KeyDigest, LiveAppointment};
 use super::{AppliedRecord, ApplyError, AppointmentQuery, HistoryItem, Ledger, ParkedDay, PlacedAppointment};
 use crate::config::StartError;
 use crate::journal::sqlite::failure;
-use crate::journal::{ReadError, wal};
+use crate::journal::{ReadError, ShardCursor, StoredRecord, wal};
+use crate::ownership::ShardSet;
 
 /// The file below the data directory.
 const FILE: &str = "ledger.db";
@@ -179,6 +180,18 @@ impl Ledger for SqliteLedger {
         read::applied_position(&self.readers).await
     }
 
+    async fn shard_cursor(&self, shard: u16) -> Result<ShardCursor, ReadError> {
+        read::shard_cursor(&self.readers, shard).await
+    }
+
+    async fn apply_shard(&self, shard: u16, records: &[AppliedRecord], cursor: ShardCursor) -> Result<(), ApplyError> {
+        apply::apply_shard(&self.writer, shard, records, cursor).await
+    }
+
+    async fn raw_records(&self, _day: DayKey, _sequence: u64) -> Result<Vec<StoredRecord>, ReadError> {
+        Ok(Vec::new())
+    }
+
     async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError> {
         read::appointment(&self.readers, id).await
     }
@@ -193,18 +206,30 @@ impl Ledger for SqliteLedger {
 
     async fn live_appointments(
         &self,
+        shards: &ShardSet,
         now: UtcMillis,
         visit: &mut (dyn FnMut(LiveAppointment) + Send),
     ) -> Result<(), ReadError> {
-        start::live_appointments(&self.readers, now, visit).await
+        let mut visit = |live: LiveAppointment| {
+            if shards.contains(live.day.shard()) {
+                visit(live);
+            }
+        };
+        start::live_appointments(&self.readers, now, &mut visit).await
     }
 
     async fn won_keys(
         &self,
+        shards: &ShardSet,
         from: Date,
         visit: &mut (dyn FnMut(KeyDigest, DayKey, Date) + Send),
     ) -> Result<(), ReadError> {
-        start::won_keys(&self.readers, from, visit).await
+        let mut visit = |digest, day: DayKey, until| {
+            if shards.contains(day.shard()) {
+                visit(digest, day, until);
+            }
+        };
+        start::won_keys(&self.readers, from, &mut visit).await
     }
 
     async fn forget_won_keys(&self, before: Date) -> Result<u64, ApplyError> {

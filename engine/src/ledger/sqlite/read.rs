@@ -8,7 +8,7 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteRow;
 
 use super::words::{self, damaged, id, number, read_error, reason, status, value};
-use crate::journal::ReadError;
+use crate::journal::{ReadError, ShardCursor};
 use crate::ledger::{AppointmentQuery, AppointmentScope, HistoryItem, ParkedDay, PlacedAppointment};
 
 /// A day that is parked from its publication on has no zone here, and appointments that moved there: told as the applier
@@ -45,6 +45,7 @@ const HISTORY: &str = "SELECT version, at_ms, actor, role, from_status, to_statu
 pub(super) const PARKED: &str =
     "SELECT doctor, date, epoch, sequence, position, reason FROM parked_day ORDER BY doctor, date";
 const APPLIED_SEQUENCE: &str = "SELECT sequence FROM applied_day WHERE doctor = ?1 AND date = ?2";
+const SHARD_CURSOR: &str = "SELECT epoch, position FROM applied_shard WHERE shard = ?1";
 const APPLIED_POSITION: &str = "SELECT coalesce(max(position), 0) AS position FROM applied_shard";
 const TIME_ZONE: &str = "SELECT time_zone FROM doctor_day WHERE doctor = ?1 AND date = ?2";
 
@@ -172,6 +173,15 @@ pub(super) async fn applied_sequence(readers: &SqlitePool, day: DayKey) -> Resul
 pub(super) async fn applied_position(readers: &SqlitePool) -> Result<u64, ReadError> {
     let row = sqlx::query(APPLIED_POSITION).fetch_one(readers).await.map_err(|error| read_error(&error))?;
     number(&row, "position")
+}
+
+/// How far a shard is applied.
+pub(super) async fn shard_cursor(readers: &SqlitePool, shard: u16) -> Result<ShardCursor, ReadError> {
+    let query = sqlx::query(SHARD_CURSOR).bind(shard);
+    let row = query.fetch_optional(readers).await.map_err(|error| read_error(&error))?;
+    row.map_or(Ok(ShardCursor::default()), |row| {
+        Ok(ShardCursor { epoch: number(&row, "epoch")?, position: number(&row, "position")? })
+    })
 }
 
 /// The zone of a day's definition.
