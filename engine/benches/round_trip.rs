@@ -21,6 +21,7 @@ use engine::ledger::Ledger;
 use engine::ledger::applier::Applier;
 use engine::ledger::overlay::Overlay;
 use engine::ledger::sqlite::SqliteLedger;
+use engine::ownership::{Tenures, Territory};
 use engine::spawn::TokioSpawn;
 use engine::telemetry::meters::EngineMeters;
 use engine::testing::{Faults, ManualClock, TaskActors};
@@ -102,8 +103,10 @@ async fn engine(directory: &std::path::Path) -> EngineHandle {
         Applier::start(Arc::clone(&journal), follower, Arc::clone(&overlay), Arc::clone(&clock), 500_000, &spawn);
     let applier = applier.await.expect("an applier");
     let committer = Committer::start(Arc::clone(&journal), Arc::clone(&clock));
+    let territory = Arc::new(Territory::new(Arc::new(Tenures::sole(1)), Arc::clone(&clock)));
     let assembly = Assembly {
         clock,
+        territory,
         ids: Arc::new(SystemIds),
         journal,
         ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,

@@ -29,6 +29,7 @@ use crate::ledger::overlay::Overlay;
 use crate::ledger::reader::Reader;
 use crate::ledger::registry::Registry;
 use crate::limits::OPEN_MOVES_MAX;
+use crate::ownership::Territory;
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
 
@@ -52,6 +53,8 @@ pub struct Assembly {
     pub applier: Applier,
     /// Group commit.
     pub committer: Committer,
+    /// What this process speaks for.
+    pub territory: Arc<Territory>,
     /// Runs actors.
     pub starter: Arc<dyn StartActor>,
     /// Runs background work.
@@ -110,6 +113,7 @@ impl Assembly {
             admission: Arc::new(Admission::default()),
             meters: self.meters,
             publish_lanes,
+            territory: self.territory,
             ledger_lag_max: config.ledger_lag_max,
             poisoned: AtomicBool::new(false),
             stopping: AtomicBool::new(false),

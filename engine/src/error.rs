@@ -18,6 +18,12 @@ pub enum EngineError {
     /// The storage is away, or this day is parked: nothing was done, or the same key tells what happened.
     #[error("storage unavailable: {0}")]
     Unavailable(String),
+    /// This process does not speak for the shard: nothing was done. Whoever does may be known ([`crate::ownership::Territory`]).
+    #[error("shard {shard} is not here")]
+    NotHere {
+        /// Which.
+        shard: u16,
+    },
     /// The refusal that a twin in flight was given, repeated to this caller.
     #[error("{0}")]
     Repeated(Box<EngineError>),

@@ -23,6 +23,7 @@ use crate::journal::{Journal, ReadError};
 use crate::ledger::applier::Applier;
 use crate::ledger::reader::Reader;
 use crate::ledger::registry::Registry;
+use crate::ownership::Territory;
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
 use crate::view::{
@@ -64,6 +65,7 @@ pub(crate) struct Parts {
     pub(crate) admission: Arc<Admission>,
     pub(crate) meters: Arc<EngineMeters>,
     pub(crate) publish_lanes: publish::PublishLanes,
+    pub(crate) territory: Arc<Territory>,
     pub(crate) ledger_lag_max: u64,
     pub(crate) poisoned: AtomicBool,
     pub(crate) stopping: AtomicBool,
@@ -91,7 +93,10 @@ impl EngineHandle {
         let command = Command { envelope: caller.envelope, key: caller.key, action: Action::Book(booking) };
         let result = self.submit(day, command, Lane::Sheddable).await;
         let outcome = result.and_then(appointment_reply);
-        self.parts.meters.count_booking(outcome.as_ref().map(|reply| reply.replayed));
+        // Who speaks for the day counts it.
+        if !matches!(outcome, Err(EngineError::NotHere { .. })) {
+            self.parts.meters.count_booking(outcome.as_ref().map(|reply| reply.replayed));
+        }
         outcome
     }
 
@@ -156,8 +161,9 @@ impl EngineHandle {
     pub async fn day(&self, day: DayKey) -> Result<DayView, EngineError> {
         for _ in 0..LOOKUPS_MAX {
             let now = self.parts.clock.now();
-            if let Some(view) = picture(&self.parts.directory.entry(day, now), now) {
-                return view;
+            if let Some(view) = picture(self.entry(day, now)?.as_ref(), now) {
+                // Looked at last: what was published is old as soon as another node speaks for the day (`protocols.md` rule 9).
+                return self.parts.territory.require(day).and(view);
             }
             // Still loading, or a hold is due: the day itself must speak first. It may be asleep again before anybody listens.
             self.expire(day).await?;
@@ -234,7 +240,7 @@ impl EngineHandle {
         let shows_held = query.statuses.is_empty() || query.statuses.contains(&Status::Held);
         let mut due = BTreeSet::new();
         if let AppointmentScope::Day(day) = query.scope {
-            if picture(&self.parts.directory.entry(day, now), now).is_none() {
+            if picture(self.entry(day, now)?.as_ref(), now).is_none() {
                 due.insert(day);
             }
             // What has moved in with its time up is seen among the rows, and a large day is not searched for it page by page.
@@ -263,6 +269,17 @@ impl EngineHandle {
         Ok(())
     }
 
+    /// The entry of `day`, if this process speaks for it.
+    pub(crate) fn entry(&self, day: DayKey, now: UtcMillis) -> Result<Arc<DayEntry>, EngineError> {
+        self.parts.territory.require(day)?;
+        Ok(self.parts.directory.entry(day, now))
+    }
+
+    /// What this process speaks for.
+    pub fn territory(&self) -> &Arc<Territory> {
+        &self.parts.territory
+    }
+
     /// Number of days in memory with an actor.
     pub fn days_awake(&self) -> usize {
         self.parts.directory.awake()
@@ -271,7 +288,9 @@ impl EngineHandle {
     /// Has every day take a turn whose timer is up at `now`.
     pub fn wake_due(&self, now: UtcMillis) {
         for day in self.parts.deadlines.take_due(now) {
-            self.parts.directory.due(day, now);
+            if self.parts.territory.is_here(day) {
+                self.parts.directory.due(day, now);
+            }
         }
     }
 

@@ -21,7 +21,7 @@ use crate::ledger::applier::Applier;
 use crate::ledger::overlay::Overlay;
 use crate::ledger::registry::Registry;
 use crate::limits::DRAIN_MILLIS;
-use crate::ownership::ShardSet;
+use crate::ownership::{ShardSet, Tenures, Territory};
 use crate::signal::Signal;
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
@@ -94,6 +94,8 @@ impl Running {
             .map_err(unreadable)?;
         crash_point!(StartClaimsRestored);
         let committer = machinery.committer.clone();
+        let tenures = Arc::new(Tenures::sole(journal.epoch()));
+        let territory = Arc::new(Territory::new(tenures, Arc::clone(&machinery.clock)));
         let assembly = Assembly {
             clock: machinery.clock,
             ids: machinery.ids,
@@ -104,6 +106,7 @@ impl Running {
             claims,
             applier,
             committer: machinery.committer,
+            territory,
             starter: machinery.starter,
             spawn: machinery.spawn,
             meters: Arc::new(EngineMeters::new()),

@@ -226,7 +226,9 @@ impl EngineHandle {
     fn give_up(&self, job: &Move) {
         let now = self.parts.clock.now();
         let control = Control::GiveUpMove { appointment: job.wish.appointment, move_id: job.move_id };
-        self.parts.directory.entry(job.from, now).intake().control(control);
+        if let Ok(entry) = self.entry(job.from, now) {
+            entry.intake().control(control);
+        }
     }
 
     /// Settles every move on its way to `day` of which the outcome is known. Returns how many were on their way.
@@ -264,7 +266,7 @@ impl EngineHandle {
         }
         let (reply, answer) = oneshot::channel();
         let now = self.parts.clock.now();
-        self.parts.directory.entry(day, now).intake().control(Control::Ask(question(reply)));
+        self.entry(day, now).ok()?.intake().control(Control::Ask(question(reply)));
         answer.await.ok()
     }
 }

@@ -45,7 +45,10 @@ impl EngineHandle {
     /// One attempt to move an appointment from the day it stands on.
     async fn move_to(&self, target: &DayView, placed: &PlacedAppointment, request: &RescheduleRequest) -> Attempt {
         let now = self.parts.clock.now();
-        let entry = self.parts.directory.entry(placed.day, now);
+        let entry = match self.entry(placed.day, now) {
+            Ok(entry) => entry,
+            Err(error) => return Attempt::Settled(Err(error)),
+        };
         let command = command_of(request, Action::PrepareMove { move_id: self.move_id(), appointment: request.id });
         if let Some(key) = &command.key
             && let Some(attempt) = self.follow(entry.in_flight().look(key)).await
@@ -53,7 +56,7 @@ impl EngineHandle {
             return attempt;
         }
         if let Some(result) = self.answer_early(&entry, &command, now) {
-            return Attempt::Settled(result);
+            return Attempt::Settled(self.parts.territory.require(placed.day).and(result));
         }
         if let Some(refusal) = early_refusal(target, placed, request) {
             return Attempt::Settled(refusal);

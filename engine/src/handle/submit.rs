@@ -36,7 +36,7 @@ impl EngineHandle {
     pub(super) async fn submit(&self, day: DayKey, command: Command, lane: Lane) -> CommandResult {
         for _ in 0..LOOKUPS_MAX {
             let now = self.parts.clock.now();
-            let entry = self.parts.directory.entry(day, now);
+            let entry = self.entry(day, now)?;
             match self.attempt(&entry, &command, lane, now).await {
                 Attempt::Settled(result) => return result,
                 Attempt::Again => {}
@@ -53,7 +53,8 @@ impl EngineHandle {
             return attempt;
         }
         if let Some(result) = self.answer_early(entry, command, now) {
-            return Attempt::Settled(result);
+            // Looked at after the picture (`protocols.md` rule 9).
+            return Attempt::Settled(self.parts.territory.require(entry.day()).and(result));
         }
         let permit = match self.admit(lane, command) {
             Ok(permit) => permit,
@@ -94,7 +95,7 @@ impl EngineHandle {
             };
             let micros = self.parts.clock.monotonic_micros();
             let (request, answer) = Request::new(command.clone(), Lane::Protected, micros, None, permit);
-            let entry = self.parts.directory.entry(day, self.parts.clock.now());
+            let entry = self.entry(day, self.parts.clock.now())?;
             match entry.intake().offer(request) {
                 Offered::Taken => return answer.await.unwrap_or_else(|_| Err(interrupted())),
                 Offered::Closed(request) => request.withdraw(),
@@ -114,7 +115,7 @@ impl EngineHandle {
         let key = key?;
         for _ in 0..LOOKUPS_MAX {
             let other = self.parts.claims.day_of_key(key).filter(|other| Some(*other) != asked_anyway)?;
-            let entry = self.parts.directory.entry(other, self.parts.clock.now());
+            let Ok(entry) = self.entry(other, self.parts.clock.now()) else { return None };
             match self.follow(entry.in_flight().look(key)).await {
                 Some(Attempt::Settled(result)) => return Some(result),
                 Some(Attempt::Again) => continue,
@@ -124,7 +125,7 @@ impl EngineHandle {
                 Ok(_) | Err(EngineError::Rejected(_)) => {}
                 Err(error) => return Some(Err(error)),
             }
-            let entry = self.parts.directory.entry(other, self.parts.clock.now());
+            let Ok(entry) = self.entry(other, self.parts.clock.now()) else { return None };
             let published = entry.published_guard();
             return match (entry.key_state(key), &**published) {
                 (KeyState::Won(known), Published::Present { .. }) => Some(Ok(replay(other, &known, &published))),

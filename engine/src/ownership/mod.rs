@@ -6,12 +6,14 @@
 
 pub mod shards;
 pub mod tenures;
+pub mod territory;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
 pub use self::shards::ShardSet;
 pub use self::tenures::Tenures;
+pub use self::territory::{Place, Territory};
 
 /// A process that takes part, as the store knows it. Every start of a program is another one (`protocols.md` rule 29).
 #[derive(Clone, PartialEq, Eq, Debug)]

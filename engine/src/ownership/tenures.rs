@@ -1,58 +1,97 @@
-//! What this process owns: the epoch of each shard, and until when its lease surely runs.
+//! What this process owns: the epoch of each shard, whether it is open, and until when the lease surely runs.
 //! Must not know: how it was claimed.
 //!
 //! An epoch is safety and is also in the store. The deadline is this process's own, on its monotonic clock, counted from before the renewal was
 //! sent: who waits beyond it may no longer speak for the shard, whatever the store would say (`protocols.md` rule 9, D 5).
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use booking_core::SHARD_COUNT;
 
 use super::ShardSet;
 
+/// A lease that never ends: of a store with one process.
+const FOR_EVER: u64 = u64::MAX;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Tenures {
-    /// By shard; 0: not ours.
-    epochs: Box<[AtomicU32]>,
+    shards: Box<[Tenure]>,
     /// On the engine's monotonic scale.
     deadline_micros: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Tenure {
+    /// 0: not ours.
+    epoch: AtomicU32,
+    /// Whether it was loaded, so that this process answers for it.
+    is_open: AtomicBool,
 }
 
 impl Tenures {
     /// Nothing, and no lease.
     pub fn none() -> Self {
-        let epochs = (0..SHARD_COUNT).map(|_| AtomicU32::new(0)).collect();
-        Self { epochs, deadline_micros: AtomicU64::new(0) }
+        let shards = (0..SHARD_COUNT).map(|_| Tenure::default()).collect();
+        Self { shards, deadline_micros: AtomicU64::new(0) }
     }
 
-    /// Every shard under `epoch`, for ever: a store with one process.
+    /// Every shard under `epoch`, open, for ever: a store with one process.
     pub fn sole(epoch: u32) -> Self {
         let tenures = Self::none();
-        (0..SHARD_COUNT).for_each(|shard| tenures.grant(shard, epoch));
-        tenures.extend(u64::MAX);
+        for shard in 0..SHARD_COUNT {
+            tenures.grant(shard, epoch);
+            tenures.open(shard);
+        }
+        tenures.extend(FOR_EVER);
         tenures
     }
 
-    /// The epoch under which `shard` may be written; 0 if it is not ours. The lease may be over.
+    /// The epoch under which `shard` may be written; 0 if it is not ours. It may not be open, and the lease may be over.
     pub fn epoch(&self, shard: u16) -> u32 {
-        self.epochs.get(usize::from(shard)).map_or(0, |epoch| epoch.load(Ordering::Acquire))
+        self.shards.get(usize::from(shard)).map_or(0, |tenure| tenure.epoch.load(Ordering::Acquire))
     }
 
-    /// Whether this process may speak for `shard` at `now_micros`: it is ours, and the lease runs for certain.
-    pub fn speaks_for(&self, shard: u16, now_micros: u64) -> bool {
-        self.epoch(shard) != 0 && self.is_leased(now_micros)
+    /// Whether `shard` is ours and open. The lease may be over.
+    pub fn is_open(&self, shard: u16) -> bool {
+        self.shards.get(usize::from(shard)).is_some_and(|tenure| tenure.is_open.load(Ordering::Acquire))
     }
 
-    /// Whether the lease runs for certain.
+    /// Whether the lease runs for certain at `now_micros`.
     pub fn is_leased(&self, now_micros: u64) -> bool {
-        now_micros < self.deadline_micros.load(Ordering::Acquire)
+        self.is_leased_by(|| now_micros)
     }
 
-    /// `shard` is ours under `epoch`.
+    /// As [`Tenures::is_leased`]; a lease that never ends needs no clock.
+    pub fn is_leased_by(&self, now_micros: impl FnOnce() -> u64) -> bool {
+        let deadline = self.deadline_micros();
+        deadline == FOR_EVER || now_micros() < deadline
+    }
+
+    /// Until when the lease surely runs.
+    pub fn deadline_micros(&self) -> u64 {
+        self.deadline_micros.load(Ordering::Acquire)
+    }
+
+    /// `shard` is ours under `epoch`, and not open yet: it may be written by whoever takes it over.
     pub fn grant(&self, shard: u16, epoch: u32) {
-        if let Some(slot) = self.epochs.get(usize::from(shard)) {
-            slot.store(epoch, Ordering::Release);
+        if let Some(tenure) = self.shards.get(usize::from(shard)) {
+            tenure.is_open.store(false, Ordering::Release);
+            tenure.epoch.store(epoch, Ordering::Release);
+        }
+    }
+
+    /// From now on this process answers for `shard`.
+    pub fn open(&self, shard: u16) {
+        if let Some(tenure) = self.shards.get(usize::from(shard)) {
+            tenure.is_open.store(true, Ordering::Release);
+        }
+    }
+
+    /// Takes no new requests for `shard`; what is under way may still be written.
+    pub fn close(&self, shard: u16) {
+        if let Some(tenure) = self.shards.get(usize::from(shard)) {
+            tenure.is_open.store(false, Ordering::Release);
         }
     }
 
@@ -66,7 +105,7 @@ impl Tenures {
         self.deadline_micros.fetch_max(deadline_micros, Ordering::AcqRel);
     }
 
-    /// What is ours.
+    /// What is ours, open or not.
     pub fn owned(&self) -> ShardSet {
         (0..SHARD_COUNT).filter(|shard| self.epoch(*shard) != 0).collect()
     }
@@ -77,15 +116,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_speaks_for_what_is_not_its_own_or_after_the_lease() {
+    fn what_is_ours_is_open_when_it_was_loaded_and_only_while_the_lease_runs() {
         let tenures = Tenures::none();
         tenures.grant(7, 3);
-        assert!(!tenures.speaks_for(7, 0), "no lease yet");
+        assert!((tenures.epoch(7), tenures.is_open(7), tenures.is_leased(0)) == (3, false, false));
+        tenures.open(7);
         tenures.extend(1_000);
         tenures.extend(500);
-        assert!(tenures.speaks_for(7, 999) && !tenures.speaks_for(7, 1_000) && !tenures.speaks_for(8, 0));
+        assert!(tenures.is_open(7) && tenures.is_leased(999) && !tenures.is_leased(1_000) && !tenures.is_open(8));
+        tenures.close(7);
+        assert_eq!((tenures.epoch(7), tenures.is_open(7)), (3, false));
         tenures.revoke(7);
         assert_eq!((tenures.epoch(7), tenures.owned().is_empty()), (0, true));
-        assert!(Tenures::sole(2).speaks_for(1_023, u64::MAX - 1));
+    }
+
+    #[test]
+    fn a_sole_owner_needs_no_clock() {
+        let sole = Tenures::sole(2);
+        assert!(sole.is_open(1_023) && sole.is_leased_by(|| unreachable!("nobody asks")));
+        assert_eq!(sole.owned().len(), usize::from(SHARD_COUNT));
     }
 }

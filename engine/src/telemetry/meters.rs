@@ -157,7 +157,7 @@ fn outcome_index(outcome: Result<bool, &EngineError>) -> usize {
         Ok(true) => 1,
         Err(EngineError::Repeated(error)) => outcome_index(Err(error)),
         Err(EngineError::Overloaded { .. }) => 10,
-        Err(EngineError::Unavailable(_)) => 11,
+        Err(EngineError::Unavailable(_) | EngineError::NotHere { .. }) => 11,
         Err(EngineError::Internal(_)) => 12,
         Err(EngineError::Rejected(rejection)) => match rejection {
             No::UnknownDay | No::UnknownSlot | No::UnknownAppointment => 2,

@@ -22,6 +22,7 @@ pub(crate) fn of_engine(error: EngineError, now: UtcMillis) -> Problem {
         }
         EngineError::Repeated(first) => of_engine(*first, now).replayed(),
         EngineError::Unavailable(cause) => Problem::unavailable(cause),
+        EngineError::NotHere { shard } => Problem::unavailable(format!("shard {shard} is being taken over")),
         EngineError::Internal(cause) => Problem::internal(cause),
     }
 }

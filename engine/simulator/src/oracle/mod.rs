@@ -197,7 +197,9 @@ impl Judge<'_> {
             EngineError::Repeated(first) => self.error(asked, first),
             EngineError::Rejected(told) => self.refused(asked, told),
             EngineError::Overloaded { .. } | EngineError::Unavailable(_) => Ok(Finding::unknown()),
-            EngineError::Internal(what) => Err(Violation::new(Kind::InternalError, what.clone())),
+            EngineError::NotHere { .. } | EngineError::Internal(_) => {
+                Err(Violation::new(Kind::InternalError, error.to_string()))
+            }
         }
     }
 
