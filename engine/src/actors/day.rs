@@ -186,8 +186,13 @@ impl DayActor {
             Control::Failed { generation, failure } if generation == self.generation => {
                 recovery::append_failed(self, &failure);
             }
-            // Word to an incarnation that was dropped: its load has found, or will find, what became of it.
-            Control::Loaded { .. } | Control::Committed { .. } | Control::Failed { .. } => {}
+            // Word to an incarnation that was dropped: its load has found, or will find, what became of it. A parked day loads
+            // nothing, and shows nothing: the ledger need not wait for it.
+            Control::Loaded { .. } | Control::Committed { .. } | Control::Failed { .. } => {
+                if matches!(self.phase, Phase::Parked(_)) {
+                    self.ports.publications.settled(self.entry.day(), None);
+                }
+            }
             Control::Due => self.due(),
             Control::Unblocked => self.retry_parked(),
             Control::Ask(question) => questions::answer(self, question),

@@ -81,9 +81,10 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
     actor.dropped.extend(actor.gate.events());
     wake_up(actor, state, loaded.head, snapshot_sequence);
     drop(publication);
+    // Before anything is submitted again: what becomes durable of that is not published by this load.
+    actor.ports.publications.settled(actor.entry.day(), loaded.tail.last().map(|last| last.position));
     settle_gate(actor, &loaded.tail);
     actor.retry_parked();
-    actor.ports.publications.settled(actor.entry.day(), loaded.tail.last().map(|last| last.position));
 }
 
 /// The state, and the overlay's entries of the tail.
