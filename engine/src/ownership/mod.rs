@@ -10,6 +10,7 @@ pub mod shards;
 pub(crate) mod takeover;
 pub mod tenures;
 pub mod territory;
+pub mod transport;
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -17,6 +18,7 @@ use uuid::Uuid;
 pub use self::shards::ShardSet;
 pub use self::tenures::Tenures;
 pub use self::territory::{Place, Territory};
+pub use self::transport::PeerTransport;
 
 /// A process that takes part, as the store knows it. Every start of a program is another one (`protocols.md` rule 29).
 #[derive(Clone, PartialEq, Eq, Debug)]
