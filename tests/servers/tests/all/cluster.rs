@@ -1,0 +1,27 @@
+//! Does a Redis cluster replace a primary by itself, and what does it forget?
+//! Must not know: how its nodes are joined.
+
+use servers::RedisCluster;
+
+#[tokio::test]
+async fn a_failover_forgets_what_replication_held() {
+    let mut cluster = RedisCluster::start().await;
+    let slot = cluster.slot_of("{day}early").await;
+    let primary = cluster.primary_of(slot).await.expect("a primary");
+    let replica = cluster.replica_of(slot).await.expect("a replica");
+    assert_ne!(primary, replica);
+    let () = cluster.node(primary).call(&["SET", "{day}early", "1"]).await;
+    let copies: i64 = cluster.node(primary).call(&["WAIT", "1", "5000"]).await;
+    assert_eq!(copies, 1);
+    cluster.hold_replication_of(slot).await;
+    let () = cluster.node(primary).call(&["SET", "{day}late", "1"]).await;
+    assert_eq!(cluster.kill_primary_of(slot).await, primary);
+    assert_eq!(cluster.wait_for_failover(slot, primary).await, replica);
+    let early: Option<String> = cluster.node(replica).call(&["GET", "{day}early"]).await;
+    let late: Option<String> = cluster.node(replica).call(&["GET", "{day}late"]).await;
+    assert_eq!((early.as_deref(), late), (Some("1"), None));
+    // The old primary comes back as a replica.
+    cluster.node_mut(primary).restart().await;
+    cluster.wait_until_whole().await;
+    assert_eq!(cluster.primary_of(slot).await, Some(replica));
+}
