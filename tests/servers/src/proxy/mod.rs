@@ -156,8 +156,13 @@ impl Proxy {
 
     /// Bytes handed on that way so far, on all connections: tells whether a request has arrived although no answer has.
     pub fn passed_bytes(&self, direction: Direction) -> u64 {
-        let requests = self.passed.requests.load(Ordering::Acquire);
-        let answers = self.passed.answers.load(Ordering::Acquire);
+        let (mut requests, mut answers) = (0, 0);
+        // Under the lock, so that bytes which the other side has seen are counted.
+        self.network.send_if_modified(|_| {
+            requests = self.passed.requests.load(Ordering::Acquire);
+            answers = self.passed.answers.load(Ordering::Acquire);
+            false
+        });
         match direction {
             Direction::Requests => requests,
             Direction::Answers => answers,

@@ -3,6 +3,8 @@
 
 use servers::RedisCluster;
 
+use crate::redis::copies_of;
+
 #[tokio::test]
 async fn a_failover_forgets_what_replication_held() {
     let mut cluster = RedisCluster::start().await;
@@ -10,11 +12,9 @@ async fn a_failover_forgets_what_replication_held() {
     let primary = cluster.primary_of(slot).await.expect("a primary");
     let replica = cluster.replica_of(slot).await.expect("a replica");
     assert_ne!(primary, replica);
-    let () = cluster.node(primary).call(&["SET", "{day}early", "1"]).await;
-    let copies: i64 = cluster.node(primary).call(&["WAIT", "1", "5000"]).await;
-    assert_eq!(copies, 1);
+    assert_eq!(copies_of(cluster.node(primary), "{day}early", 5_000).await, 1);
     cluster.hold_replication_of(slot).await;
-    let () = cluster.node(primary).call(&["SET", "{day}late", "1"]).await;
+    assert_eq!(copies_of(cluster.node(primary), "{day}late", 100).await, 0, "a replica has what was held");
     assert_eq!(cluster.kill_primary_of(slot).await, primary);
     assert_eq!(cluster.wait_for_failover(slot, primary).await, replica);
     let early: Option<String> = cluster.node(replica).call(&["GET", "{day}early"]).await;

@@ -4,5 +4,6 @@
 mod cluster;
 mod nats;
 mod postgres;
+mod process;
 mod proxy;
 mod redis;

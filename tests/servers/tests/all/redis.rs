@@ -12,6 +12,17 @@ async fn value_of(redis: &Redis, key: &str) -> Option<String> {
     redis.call(&["GET", key]).await
 }
 
+/// Sets a key; answers how many replicas have it after at most `wait_ms`. WAIT knows only the writes of its connection.
+pub(crate) async fn copies_of(redis: &Redis, key: &str, wait_ms: u32) -> i64 {
+    let client = redis::Client::open(redis.url()).expect("an address");
+    let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(10)));
+    let mut connection = client.get_multiplexed_async_connection_with_config(&config).await.expect("a connection");
+    let mut commands = redis::pipe();
+    commands.cmd("SET").arg(key).arg("1").ignore().cmd("WAIT").arg(1).arg(wait_ms);
+    let (copies,) = commands.query_async(&mut connection).await.expect("an answer");
+    copies
+}
+
 #[tokio::test]
 async fn what_was_answered_survives_a_kill() {
     let options = RedisOptions { append_fsync: AppendFsync::EverySecond, ..RedisOptions::default() };
@@ -53,9 +64,7 @@ async fn a_promotion_loses_what_replication_held() {
     let () = pair.primary().call(&["SET", "early", "1"]).await;
     pair.wait_until_in_step().await;
     pair.hold_replication();
-    let () = pair.primary().call(&["SET", "late", "1"]).await;
-    let copies: i64 = pair.primary().call(&["WAIT", "1", "200"]).await;
-    assert_eq!(copies, 0, "a replica has what was held");
+    assert_eq!(copies_of(pair.primary(), "late", 200).await, 0, "a replica has what was held");
     let before = pair.url();
     pair.promote(0, OldPrimary::Isolated).await;
     assert_ne!(pair.url(), before);
@@ -63,9 +72,7 @@ async fn a_promotion_loses_what_replication_held() {
     assert_eq!(value_of(pair.primary(), "late").await, None);
     // Two primaries at once: the old one believes what it believed.
     assert_eq!(value_of(&pair.former_mut()[0], "late").await.as_deref(), Some("1"));
-    let () = pair.primary().call(&["SET", "next", "1"]).await;
-    let copies: i64 = pair.primary().call(&["WAIT", "1", "5000"]).await;
-    assert_eq!(copies, 1, "the other replica follows the new primary");
+    assert_eq!(copies_of(pair.primary(), "next", 5_000).await, 1, "the other replica follows the new primary");
     assert_eq!(value_of(pair.replica(0), "next").await.as_deref(), Some("1"));
 }
 
@@ -75,8 +82,7 @@ async fn a_promotion_keeps_what_was_copied() {
     pair.hold_replication();
     let () = pair.primary().call(&["SET", "key", "1"]).await;
     pair.release_replication();
-    let copies: i64 = pair.primary().call(&["WAIT", "1", "5000"]).await;
-    assert_eq!(copies, 1);
+    pair.wait_until_in_step().await;
     pair.promote(0, OldPrimary::Killed).await;
     assert!(!pair.former_mut()[0].is_running());
     assert_eq!(value_of(pair.primary(), "key").await.as_deref(), Some("1"));
