@@ -51,3 +51,19 @@ impl Port {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.number))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_claimed_once_and_given_back() {
+        let port = Port::claim();
+        let number = port.number();
+        assert!(Port::try_claim(number).is_none(), "claimed twice");
+        assert_ne!(Port::claim().number(), number);
+        drop(port);
+        let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, number)).expect("nobody else takes it at this moment");
+        assert!(Port::try_claim(number).is_none(), "somebody listens there");
+    }
+}

@@ -32,6 +32,7 @@ pub(crate) struct Process {
     name: String,
     launch: Launch,
     child: Option<Child>,
+    is_stopped: bool,
     stop_guard: Option<Child>,
     /// Whether the server starts processes of its own, which get each signal too.
     has_children: bool,
@@ -41,7 +42,7 @@ impl Process {
     /// Starts it.
     pub(crate) fn start(name: impl Into<String>, launch: Launch, has_children: bool) -> Self {
         let child = Some(launch.spawn());
-        Self { name: name.into(), launch, child, stop_guard: None, has_children }
+        Self { name: name.into(), launch, child, is_stopped: false, stop_guard: None, has_children }
     }
 
     /// Waits until `probe` answers something. Panics, and shows the log, if it does not `within` that time, or if the
@@ -74,6 +75,11 @@ impl Process {
         self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
     }
 
+    /// Whether it is running, and not stopped.
+    pub(crate) fn is_awake(&mut self) -> bool {
+        !self.is_stopped && self.is_running()
+    }
+
     /// The last lines of the log, for messages.
     pub(crate) fn last_lines(&self) -> String {
         self.launch.last_lines(SHOWN_LINES)
@@ -90,6 +96,7 @@ impl Process {
     /// SIGSTOP to all its processes, and waits until none runs.
     pub(crate) async fn stop(&mut self) {
         let main = self.main();
+        self.is_stopped = true;
         signal(main, Signal::STOP);
         self.all_stopped(&[main]).await;
         // The main process starts no more of them now.
@@ -110,6 +117,7 @@ impl Process {
             signal(child, Signal::CONT);
         }
         signal(main, Signal::CONT);
+        self.is_stopped = false;
         self.dismiss_guard();
     }
 
@@ -136,6 +144,7 @@ impl Process {
     /// Kills all processes and reaps the main one; answers the others, which may take a moment to go.
     pub(crate) fn kill_now(&mut self) -> Vec<Pid> {
         let Some(mut child) = self.child.take() else { return Vec::new() };
+        self.is_stopped = false;
         let mut children = Vec::new();
         if self.has_children && matches!(child.try_wait(), Ok(None)) {
             let main = pid_of(&child);

@@ -20,7 +20,7 @@ const TURNED_AWAY: &str = "nobody";
 #[derive(Clone, Debug)]
 pub struct RedisClusterOptions {
     /// How long a node must be silent before the others take it for dead, and how long a primary serves on without a
-    /// majority. By default one second.
+    /// majority. By default two seconds: less, and a machine that is busy fails over for nothing.
     pub node_timeout_ms: u64,
     /// Options of each node.
     pub node: RedisOptions,
@@ -29,7 +29,7 @@ pub struct RedisClusterOptions {
 impl Default for RedisClusterOptions {
     fn default() -> Self {
         let node = RedisOptions { append_fsync: AppendFsync::EverySecond, ..RedisOptions::default() };
-        Self { node_timeout_ms: 1_000, node }
+        Self { node_timeout_ms: 2_000, node }
     }
 }
 
@@ -108,13 +108,13 @@ impl RedisCluster {
 
     /// The slot of a key.
     pub async fn slot_of(&mut self, key: &str) -> u16 {
-        let witness = self.running().next().expect("a node runs");
-        witness.call(&["CLUSTER", "KEYSLOT", key]).await
+        let witness = (0..NODES).find(|&index| self.nodes[index].process.is_awake()).expect("a node runs");
+        self.nodes[witness].call(&["CLUSTER", "KEYSLOT", key]).await
     }
 
     /// The index of the slot's primary, as most of the running nodes see it; `None` while they know none.
     pub async fn primary_of(&mut self, slot: u16) -> Option<usize> {
-        let running: Vec<usize> = (0..NODES).filter(|&index| self.nodes[index].is_running()).collect();
+        let running: Vec<usize> = (0..NODES).filter(|&index| self.nodes[index].process.is_awake()).collect();
         let mut votes = [0_usize; NODES];
         for &index in &running {
             let seen = self.seen_by(index).await?;
@@ -150,6 +150,16 @@ impl RedisCluster {
         assert!(until(FAILOVER_DEADLINE, look).await.is_some(), "{} still follows", replica.process.name());
     }
 
+    /// Replication to the replica of the slot's primary goes on: what was held arrives.
+    pub async fn release_replication_of(&mut self, slot: u16) {
+        let index = self.replica_of(slot).await.expect("the slot's primary has a replica");
+        self.let_follow(index).await;
+    }
+
+    async fn let_follow(&self, index: usize) {
+        let () = self.nodes[index].call(&["CONFIG", "SET", "masteruser", "", "masterauth", ""]).await;
+    }
+
     /// SIGKILL to the primary of the slot; answers its index.
     pub async fn kill_primary_of(&mut self, slot: u16) -> usize {
         let primary = self.primary_of(slot).await.expect("the slot has a primary");
@@ -168,7 +178,7 @@ impl RedisCluster {
     pub async fn wait_for_failover(&mut self, slot: u16, before: usize) -> usize {
         let found = until(FAILOVER_DEADLINE, async || {
             let witnesses: Vec<usize> =
-                (0..NODES).filter(|&index| index != before && self.nodes[index].is_running()).collect();
+                (0..NODES).filter(|&index| index != before && self.nodes[index].process.is_awake()).collect();
             let mut primaries = Vec::new();
             for index in witnesses {
                 let information: String = self.nodes[index].try_call(&["CLUSTER", "INFO"]).await.ok()?;
@@ -186,7 +196,11 @@ impl RedisCluster {
             primaries.iter().all(|&other| other == primary).then_some(primary)
         });
         let found = found.await;
-        found.unwrap_or_else(|| panic!("no failover of slot {slot} within {FAILOVER_DEADLINE:?}: {}", self.logs()))
+        let primary =
+            found.unwrap_or_else(|| panic!("no failover of slot {slot} within {FAILOVER_DEADLINE:?}: {}", self.logs()));
+        // It may have to follow another one day.
+        self.let_follow(primary).await;
+        primary
     }
 
     /// Waits until every node runs, all agree on every slot, and every replica is in step.
@@ -209,10 +223,6 @@ impl RedisCluster {
         });
         let whole = whole.await;
         assert!(whole.is_some(), "the cluster is not whole within {JOIN_DEADLINE:?}: {}", self.logs());
-    }
-
-    fn running(&mut self) -> impl Iterator<Item = &Redis> {
-        self.nodes.iter_mut().filter_map(|node| if node.is_running() { Some(&*node) } else { None })
     }
 
     fn index_of(&self, port: u16) -> Option<usize> {

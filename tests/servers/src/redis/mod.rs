@@ -5,6 +5,7 @@ mod cluster;
 mod replicas;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -61,6 +62,9 @@ pub struct RedisOptions {
     pub maxmemory_policy: String,
     /// By default any free port; a given one must be free.
     pub port: Option<u16>,
+    /// Where the append-only file is, for a server that is to find data of another. By default a new temporary directory,
+    /// deleted with the server.
+    pub directory: Option<PathBuf>,
     /// Any other directives, which win over those above.
     pub settings: Vec<(String, String)>,
 }
@@ -72,6 +76,7 @@ impl Default for RedisOptions {
             append_only: true,
             maxmemory_policy: "noeviction".to_owned(),
             port: None,
+            directory: None,
             settings: Vec::new(),
         }
     }
@@ -141,9 +146,11 @@ impl Redis {
             Port::try_claim(number).unwrap_or_else(|| panic!("port {number} is taken"))
         });
         let directory = TempDir::with_prefix("hotslot-redis-").expect("a temporary directory");
+        // The log stays out of a directory that is not ours.
         let mut launch = Launch::new(find("redis-server", "redis-server"), directory.path());
+        launch.directory = options.directory.clone().unwrap_or(launch.directory);
         launch.arguments.extend(options.arguments(port.number()).into_iter().map(Into::into));
-        let process = Process::start(format!("redis-server on port {}", port.number()), launch, false);
+        let process = Process::start(format!("redis-server on port {}", port.number()), launch, true);
         Self { process, port, _directory: directory }
     }
 

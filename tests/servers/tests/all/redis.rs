@@ -46,6 +46,16 @@ async fn what_was_answered_survives_a_kill() {
 }
 
 #[tokio::test]
+async fn a_server_finds_the_data_of_another() {
+    let directory = tempfile::TempDir::with_prefix("hotslot-test-").expect("a temporary directory");
+    let options = RedisOptions { directory: Some(directory.path().to_owned()), ..RedisOptions::default() };
+    let first = Redis::start_with(options.clone()).await;
+    let () = first.call(&["SET", "key", "value"]).await;
+    drop(first);
+    assert_eq!(value_of(&Redis::start_with(options).await, "key").await.as_deref(), Some("value"));
+}
+
+#[tokio::test]
 async fn a_stopped_server_answers_after_it_is_resumed() {
     let mut redis = Redis::start().await;
     redis.stop().await;
