@@ -11,7 +11,6 @@ use sqlx::query::Query;
 use sqlx::{Decode, PgPool, Postgres, Row, Type};
 use uuid::Uuid;
 
-use super::connect::QUESTION_DEADLINE;
 use super::failure::{apply_error, damaged, read_error, write_error};
 use super::lists::{self, Lists};
 use super::start;
@@ -24,6 +23,7 @@ use crate::ledger::sql::columns::Columns;
 use crate::ledger::sql::statement::{Statement, Value};
 use crate::ledger::won_keys::{KeyDigest, LiveAppointment};
 use crate::ownership::{ShardSet, Tenures};
+use crate::postgres::within_deadline;
 
 /// The rows of ownership that are still at our epochs, locked against a claim until the transaction ends, in the order of
 /// shards, as every writer locks them (`protocols.md` rules 21 and 31).
@@ -68,14 +68,12 @@ impl Dialect for Postgres {
 
     async fn ask(readers: &PgPool, statement: Statement) -> Result<Vec<PgRow>, ReadError> {
         let mut connection = readers.acquire().await.map_err(|error| read_error(&error))?;
-        match tokio::time::timeout(QUESTION_DEADLINE, query(statement).fetch_all(&mut *connection)).await {
-            Ok(answer) => answer.map_err(|error| read_error(&error)),
-            Err(_) => {
-                // In the middle of an answer that does not come: nobody else may wait for it.
-                connection.close_on_drop();
-                Err(ReadError::Unavailable(format!("no answer within {} s", QUESTION_DEADLINE.as_secs())))
-            }
+        let answer = within_deadline(query(statement).fetch_all(&mut *connection)).await;
+        if matches!(answer, Err(sqlx::Error::Io(_))) {
+            // Perhaps in the middle of an answer that does not come: nobody else may wait for it.
+            connection.close_on_drop();
         }
+        answer.map_err(|error| read_error(&error))
     }
 
     async fn execute(connection: &mut PgConnection, statement: Statement) -> Result<u64, sqlx::Error> {
