@@ -7,8 +7,10 @@ pub mod applier;
 pub mod memory;
 pub mod overlay;
 pub mod people;
+pub mod postgres;
 pub mod reader;
 pub mod registry;
+mod sql;
 pub mod sqlite;
 pub mod won_keys;
 

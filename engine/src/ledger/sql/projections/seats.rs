@@ -10,27 +10,34 @@ use async_trait::async_trait;
 use booking_core::{AppointmentId, DayKey, UtcMillis};
 use foldhash::{HashMap, HashMapExt};
 use sqlx::error::BoxDynError;
-use sqlx::sqlite::SqliteConnection;
 
-use super::super::bulk::{BulkStatement, Values};
-use super::super::words::apply_error;
-use super::{Batch, Projection};
+use super::super::bulk::{Bind, BulkStatement, Conflict, Kind};
+use super::{Batch, Dialect, Projection};
 use crate::ledger::ApplyError;
 
 /// The list is wrapped in a query of its own: only so does SQLite look each row up by the key instead of reading all.
-static VACATE: BulkStatement = BulkStatement::new(
+static VACATE: BulkStatement = BulkStatement::list(
     "DELETE FROM seat WHERE (doctor, date, start_ms, place, appointment) IN \
-     (SELECT column1, column2, column3, column4, column5 FROM (VALUES ",
-    5,
-    "))",
+     (SELECT column1, column2, column3, column4, column5 FROM ",
+    &[Kind::Id, Kind::Date, Kind::Integer, Kind::Integer, Kind::Id],
+    " AS vacated)",
 );
 
-/// `OR FAIL`: as for the history.
-static OCCUPY: BulkStatement =
-    BulkStatement::new("INSERT OR FAIL INTO seat (doctor, date, start_ms, place, appointment) VALUES ", 5, "");
+/// A plain insert: nothing may hide that a place is taken twice.
+static OCCUPY: BulkStatement = BulkStatement::insert(
+    "seat",
+    &[
+        ("doctor", Kind::Id),
+        ("date", Kind::Date),
+        ("start_ms", Kind::Integer),
+        ("place", Kind::Integer),
+        ("appointment", Kind::Id),
+    ],
+    Conflict::Refuse,
+);
 
 #[cfg(test)]
-pub(in super::super) static STATEMENTS: [&BulkStatement; 2] = [&VACATE, &OCCUPY];
+pub(in crate::ledger) static STATEMENTS: [&BulkStatement; 2] = [&VACATE, &OCCUPY];
 
 /// Table `seat`.
 pub(super) struct Seats;
@@ -55,23 +62,24 @@ struct Use {
 type Taken = (Seat, AppointmentId);
 
 #[async_trait]
-impl Projection for Seats {
-    async fn apply(&self, batch: &Batch<'_>, connection: &mut SqliteConnection) -> Result<(), ApplyError> {
+impl<D: Dialect> Projection<D> for Seats {
+    async fn apply(&self, batch: &Batch<'_>, connection: &mut D::Connection) -> Result<(), ApplyError> {
         let uses = uses(batch)?;
         let (vacated, occupied, unchanged) = split(uses);
-        let gone = VACATE.execute(connection, &vacated, bind).await.map_err(|error| apply_error("seats", &error))?;
+        let gone = D::execute_rows(connection, &VACATE, &vacated, bind::<D>).await;
+        let gone = gone.map_err(|error| D::apply_error("seats", &error))?;
         if gone != vacated.len() as u64 {
             return Err(ApplyError::Refused(format!(
                 "seats: {} places were given back by appointments that do not have them",
                 (vacated.len() as u64).saturating_sub(gone)
             )));
         }
-        let occupy = |error| apply_error("seats: a place is taken twice", &error);
-        OCCUPY.execute(connection, &occupied, bind).await.map_err(occupy)?;
+        let occupy = |error| D::apply_error("seats: a place is taken twice", &error);
+        D::execute_rows(connection, &OCCUPY, &occupied, bind::<D>).await.map_err(occupy)?;
         // A place that was taken and given back within the batch must have been free too: take it and give it back.
-        OCCUPY.execute(connection, &unchanged, bind).await.map_err(occupy)?;
-        VACATE.execute(connection, &unchanged, bind).await.map_err(|error| apply_error("seats", &error))?;
-        Ok(())
+        D::execute_rows(connection, &OCCUPY, &unchanged, bind::<D>).await.map_err(occupy)?;
+        let gone = D::execute_rows(connection, &VACATE, &unchanged, bind::<D>).await;
+        gone.map(drop).map_err(|error| D::apply_error("seats", &error))
     }
 }
 
@@ -146,10 +154,9 @@ fn split(uses: HashMap<Seat, Use>) -> (Vec<Taken>, Vec<Taken>, Vec<Taken>) {
     (vacated, occupied, unchanged)
 }
 
-fn bind((seat, id): &Taken, values: &mut Values) -> Result<(), BoxDynError> {
-    values.push_bytes(seat.day.doctor.as_bytes())?;
-    values.push(seat.day.date.days())?;
-    values.push(seat.start.0)?;
-    values.push(seat.place)?;
-    values.push_bytes(id.as_bytes())
+fn bind<D: Dialect>((seat, id): &Taken, values: &mut D::Rows) -> Result<(), BoxDynError> {
+    values.day(seat.day)?;
+    values.integer(seat.start.0)?;
+    values.integer(seat.place.into())?;
+    values.id(id.as_bytes())
 }

@@ -7,11 +7,10 @@ mod history;
 mod seats;
 mod won_keys;
 
+use super::Dialect;
+use crate::ledger::{AppliedRecord, ApplyError, changes_with_homes};
 use async_trait::async_trait;
 use booking_core::{Change, DayKey};
-use sqlx::sqlite::SqliteConnection;
-
-use crate::ledger::{AppliedRecord, ApplyError, changes_with_homes};
 
 /// Records that are new to the ledger, in the order of positions; those of one day follow each other without a gap.
 pub(super) struct Batch<'records> {
@@ -31,15 +30,16 @@ impl<'records> Batch<'records> {
 
 /// One view of what has happened, kept as rows.
 #[async_trait]
-pub(super) trait Projection: Send + Sync {
+pub(super) trait Projection<D: Dialect>: Send + Sync {
     /// Brings the rows up to the batch. Called once for every record, ever.
-    async fn apply(&self, batch: &Batch<'_>, connection: &mut SqliteConnection) -> Result<(), ApplyError>;
+    async fn apply(&self, batch: &Batch<'_>, connection: &mut D::Connection) -> Result<(), ApplyError>;
 }
 
 /// Every projection. A new one (reminders, say) is added here.
-pub(super) const PROJECTIONS: &[&dyn Projection] =
-    &[&days::Days, &appointments::Appointments, &history::History, &seats::Seats, &won_keys::WonKeys];
+pub(super) fn projections<D: Dialect>() -> [&'static dyn Projection<D>; 5] {
+    [&days::Days, &appointments::Appointments, &history::History, &seats::Seats, &won_keys::WonKeys]
+}
 
 /// Those that look for rows, for the test of their plans.
 #[cfg(test)]
-pub(super) use seats::STATEMENTS;
+pub(in crate::ledger) use seats::STATEMENTS;

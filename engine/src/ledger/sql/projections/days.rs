@@ -6,26 +6,33 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use booking_core::{DayDefinition, DayKey, DayVersion, Fact, PersonalText, UtcMillis};
 use sqlx::error::BoxDynError;
-use sqlx::sqlite::SqliteConnection;
 
-use super::super::bulk::{BulkStatement, Values};
-use super::super::words::{apply_error, signed};
-use super::{Batch, Projection};
+use super::super::bulk::{Bind, BulkStatement, Conflict, Kind};
+use super::super::statement::{Statement, signed};
+use super::{Batch, Dialect, Projection};
 use crate::ledger::{AppliedRecord, ApplyError};
 
-static PUBLISH: BulkStatement = BulkStatement::new(
-    "INSERT INTO doctor_day (doctor, date, time_zone, time_zone_database, first_start_ms, last_end_ms, slots, capacity, \
-     first_release_ms, releases, epoch, sequence) VALUES ",
-    12,
-    " ON CONFLICT (doctor, date) DO UPDATE SET time_zone = excluded.time_zone, \
-     time_zone_database = excluded.time_zone_database, first_start_ms = excluded.first_start_ms, \
-     last_end_ms = excluded.last_end_ms, slots = excluded.slots, capacity = excluded.capacity, \
-     first_release_ms = excluded.first_release_ms, releases = excluded.releases, epoch = excluded.epoch, \
-     sequence = excluded.sequence",
+static PUBLISH: BulkStatement = BulkStatement::insert(
+    "doctor_day",
+    &[
+        ("doctor", Kind::Id),
+        ("date", Kind::Date),
+        ("time_zone", Kind::Text),
+        ("time_zone_database", Kind::Text),
+        ("first_start_ms", Kind::Integer),
+        ("last_end_ms", Kind::Integer),
+        ("slots", Kind::Integer),
+        ("capacity", Kind::Integer),
+        ("first_release_ms", Kind::Integer),
+        ("releases", Kind::Integer),
+        ("epoch", Kind::Integer),
+        ("sequence", Kind::Integer),
+    ],
+    Conflict::Replace { key: &["doctor", "date"], only_if: "" },
 );
 
-const CLOSE: &str = "UPDATE doctor_day SET closed_ms = ?3, closed_reason_key = ?4, closed_reason = ?5, epoch = ?6, \
-                     sequence = ?7 WHERE doctor = ?1 AND date = ?2";
+const CLOSE: &str = "UPDATE doctor_day SET closed_ms = $3, closed_reason_key = $4, closed_reason = $5, epoch = $6, \
+                     sequence = $7 WHERE doctor = $1 AND date = $2";
 
 /// Table `doctor_day`.
 pub(super) struct Days;
@@ -44,12 +51,13 @@ struct Closed<'records> {
 }
 
 #[async_trait]
-impl Projection for Days {
-    async fn apply(&self, batch: &Batch<'_>, connection: &mut SqliteConnection) -> Result<(), ApplyError> {
+impl<D: Dialect> Projection<D> for Days {
+    async fn apply(&self, batch: &Batch<'_>, connection: &mut D::Connection) -> Result<(), ApplyError> {
         let (published, closed) = last_of_each(&batch.records);
-        PUBLISH.execute(connection, &published, bind).await.map_err(|error| apply_error("days", &error))?;
+        let written = D::execute_rows(connection, &PUBLISH, &published, bind::<D>).await;
+        written.map_err(|error| D::apply_error("days", &error))?;
         for closure in &closed {
-            close(closure, connection).await?;
+            close::<D>(closure, connection).await?;
         }
         Ok(())
     }
@@ -76,38 +84,35 @@ fn last_of_each<'records>(records: &[&'records AppliedRecord]) -> (Vec<Published
     (published.into_values().collect(), closed.into_values().collect())
 }
 
-fn bind(row: &Published<'_>, values: &mut Values) -> Result<(), BoxDynError> {
+fn bind<D: Dialect>(row: &Published<'_>, values: &mut D::Rows) -> Result<(), BoxDynError> {
     let definition = row.definition;
     let no_slots = || BoxDynError::from("a published day has no slot or no release");
     let first = definition.slots.first().ok_or_else(no_slots)?;
     let last = definition.slots.last().ok_or_else(no_slots)?;
     let release = definition.releases.first().ok_or_else(no_slots)?;
-    values.push_bytes(row.day.doctor.as_bytes())?;
-    values.push(row.day.date.days())?;
-    values.push(definition.time_zone.to_string())?;
-    values.push(definition.time_zone_database.to_string())?;
-    values.push(first.start.0)?;
-    values.push(last.end.0)?;
-    values.push(i64::try_from(definition.slots.len())?)?;
-    values.push(i64::try_from(definition.capacity())?)?;
-    values.push(release.at.0)?;
-    values.push(i64::try_from(definition.releases.len())?)?;
-    values.push(row.version.epoch)?;
-    values.push(signed(row.version.sequence))
+    values.day(row.day)?;
+    values.text(&definition.time_zone)?;
+    values.text(&definition.time_zone_database)?;
+    values.integer(first.start.0)?;
+    values.integer(last.end.0)?;
+    values.integer(i64::try_from(definition.slots.len())?)?;
+    values.integer(i64::try_from(definition.capacity())?)?;
+    values.integer(release.at.0)?;
+    values.integer(i64::try_from(definition.releases.len())?)?;
+    values.integer(row.version.epoch.into())?;
+    values.integer(signed(row.version.sequence))
 }
 
 /// Closing is rare: one statement each.
-async fn close(row: &Closed<'_>, connection: &mut SqliteConnection) -> Result<(), ApplyError> {
-    let query = sqlx::query(CLOSE)
-        .bind(row.day.doctor.as_bytes().to_vec())
-        .bind(row.day.date.days())
+async fn close<D: Dialect>(row: &Closed<'_>, connection: &mut D::Connection) -> Result<(), ApplyError> {
+    let statement = Statement::new(CLOSE)
+        .bind_day(row.day)
         .bind(row.at.0)
         .bind(row.reason.map(|reason| reason.key))
         .bind(row.reason.map(|reason| reason.bytes.to_vec()))
         .bind(row.version.epoch)
-        .bind(signed(row.version.sequence));
-    let done = query.execute(connection).await.map_err(|error| apply_error("days", &error))?;
-    if done.rows_affected() == 1 {
+        .bind(row.version.sequence);
+    if D::execute(connection, statement).await.map_err(|error| D::apply_error("days", &error))? == 1 {
         return Ok(());
     }
     Err(ApplyError::Refused(format!("{} is closed but was never published", row.day)))
