@@ -11,6 +11,8 @@ pub mod lock;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 pub mod poison;
+pub mod postgres;
+pub mod recent;
 pub mod redis;
 pub mod repair;
 pub mod sqlite;

@@ -4,12 +4,14 @@
 //! Leases and routes are liveness: they say who may try. Epochs are safety: every append names the epoch of its shard, and the journal
 //! refuses an older one (`protocols.md` rules 29 to 32).
 
+pub mod postgres;
 pub mod shards;
 pub mod tenures;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use self::postgres::PostgresOwnership;
 pub use self::shards::ShardSet;
 pub use self::tenures::Tenures;
 
