@@ -13,6 +13,8 @@ pub mod memory;
 pub mod poison;
 pub mod postgres;
 pub mod recent;
+pub mod redis;
+pub mod repair;
 pub mod sqlite;
 pub(crate) mod wal;
 

@@ -24,7 +24,7 @@ use booking_core::{
 use uuid::Uuid;
 
 use self::won_keys::{KeyDigest, LiveAppointment};
-use crate::journal::{ChainHash, ReadError, ShardCursor, StoredRecord};
+use crate::journal::{ChainHash, Head, ReadError, ShardCursor, StoredRecord};
 use crate::ownership::ShardSet;
 
 /// An appointment with the day it stands on.
@@ -216,6 +216,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// The records of `day` after `sequence` as they were in the journal, by sequence, as far as the ledger keeps them: behind a
     /// journal that may forget its end, until the day is over; else none.
     async fn raw_records(&self, day: DayKey, sequence: u64) -> Result<Vec<StoredRecord>, ReadError>;
+
+    /// Where the raw records of each day of `shard` end, as far as the ledger keeps any: what a repair compares with the journal.
+    async fn raw_heads(&self, shard: u16) -> Result<Vec<(DayKey, Head)>, ReadError> {
+        let _ = shard;
+        Ok(Vec::new())
+    }
 
     /// One appointment.
     async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError>;
