@@ -7,6 +7,7 @@
 pub mod shards;
 pub mod tenures;
 pub mod territory;
+pub mod transport;
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 pub use self::shards::ShardSet;
 pub use self::tenures::Tenures;
 pub use self::territory::{Place, Territory};
+pub use self::transport::PeerTransport;
 
 /// A process that takes part, as the store knows it. Every start of a program is another one (`protocols.md` rule 29).
 #[derive(Clone, PartialEq, Eq, Debug)]
