@@ -21,7 +21,7 @@ use crate::ledger::applier::Applier;
 use crate::ledger::overlay::Overlay;
 use crate::ledger::registry::Registry;
 use crate::limits::DRAIN_MILLIS;
-use crate::ownership::{ShardSet, Tenures, Territory};
+use crate::ownership::{Cluster, ShardSet, Tenures, Territory};
 use crate::signal::Signal;
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
@@ -107,6 +107,7 @@ impl Running {
             applier,
             committer: machinery.committer,
             territory,
+            cluster: Cluster::default(),
             starter: machinery.starter,
             spawn: machinery.spawn,
             meters: Arc::new(EngineMeters::new()),

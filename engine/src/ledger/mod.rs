@@ -26,7 +26,7 @@ use crate::journal::{ChainHash, ReadError, ShardCursor, StoredRecord};
 use crate::ownership::ShardSet;
 
 /// An appointment with the day it stands on.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct PlacedAppointment {
     /// The doctor-day.
     pub day: DayKey,
@@ -37,7 +37,7 @@ pub struct PlacedAppointment {
 }
 
 /// One step in the life of an appointment.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct HistoryItem {
     /// When.
     pub at: UtcMillis,

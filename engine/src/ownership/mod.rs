@@ -4,6 +4,8 @@
 //! Leases and routes are liveness: they say who may try. Epochs are safety: every append names the epoch of its shard, and the journal
 //! refuses an older one (`protocols.md` rules 29 to 32).
 
+pub mod peers;
+pub mod publishing;
 pub mod shards;
 pub mod tenures;
 pub mod territory;
@@ -12,6 +14,8 @@ pub mod transport;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use self::peers::Cluster;
+pub use self::publishing::{PublishGuard, PublishLock};
 pub use self::shards::ShardSet;
 pub use self::tenures::Tenures;
 pub use self::territory::{Place, Territory};
