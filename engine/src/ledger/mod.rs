@@ -28,7 +28,7 @@ use crate::journal::{ChainHash, Head, ReadError, ShardCursor, StoredRecord};
 use crate::ownership::ShardSet;
 
 /// An appointment with the day it stands on.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct PlacedAppointment {
     /// The doctor-day.
     pub day: DayKey,
@@ -39,7 +39,7 @@ pub struct PlacedAppointment {
 }
 
 /// One step in the life of an appointment.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct HistoryItem {
     /// When.
     pub at: UtcMillis,

@@ -7,6 +7,8 @@
 pub(crate) mod keeper;
 pub mod plan;
 pub mod postgres;
+pub mod peers;
+pub mod publishing;
 pub mod shards;
 pub(crate) mod takeover;
 pub mod tenures;
@@ -17,6 +19,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 pub use self::postgres::PostgresOwnership;
+pub use self::peers::Cluster;
+pub use self::publishing::{PublishGuard, PublishLock};
 pub use self::shards::ShardSet;
 pub use self::tenures::Tenures;
 pub use self::territory::{Place, Territory};
