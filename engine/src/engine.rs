@@ -13,7 +13,7 @@ use crate::journal::Journal;
 use crate::journal::sqlite::SqliteJournal;
 use crate::ledger::Ledger;
 use crate::ledger::sqlite::SqliteLedger;
-use crate::running::{Machinery, Running, Stores};
+use crate::running::{Machinery, Owning, Running, Stores};
 use crate::spawn::TokioSpawn;
 
 /// The running engine: the door, and the way to stop it.
@@ -41,6 +41,7 @@ impl Engine {
             journal: Arc::clone(&journal) as _,
             ledger: Arc::clone(&ledger) as _,
             registry: Arc::clone(&ledger) as _,
+            owning: Owning::Sole,
         };
         let machinery = Machinery {
             clock,

@@ -9,6 +9,7 @@ use booking_core::{
     Action, AppointmentId, Command, Date, DayKey, DoctorId, Home, PersonalText, Rejection, Role, Status, UtcMillis,
 };
 
+use self::submit::LOOKUPS_MAX;
 use crate::actors::admission::{Admission, Lane};
 use crate::actors::deadlines::Deadlines;
 use crate::actors::directory::Directory;
@@ -35,8 +36,6 @@ pub(crate) mod moves;
 pub(crate) mod publish;
 mod reschedule;
 mod submit;
-
-use self::submit::LOOKUPS_MAX;
 
 /// How often an appointment is looked for again because it moved, or changed, just then. Each needs another request for the same
 /// appointment to win in between.

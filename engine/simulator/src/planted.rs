@@ -27,6 +27,8 @@ pub fn settings(bug: Bug, seed: u64) -> Settings {
         Bug::OpenMoveNotAsked => weather = weather.with(Fault::Crash, 30_000).with(Fault::JournalSlow, 200_000),
         // An append fails while records behind it are on their way, just after a snapshot.
         Bug::SnapshotOfTip => weather = weather.with(Fault::AppendFailed, 60_000).with(Fault::JournalSlow, 60_000),
+        // A day is sent to sleep while an append of it takes long.
+        Bug::SleepInFlight => weather = weather.with(Fault::JournalSlow, 400_000),
         _ => return Settings::of(seed),
     }
     Settings { weather: Some(weather), ..Settings::of(seed) }

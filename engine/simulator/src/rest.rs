@@ -5,17 +5,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use booking_core::{AppointmentId, Booking, DayKey, Envelope, RequestId, Role, SubjectId, UtcMillis};
+use booking_core::{AppointmentId, DayKey};
 use engine::EngineError;
 use engine::ledger::Ledger;
 use engine::ledger::memory::MemoryLedger;
-use engine::view::{AppointmentQuery, AppointmentScope, BookRequest, Caller};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use uuid::Uuid;
 
 use crate::kernel::OUTSIDE;
 use crate::oracle::{Asked, Kind, LedgerRows, Reply, Violation};
+use crate::scenario::{book, list_of_day};
 use crate::world::{TICK_MICROS, World};
 
 /// How long the end of a run waits for what was begun in it.
@@ -93,30 +92,9 @@ fn probe_days(world: &World) -> Result<(), Violation> {
     let days: Vec<DayKey> =
         world.clinic.plans.iter().map(|plan| plan.day).filter(|day| !damaged.contains(day)).collect();
     for (number, day) in days.into_iter().enumerate() {
-        let patient = crate::workload::patient(1_000 + number as u64);
-        let query = AppointmentQuery {
-            scope: AppointmentScope::Day(day),
-            statuses: Vec::new(),
-            from: None,
-            to: None,
-            after: None,
-            limit: 1_000,
-            now: UtcMillis(0),
-        };
-        let booking = Booking {
-            appointment: AppointmentId(Uuid::nil()),
-            patient,
-            start: None,
-            hold_millis: None,
-            audiences: Arc::from([]),
-            busy: Vec::new(),
-        };
-        let subject = SubjectId(Uuid::from_bytes(*patient.as_bytes()));
-        let caller =
-            Caller { envelope: Envelope { subject, role: Role::Patient, request: RequestId(Uuid::nil()) }, key: None };
         must_answer(world, &Asked::ReadDay(day))?;
-        must_answer(world, &Asked::List(query))?;
-        must_answer(world, &Asked::Book(BookRequest { day, booking, caller }))?;
+        must_answer(world, &list_of_day(day))?;
+        must_answer(world, &book(1_000 + number as u64, day, None))?;
     }
     Ok(())
 }

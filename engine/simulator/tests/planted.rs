@@ -62,8 +62,9 @@ caught! {
     epoch_not_adopted: EpochNotAdopted within 10 by UnavailableWithoutCause;
     tail_ignored: TailIgnored within 10 by StaleRead | MustSucceed | RefusalWrong | UnavailableWithoutCause;
     snapshot_of_tip: SnapshotOfTip within 150 by UnavailableWithoutCause;
-    sleep_in_flight: SleepInFlight within 60 by UnavailableWithoutCause | MoveBroken;
-    generation_reused: GenerationReused within 10 by Unanswered | UnavailableWithoutCause;
+    sleep_in_flight: SleepInFlight within 60 by
+        UnavailableWithoutCause | MoveBroken | MustSucceed | RefusalWrong | DueHoldLeft;
+    generation_reused: GenerationReused within 40 by Unanswered | UnavailableWithoutCause;
     overlay_loses_changes: OverlayLosesChanges within 100 by StaleRead | MustSucceed;
     overlay_evicted_early: OverlayEvictedEarly within 15 by StaleRead | MustSucceed;
     cursor_moved_on_failure: CursorMovedOnFailure within 10 by LedgerDiffers | StaleRead | MustSucceed | RefusalWrong;
@@ -98,6 +99,11 @@ fn a_machine_that_dies_between_slow_appends_is_green() {
 #[test]
 fn appends_that_fail_behind_a_snapshot_are_green() {
     is_green_without(Bug::SnapshotOfTip);
+}
+
+#[test]
+fn appends_that_take_long_are_green() {
+    is_green_without(Bug::SleepInFlight);
 }
 
 #[test]

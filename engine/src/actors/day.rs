@@ -95,6 +95,8 @@ pub struct DayActor {
     /// Whether a turn panicked since the last load: then a claim may be left of which no event tells.
     pub(super) has_panicked: bool,
     pub(super) origin: Option<Origin>,
+    /// Whether the day is to go as soon as nothing is under way.
+    pub(super) is_leaving: bool,
     pub(super) panics: Vec<UtcMillis>,
     pub(super) load_started_micros: u64,
     /// Before this instant a due hold is not tried again: an append has just failed.
@@ -120,6 +122,7 @@ impl DayActor {
             dropped: Vec::new(),
             has_panicked: false,
             origin: Some(origin),
+            is_leaving: false,
             panics: Vec::new(),
             load_started_micros,
             not_before: UtcMillis(i64::MIN),
@@ -152,7 +155,7 @@ impl DayActor {
         if !requests.is_empty() {
             self.commands(requests.into());
         }
-        if sleepy && self.try_sleep() {
+        if (self.is_leaving && recovery::try_leave(self)) || (sleepy && self.try_sleep()) {
             return TurnEnd::Stop;
         }
         let is_more = self.entry.intake().finish_turn(self.accepts_commands(), self.expects_word());
@@ -183,8 +186,13 @@ impl DayActor {
             Control::Failed { generation, failure } if generation == self.generation => {
                 recovery::append_failed(self, &failure);
             }
-            // Word to an incarnation that was dropped: its load has found, or will find, what became of it.
-            Control::Loaded { .. } | Control::Committed { .. } | Control::Failed { .. } => {}
+            // Word to an incarnation that was dropped: its load has found, or will find, what became of it. A parked day loads
+            // nothing, and shows nothing: the ledger need not wait for it.
+            Control::Loaded { .. } | Control::Committed { .. } | Control::Failed { .. } => {
+                if matches!(self.phase, Phase::Parked(_)) {
+                    self.ports.publications.settled(self.entry.day(), None);
+                }
+            }
             Control::Due => self.due(),
             Control::Unblocked => self.retry_parked(),
             Control::Ask(question) => questions::answer(self, question),
@@ -194,6 +202,12 @@ impl DayActor {
                 }
             }
             Control::Sleep => return true,
+            Control::Leave { at_once } => {
+                self.is_leaving = true;
+                if at_once {
+                    recovery::abandon(self);
+                }
+            }
         }
         false
     }
@@ -366,17 +380,22 @@ impl DayActor {
 impl CommitListener for DayEntry {
     fn committed(&self, generation: u64, last: DayVersion, position: u64) {
         self.publications().durable(self.day(), position);
-        self.intake().control(Control::Committed { generation, last, position });
+        if !self.intake().control(Control::Committed { generation, last, position }) {
+            // Nobody will publish it here: who speaks for the day now has read it.
+            self.publications().settled(self.day(), None);
+        }
     }
 
     fn failed(&self, generation: u64, failure: CommitFailure) {
         self.publications().unknown(self.day());
-        self.intake().control(Control::Failed { generation, failure });
+        if !self.intake().control(Control::Failed { generation, failure }) {
+            self.publications().settled(self.day(), None);
+        }
     }
 }
 
 impl Waiter for DayEntry {
     fn settled(&self) {
-        self.intake().control(Control::Unblocked);
+        let _ = self.intake().control(Control::Unblocked);
     }
 }

@@ -15,6 +15,7 @@ use super::entry::DayEntry;
 use super::intake::{Control, Wake};
 use super::ports::DayPorts;
 use crate::journal::Head;
+use crate::ownership::ShardSet;
 use crate::telemetry::meters::EngineMeters;
 
 /// A sleeping day: its durable state, packed.
@@ -136,8 +137,25 @@ impl Directory {
         });
         // In an order of their own: that of the map differs from run to run.
         candidates.sort_unstable_by_key(|(_, entry)| entry.day());
-        candidates.iter().for_each(|(_, entry)| entry.intake().control(Control::Sleep));
+        for (_, entry) in &candidates {
+            entry.intake().control(Control::Sleep);
+        }
         self.report();
+    }
+
+    /// Has every day of `shards` end what is under way and go, or go at once; forgets those that sleep. Returns how many are still
+    /// there: to be called again until none is.
+    pub fn leave(&self, shards: &ShardSet, at_once: bool) -> usize {
+        let is_left = |day: &DayKey| shards.contains(day.shard());
+        let asleep: Vec<DayKey> = self.asleep.iter().map(|found| *found.key()).filter(is_left).collect();
+        asleep.into_iter().for_each(|day| self.forget_asleep(day, None));
+        let mut leaving: Vec<Arc<DayEntry>> =
+            self.awake.iter().filter(|found| is_left(found.key())).map(|found| Arc::clone(found.value())).collect();
+        leaving.sort_unstable_by_key(|entry| entry.day());
+        let told = leaving.iter().filter(|entry| entry.intake().control(Control::Leave { at_once }));
+        let count = told.count();
+        self.report();
+        count
     }
 
     fn report(&self) {

@@ -60,6 +60,12 @@ pub enum Control {
     },
     /// Go to sleep if there is nothing to do.
     Sleep,
+    /// This process is about not to speak for the day any more: end what is under way and go, keeping nothing. `at_once`: it does not
+    /// speak for it already; whoever waits is told 503.
+    Leave {
+        /// See above.
+        at_once: bool,
+    },
 }
 
 /// What became of an offered request.
@@ -125,13 +131,16 @@ impl Intake {
         Offered::Taken
     }
 
-    /// Queues word from the engine. Word to a day that sleeps is dropped: it has nothing in flight.
-    pub fn control(&self, control: Control) {
+    /// Queues word from the engine; false if the day is not there any more: a day that sleeps has nothing in flight, one that was left at
+    /// once may have.
+    pub fn control(&self, control: Control) -> bool {
         let mut state = self.state.lock();
-        if !state.closed {
-            state.controls.push_back(control);
-            self.schedule(state);
+        if state.closed {
+            return false;
         }
+        state.controls.push_back(control);
+        self.schedule(state);
+        true
     }
 
     fn schedule(&self, mut state: parking_lot::MutexGuard<'_, State>) {

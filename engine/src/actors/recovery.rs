@@ -81,9 +81,10 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
     actor.dropped.extend(actor.gate.events());
     wake_up(actor, state, loaded.head, snapshot_sequence);
     drop(publication);
+    // Before anything is submitted again: what becomes durable of that is not published by this load.
+    actor.ports.publications.settled(actor.entry.day(), loaded.tail.last().map(|last| last.position));
     settle_gate(actor, &loaded.tail);
     actor.retry_parked();
-    actor.ports.publications.settled(actor.entry.day(), loaded.tail.last().map(|last| last.position));
 }
 
 /// The state, and the overlay's entries of the tail.
@@ -219,6 +220,30 @@ fn park(actor: &mut DayActor, reason: &str) {
     actor.ports.publications.settled(actor.entry.day(), None);
     drop_gate(actor);
     drop(actor.parked.take());
+}
+
+/// Another process speaks for the day: nothing that waits here may be answered from this state any more. What the journal has of it,
+/// the other has read. The picture stays for readers who are told its age.
+pub(super) fn abandon(actor: &mut DayActor) {
+    if matches!(actor.phase, Phase::Parked(_)) {
+        return;
+    }
+    actor.generation = actor.ports.committer.new_generation();
+    actor.phase = Phase::Parked(Arc::from("another node speaks for this day now"));
+    actor.ports.publications.settled(actor.entry.day(), None);
+    drop_gate(actor);
+    actor.dropped.clear();
+    drop(actor.parked.take());
+}
+
+/// Hands the day back without keeping anything of it, as soon as nothing is under way; false if something is.
+pub(super) fn try_leave(actor: &mut DayActor) -> bool {
+    // They hold nothing, and are told to come again: the next owner decides.
+    drop(actor.parked.take());
+    if !actor.gate.is_empty() || matches!(actor.phase, Phase::Loading) {
+        return false;
+    }
+    actor.ports.retire.retire(&actor.entry, None)
 }
 
 /// Packs the day and hands it back to the directory; false if somebody is at the door.

@@ -122,6 +122,23 @@ impl KeyClaims {
         }
     }
 
+    /// Forgets every key of days that `is_left` says; whoever waits for one looks again.
+    pub(super) fn forget(&self, is_left: impl Fn(DayKey) -> bool) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let gone: Vec<KeyDigest> =
+                shard.known.iter().filter(|(_, known)| is_left(known.day)).map(|(key, _)| *key).collect();
+            let mut waiting = Vec::new();
+            for key in &gone {
+                shard.known.remove(key);
+                waiting.extend(shard.waiting.remove(key).unwrap_or_default());
+            }
+            self.known.fetch_sub(gone.len(), Ordering::Relaxed);
+            drop(shard);
+            waiting.iter().for_each(|waiter| waiter.settled());
+        }
+    }
+
     /// Number of keys.
     pub(super) fn len(&self) -> usize {
         self.known.load(Ordering::Relaxed)

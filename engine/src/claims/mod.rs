@@ -24,6 +24,7 @@ use self::patients::{Patients, VisitAnswer};
 pub use self::restore::restore;
 use crate::ledger::won_keys::KeyDigest;
 pub use crate::ledger::won_keys::oldest_date;
+use crate::ownership::ShardSet;
 
 /// Is told that something it waited for is settled. Must not block.
 pub trait Waiter: Send + Sync + 'static {
@@ -161,6 +162,12 @@ impl Claims {
     pub fn sweep(&self, now: UtcMillis, today: Date) {
         self.patients.sweep(now);
         self.keys.sweep(today);
+    }
+
+    /// Forgets everything of days of `shards`: another process speaks for them.
+    pub fn forget_shards(&self, shards: &ShardSet) {
+        self.patients.forget(|day| shards.contains(day.shard()));
+        self.keys.forget(|day| shards.contains(day.shard()));
     }
 
     /// Number of claimed visits.

@@ -334,6 +334,24 @@ impl Patients {
         }
     }
 
+    /// Forgets every visit on days that `is_left` says; whoever waits for one looks again.
+    pub(super) fn forget(&self, is_left: impl Fn(DayKey) -> bool) {
+        for shard in &self.shards {
+            let mut shard = shard.lock();
+            let has_left = |held: &Held| held.as_slice().iter().any(|claim| is_left(claim.day));
+            let patients: Vec<PatientId> =
+                shard.held.iter().filter(|(_, held)| has_left(held)).map(|(patient, _)| *patient).collect();
+            let mut waiting = Vec::new();
+            for patient in patients {
+                let gone = shard.retain(patient, |claim| !is_left(claim.day));
+                self.claims.fetch_sub(gone, Ordering::Relaxed);
+                waiting.append(&mut shard.take_waiting(patient));
+            }
+            drop(shard);
+            waiting.iter().for_each(|waiter| waiter.settled());
+        }
+    }
+
     /// Number of claims.
     pub(super) fn len(&self) -> usize {
         self.claims.load(Ordering::Relaxed)

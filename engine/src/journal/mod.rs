@@ -226,6 +226,29 @@ pub trait Journal: Send + Sync + 'static {
     /// At most `limit` records of `shard` after `after`, in the order of (epoch, position), whoever wrote them.
     async fn read_shard(&self, shard: u16, after: ShardCursor, limit: usize) -> Result<Vec<StoredRecord>, ReadError>;
 
+    /// Those of `cursors` after which their shard has records.
+    async fn ahead_of(&self, cursors: &[(u16, ShardCursor)]) -> Result<Vec<u16>, ReadError> {
+        let mut ahead = Vec::new();
+        for (shard, cursor) in cursors {
+            if !self.read_shard(*shard, *cursor, 1).await?.is_empty() {
+                ahead.push(*shard);
+            }
+        }
+        Ok(ahead)
+    }
+
+    /// After [`Journal::install`] and before anything of `shards` is read: brings back what the store has forgotten of them and
+    /// somebody still knows (`protocols.md` D 7). Nothing to do for a store that does not forget.
+    async fn repair(&self, shards: &[u16]) -> Result<(), ReadError> {
+        let _ = shards;
+        Ok(())
+    }
+
+    /// Shards of ours that the store does not let us write any more although nobody has claimed them: to be claimed again. Empties the list.
+    fn take_lost(&self) -> Vec<u16> {
+        Vec::new()
+    }
+
     /// The ledger has everything of this process's log up to `position`: it need not be kept for it any more. Never blocks.
     fn applied(&self, position: u64) {
         let _ = position;

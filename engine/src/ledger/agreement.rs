@@ -101,6 +101,18 @@ impl Journal for AgreedJournal {
         self.journal.read_shard(shard, after, limit).await
     }
 
+    async fn ahead_of(&self, cursors: &[(u16, ShardCursor)]) -> Result<Vec<u16>, ReadError> {
+        self.journal.ahead_of(cursors).await
+    }
+
+    async fn repair(&self, shards: &[u16]) -> Result<(), ReadError> {
+        self.journal.repair(shards).await
+    }
+
+    fn take_lost(&self) -> Vec<u16> {
+        self.journal.take_lost()
+    }
+
     fn applied(&self, position: u64) {
         self.journal.applied(position);
     }

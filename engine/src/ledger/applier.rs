@@ -151,6 +151,17 @@ impl Applier {
         self.progress.head()
     }
 
+    /// How far the ledger is.
+    pub fn applied(&self) -> u64 {
+        self.progress.applied()
+    }
+
+    /// What has gathered is to be applied now.
+    pub fn hurry(&self) {
+        self.progress.wake.notify_one();
+        self.progress.gathered.notify_one();
+    }
+
     /// Records that are published and not yet applied.
     pub fn lag_records(&self) -> u64 {
         self.progress.lag_records()

@@ -198,6 +198,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// How far a shard is applied, by whomever (parked days aside).
     async fn shard_cursor(&self, shard: u16) -> Result<ShardCursor, ReadError>;
 
+    /// How far each of `shards` is applied; one that never was may be missing.
+    async fn shard_cursors(&self, shards: &ShardSet) -> Result<Vec<(u16, ShardCursor)>, ReadError> {
+        let mut cursors = Vec::with_capacity(shards.len());
+        for shard in shards.iter() {
+            cursors.push((shard, self.shard_cursor(shard).await?));
+        }
+        Ok(cursors)
+    }
+
     /// Applies `records`, all of `shard` and in the order of their cursors, which an earlier owner has written, and moves that
     /// shard's cursor to `cursor`, in one transaction, as [`Ledger::apply`] does.
     async fn apply_shard(&self, shard: u16, records: &[AppliedRecord], cursor: ShardCursor) -> Result<(), ApplyError>;

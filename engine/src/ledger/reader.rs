@@ -26,6 +26,11 @@ impl Reader {
         Self { ledger, overlay }
     }
 
+    /// What is on its way to the ledger.
+    pub(crate) fn overlay(&self) -> &Overlay {
+        &self.overlay
+    }
+
     /// The newest durable version of one appointment.
     pub async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError> {
         let waiting = self.overlay.appointment(id);

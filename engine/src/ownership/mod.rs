@@ -4,7 +4,10 @@
 //! Leases and routes are liveness: they say who may try. Epochs are safety: every append names the epoch of its shard, and the journal
 //! refuses an older one (`protocols.md` rules 29 to 32).
 
+pub(crate) mod keeper;
+pub mod plan;
 pub mod shards;
+pub(crate) mod takeover;
 pub mod tenures;
 pub mod territory;
 pub mod transport;

@@ -116,6 +116,14 @@ catalogue! {
     STREAM_EVENTS = "hotslot_stream_events_total" Counter [] &[], "Events handed to streams.";
     STREAMS_DROPPED = "hotslot_streams_dropped_total" Counter [] &[], "Streams cut because the reader did not take an event in time; it comes back with its last id.";
     STREAMS_REFUSED = "hotslot_streams_refused_total" Counter [] &[], "Streams refused with 503 because streams_max were open.";
+    SHARDS_OWNED = "hotslot_shards_owned" Gauge [] &[], "Shards that this node has claimed; all nodes together should have 1,024.";
+    SHARDS_OPEN = "hotslot_shards_open" Gauge [] &[], "Shards that this node answers for; less than hotslot_shards_owned while some are being taken over.";
+    SHARDS_CLAIMED = "hotslot_shards_claimed_total" Counter [] &[], "Shards that this node has claimed.";
+    SHARDS_GIVEN_BACK = "hotslot_shards_given_back_total" Counter [] &[], "Shards that this node has handed on so that others have their share.";
+    LEASES_LOST = "hotslot_leases_lost_total" Counter [] &[], "Times that this node's lease ended before it was renewed: it was paused, or the database was away for too long.";
+    LEASE_LEFT = "hotslot_lease_left_seconds" Gauge [] &[], "How long this node may still speak for its shards without another renewal; 0: it confirms nothing.";
+    OWNERSHIP_FAILURES = "hotslot_ownership_failures_total" Counter [] &[], "Questions to the store of ownership that failed.";
+    NODES_SEEN = "hotslot_nodes_seen" Gauge [] &[], "Live nodes, this one included, as the store of ownership said last.";
     CLOCK_STEADY = "hotslot_clock_steady" Gauge [] &[], "1 while the engine's clock agrees with the wall clock within a second.";
     BUILD_INFO = "hotslot_build_info" Gauge [] &[], "Always 1.";
 }

@@ -8,7 +8,7 @@ use booking_core::{DayKey, Rejection, Role, Status};
 use engine::EngineError;
 use engine::journal::Journal;
 use engine::journal::memory::{Fault, MemoryJournal};
-use engine::limits::DAY_COMMANDS_MAX;
+use engine::limits::{DAY_COMMANDS_MAX, WAITING_COMMANDS_MIN};
 use engine::testing::Faults;
 use engine::view::{AppointmentAction, AppointmentAddress, AppointmentReply};
 use futures_util::future::join_all;
@@ -222,6 +222,36 @@ async fn a_panic_costs_one_request_and_a_repeated_one_parks_the_day_alone() {
     assert!(is_unavailable(&world.book(day(0), 666, None, None).await));
     assert!(is_unavailable(&world.book(day(0), 2, None, None).await), "parked");
     assert!(world.book(day(1), 2, None, None).await.is_ok(), "the neighbour is not touched");
+}
+
+#[tokio::test]
+async fn a_day_that_is_parked_with_records_under_way_does_not_stop_the_ledger() {
+    for fault in [None, Some(Fault::UnknownAfter)] {
+        let poison = Uuid::from_u128(1_000 + 666);
+        let faults = Faults { panic_on_patient: Some(booking_core::PatientId(poison)), ..Faults::default() };
+        let world = World::over(Arc::new(MemoryJournal::default()), faults).await;
+        world.publish(day(0), 5, 1).await.expect("published");
+        world.publish(day(1), 5, 1).await.expect("published");
+        for _ in 0..2 {
+            assert!(is_unavailable(&world.book(day(0), 666, None, None).await));
+        }
+        world.journal.hold();
+        fault.into_iter().for_each(|fault| world.journal.fail_next(fault));
+        let mut under_way = std::pin::pin!(world.book(day(0), 1, None, None));
+        tokio::select! {
+            biased;
+            _ = &mut under_way => panic!("answered before durable"),
+            () = world.journal.held(1) => {}
+        }
+        // So many do not wait for the journal's word.
+        let poisonous = join_all((0..WAITING_COMMANDS_MIN).map(|_| world.book(day(0), 666, None, None))).await;
+        assert!(poisonous.iter().all(is_unavailable));
+        assert!(is_unavailable(&under_way.await), "parked");
+        world.journal.release();
+        world.book(day(1), 2, None, None).await.expect("the neighbour is not touched");
+        assert_eq!(world.records().await, 4, "what was under way has landed");
+        assert!(world.ledger_follows().await, "after {fault:?}");
+    }
 }
 
 #[tokio::test]

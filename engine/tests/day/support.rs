@@ -2,6 +2,7 @@
 //! Must not know: HTTP.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use booking_core::{
     Booking, Date, DayDefinition, DayKey, DoctorId, Envelope, Fingerprint, PatientId, Release, RequestId, RequestKey,
@@ -17,6 +18,7 @@ use engine::journal::memory::MemoryJournal;
 use engine::ledger::Ledger;
 use engine::ledger::applier::Applier;
 use engine::ledger::overlay::Overlay;
+use engine::ledger::registry::Registry;
 use engine::ledger::sqlite::SqliteLedger;
 use engine::ownership::{Tenures, Territory};
 use engine::spawn::TokioSpawn;
@@ -38,6 +40,7 @@ pub struct World {
     pub journal: Arc<MemoryJournal>,
     pub clock: Arc<ManualClock>,
     pub claims: Arc<Claims>,
+    ledger: Arc<SqliteLedger>,
     _directory: TempDir,
 }
 
@@ -74,7 +77,7 @@ impl World {
             ids: Arc::new(SystemIds),
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
-            registry: ledger,
+            registry: Arc::clone(&ledger) as Arc<dyn Registry>,
             overlay,
             claims: Arc::clone(&claims),
             applier,
@@ -86,7 +89,7 @@ impl World {
             faults,
         }
         .assemble(&EngineConfig::embedded(directory.path().to_owned()));
-        Self { engine, journal, clock, claims, _directory: directory }
+        Self { engine, journal, clock, claims, ledger, _directory: directory }
     }
 
     /// Publishes `day` with `slots` slots of `capacity` places from nine hours after [`START`] on, open at once.
@@ -142,6 +145,16 @@ impl World {
     /// Number of records in the journal.
     pub async fn records(&self) -> u64 {
         self.journal.last_position().await.expect("a position")
+    }
+
+    /// Waits until the ledger has every record; false if it has not after ten seconds.
+    pub async fn ledger_follows(&self) -> bool {
+        let caught_up = async {
+            while self.ledger.applied_position().await.expect("a position") < self.records().await {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), caught_up).await.is_ok()
     }
 
     /// Puts every idle day to sleep, and waits until none is awake.

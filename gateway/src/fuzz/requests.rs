@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use super::world::{Ask, Who, World};
-use super::{Dice, Plan, shapes};
+use super::{Dice, Plan, again, shapes};
 use crate::api::catalogue::CATALOGUE;
 
 /// A new day after so many cases: the old one is full, or closed.
@@ -317,7 +317,7 @@ async fn requests() {
             Ok(status) => *counts.entry(status.map_or(0, |status| status.as_u16())).or_default() += 1,
             Err(panic) => {
                 let body = ask.body.as_deref().map(String::from_utf8_lossy);
-                eprintln!("{}\nand keep it: {ask:?}\nbody: {body:?}", plan.again("requests::requests", case));
+                eprintln!("{}\nand keep it: {ask:?}\nbody: {body:?}", again(&plan, "requests::requests", case));
                 resume_unwind(panic);
             }
         }

@@ -9,7 +9,7 @@ use actix_web::http::header::{HeaderMap, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use booking_core::{AppointmentId, Date, DoctorId, Role, SubjectId, UtcMillis};
 use uuid::Uuid;
 
-use super::{Dice, Plan, shapes};
+use super::{Dice, Plan, again, shapes};
 use crate::api::idempotency::{IDEMPOTENCY_KEY, key_of};
 use crate::api::instant::{self, InstantText};
 use crate::api::query::Query;
@@ -138,7 +138,7 @@ fn texts() {
         let from = dice.one_of(&corpus).clone();
         let text = shapes::text(&mut dice, &from);
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| attempt(&tokens, &text))) {
-            eprintln!("{}\nand keep it: {text:?}", plan.again("texts::texts", case));
+            eprintln!("{}\nand keep it: {text:?}", again(&plan, "texts::texts", case));
             resume_unwind(panic);
         }
         count += 1;

@@ -3,13 +3,14 @@
 //! read again as it is. A failure names the words that repeat it.
 //! Must not know: the format.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+mod plan;
+
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::{Duration, Instant};
 
 use booking_core::{Action, DoctorDay, UtcMillis, encode_event, invariant};
 
+use self::plan::{Dice, Plan};
 use crate::decoder::{samples, use_event};
 use crate::driver::{appointment_id, booking, keyed, subject_of};
 
@@ -32,31 +33,10 @@ const MEMORY_KIB_MAX: u64 = 64 << 10;
 /// Between two looks at the memory.
 const ROUNDS: u64 = 2_000;
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
-
-    fn range(&mut self, length: usize) -> Range<usize> {
-        let start = self.below(length + 1);
-        start..(start + self.below(17)).min(length)
-    }
-}
-
-fn setting(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+/// Up to sixteen of `length` bytes.
+fn any_range(dice: &mut Dice, length: usize) -> Range<usize> {
+    let start = dice.below(length + 1);
+    start..(start + dice.below(17)).min(length)
 }
 
 /// A sample with up to four mutations, or bytes made up.
@@ -66,12 +46,12 @@ fn input(dice: &mut Dice, corpus: &[Vec<u8>]) -> Vec<u8> {
         let length = dice.below(400);
         return std::iter::once(1 + dice.below(2) as u8).chain((0..length).map(|_| dice.next() as u8)).collect();
     }
-    let mut bytes = corpus[dice.below(corpus.len())].clone();
+    let mut bytes = dice.one_of(corpus).clone();
     for _ in 0..=dice.below(4) {
-        let (at, range) = (dice.below(bytes.len().max(1)), dice.range(bytes.len()));
+        let (at, range) = (dice.below(bytes.len().max(1)), any_range(dice, bytes.len()));
         match dice.below(9) {
             0 if !bytes.is_empty() => bytes[at] ^= 1 << dice.below(8),
-            1 if !bytes.is_empty() => bytes[at] = EDGES[dice.below(EDGES.len())],
+            1 if !bytes.is_empty() => bytes[at] = *dice.one_of(&EDGES),
             2 => bytes.truncate(at),
             3 => drop(bytes.drain(range)),
             4 => drop(bytes.splice(at..at, range.map(|_| dice.next() as u8).collect::<Vec<_>>())),
@@ -83,7 +63,7 @@ fn input(dice: &mut Dice, corpus: &[Vec<u8>]) -> Vec<u8> {
             }
             // The end of another sample.
             7 => {
-                let other = &corpus[dice.below(corpus.len())];
+                let other = dice.one_of(corpus);
                 bytes.truncate(at);
                 bytes.extend_from_slice(&other[dice.below(other.len())..]);
             }
@@ -100,39 +80,34 @@ fn peak_kib() -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-#[expect(clippy::disallowed_methods, reason = "how long a test runs is no time of the engine")]
-fn now() -> Instant {
-    Instant::now()
-}
-
-/// Tries `target` on mutations of `corpus` until the time is up; every case is made from the seed and its number alone.
+/// Tries `target` on mutations of `corpus` until the time is up.
 fn fuzz(name: &str, corpus: &[Vec<u8>], target: impl Fn(&[u8])) {
     REGRESSIONS.iter().for_each(|bytes| target(bytes));
-    let seed = setting("HOTSLOT_FUZZ_SEED").unwrap_or_else(|| RandomState::new().build_hasher().finish());
-    let attempt = |case: u64| {
-        let bytes = input(&mut Dice(seed ^ case.wrapping_mul(0xD134_2543_DE82_EF95)), corpus);
-        let outcome = catch_unwind(AssertUnwindSafe(|| target(&bytes)));
-        if let Err(panic) = outcome {
-            let again =
-                format!("HOTSLOT_FUZZ_SEED={seed} HOTSLOT_FUZZ_CASE={case} cargo test -p booking-core --test rules");
-            eprintln!("repeat with: {again} fuzz::{name}\nand keep it: {bytes:?}");
+    let plan = Plan::from_environment();
+    let before = peak_kib();
+    let check_memory = |cases: u64| {
+        let grown = peak_kib().saturating_sub(before);
+        let seed = plan.seed;
+        assert!(
+            grown < MEMORY_KIB_MAX,
+            "one of the last {ROUNDS} before case {cases} of seed {seed}: up to {grown} KiB"
+        );
+    };
+    let mut cases = 0;
+    for case in plan.cases() {
+        let bytes = input(&mut plan.dice(case), corpus);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| target(&bytes))) {
+            let again = plan.again(case, &format!("cargo test -p booking-core --test rules fuzz::{name}"));
+            eprintln!("{again}\nand keep it: {bytes:?}");
             resume_unwind(panic);
         }
-    };
-    if let Some(case) = setting("HOTSLOT_FUZZ_CASE") {
-        return attempt(case);
+        cases += 1;
+        if cases % ROUNDS == 0 {
+            check_memory(cases);
+        }
     }
-    let before = peak_kib();
-    let (began, duration) = (now(), Duration::from_secs(setting("HOTSLOT_FUZZ_SECONDS").unwrap_or(60)));
-    let mut cases = 0;
-    while now().duration_since(began) < duration {
-        (cases..cases + ROUNDS).for_each(attempt);
-        let grown = peak_kib().saturating_sub(before);
-        let words = format!("HOTSLOT_FUZZ_SEED={seed}, a case between {cases} and {}", cases + ROUNDS);
-        assert!(grown < MEMORY_KIB_MAX, "{words} takes up to {grown} KiB");
-        cases += ROUNDS;
-    }
-    eprintln!("{name}: {cases} cases of seed {seed} in {duration:?}; the process grew by {} KiB", peak_kib() - before);
+    check_memory(cases);
+    eprintln!("{name}: {cases} cases of seed {}; the process grew by {} KiB", plan.seed, peak_kib() - before);
 }
 
 #[test]

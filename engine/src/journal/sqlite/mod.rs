@@ -190,12 +190,12 @@ impl Journal for SqliteJournal {
         self.shared.epoch
     }
 
-    /// Empties the WAL into the database file, closes it and releases the lock. A poisoned journal is not written to
-    /// any more: the next process recovers it.
     async fn poisoned(&self) -> String {
         self.shared.poison.wait().await
     }
 
+    /// Empties the WAL into the database file, closes it and releases the lock. A poisoned journal is not written to
+    /// any more: the next process recovers it.
     async fn close(&self) {
         self.shared.readers.close().await;
         let checkpointing = self.shared.checkpointing.lock().await.take();

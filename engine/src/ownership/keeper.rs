@@ -1,0 +1,257 @@
+//! Keeps this node's lease and its share of the shards: renews, claims what is free, gives back what is too much, notices what is lost.
+//! Must not know: SQL, what is done to take a shard over (`takeover`), how many are a fair share (`plan`).
+//!
+//! One task. Whatever takes long (taking shards over) runs beside it, so that the lease is renewed in time. A lease that has ended is never
+//! resumed: the node comes back as another incarnation (`protocols.md` rule 29).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::plan::{Plan, plan};
+use super::takeover::Shards;
+use super::{Node, Ownership, OwnershipError, ShardSet, Territory};
+use crate::actors::ports::DayPorts;
+use crate::clock::{Clock, timeout};
+use crate::ids::Ids;
+use crate::signal::Signal;
+use crate::spawn::Spawn;
+use crate::telemetry::catalogue;
+use crate::upkeep::Stopped;
+
+/// Looks at the map in each lease; a third of them renew it.
+const LOOKS_PER_LEASE: u64 = 12;
+
+/// The longest and the shortest time between two looks.
+const LOOK_MILLIS_MAX: u64 = 500;
+const LOOK_MILLIS_MIN: u64 = 50;
+
+/// So much of the lease is not used, for clocks that run at different rates: one in so many parts.
+const MARGIN_SHARE: u64 = 10;
+
+/// See the module.
+pub(crate) struct Keeper {
+    store: Arc<dyn Ownership>,
+    shards: Arc<Shards>,
+    territory: Arc<Territory>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    spawn: Arc<dyn Spawn>,
+    control: Arc<Control>,
+    /// What others reach this node by.
+    address: String,
+    lease_millis: u64,
+}
+
+/// What the rest of the engine tells the keeper, and hears from it.
+#[derive(Default)]
+pub(crate) struct Control {
+    wake: Notify,
+    is_leaving: AtomicBool,
+    /// Given when every shard is handed on and the node has left.
+    pub(crate) left: Signal,
+    /// Given when the first shards are open, or there are none to take.
+    pub(crate) ready: Signal,
+}
+
+impl Control {
+    /// Something may be different from what is known.
+    pub(crate) fn look(&self) {
+        self.wake.notify_one();
+    }
+
+    /// Hand everything on and leave.
+    pub(crate) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Release);
+        self.look();
+    }
+}
+
+/// Where the keeper is.
+struct State {
+    incarnation: Uuid,
+    joined: bool,
+    /// When the lease was last prolonged, on the monotonic scale, counted from before it was asked.
+    renewed_micros: u64,
+    left: bool,
+}
+
+impl Keeper {
+    /// Of the engine that `shards` belong to.
+    pub(crate) fn new(
+        store: Arc<dyn Ownership>,
+        shards: Shards,
+        ports: &DayPorts,
+        address: String,
+        lease_millis: u64,
+    ) -> Self {
+        let parts = &shards.handle.parts;
+        let (territory, ids, clock) = (Arc::clone(&parts.territory), Arc::clone(&parts.ids), Arc::clone(&parts.clock));
+        let (spawn, control, shards) = (Arc::clone(&ports.spawn), Arc::default(), Arc::new(shards));
+        Self { store, shards, territory, clock, ids, spawn, control, address, lease_millis }
+    }
+
+    /// How it is told, and heard.
+    pub(crate) fn control(&self) -> Arc<Control> {
+        Arc::clone(&self.control)
+    }
+
+    /// Keeps until the engine stops. `incarnation` is this start's; never used before.
+    pub(crate) async fn run(self, incarnation: Uuid, stopped: Stopped) {
+        let stop = &stopped.signal;
+        let mut state = State { incarnation, joined: false, renewed_micros: 0, left: false };
+        let look = Duration::from_millis((self.lease_millis / LOOKS_PER_LEASE).clamp(LOOK_MILLIS_MIN, LOOK_MILLIS_MAX));
+        while !stop.is_given() {
+            if let Err(error) = self.look(&mut state).await {
+                self.failed(&mut state, &error);
+            }
+            self.report();
+            let (woken, stopped) = (std::pin::pin!(self.control.wake.notified()), std::pin::pin!(stop.wait()));
+            // Whichever it was: look again.
+            let _ = timeout(&*self.clock, look, futures_util::future::select(woken, stopped)).await;
+        }
+    }
+
+    async fn look(&self, state: &mut State) -> Result<(), OwnershipError> {
+        if state.left {
+            // Requests that still come in are sent to those who have taken over.
+            self.territory.learn(&self.store.map().await?, state.incarnation);
+            return Ok(());
+        }
+        self.keep_lease(state).await?;
+        let map = self.store.map().await?;
+        self.territory.learn(&map, state.incarnation);
+        let held = self.held();
+        let mut plan = plan(&map, state.incarnation, &held);
+        self.drop_lost(&plan);
+        self.claim_again(state, &held).await?;
+        if self.control.is_leaving.load(Ordering::Acquire) {
+            return self.hand_everything_on(state).await;
+        }
+        self.give_back(state, std::mem::take(&mut plan.give_back)).await?;
+        if plan.claim.is_empty() {
+            if self.held().iter().all(|(shard, _)| self.territory.tenures().is_open(*shard)) {
+                self.control.ready.give();
+            }
+            return Ok(());
+        }
+        let claimed = self.store.claim(state.incarnation, &plan.claim).await?;
+        if !claimed.is_empty() {
+            tracing::info!(shards = claimed.len(), "shards are claimed");
+            metrics::counter!(catalogue::SHARDS_CLAIMED).increment(claimed.len() as u64);
+            self.take_over(claimed);
+        }
+        Ok(())
+    }
+
+    /// Joins, or renews when it is time.
+    async fn keep_lease(&self, state: &mut State) -> Result<(), OwnershipError> {
+        let before = self.clock.monotonic_micros();
+        if !state.joined {
+            let node = Node { incarnation: state.incarnation, address: self.address.clone(), is_live: true };
+            self.store.join(&node, self.lease_millis).await?;
+            state.joined = true;
+        } else if before.saturating_sub(state.renewed_micros) >= self.lease_millis * 1_000 / 3 {
+            self.store.renew(state.incarnation, self.lease_millis).await?;
+        } else {
+            return Ok(());
+        }
+        state.renewed_micros = before;
+        let safe_millis = self.lease_millis - self.lease_millis / MARGIN_SHARE;
+        self.territory.tenures().extend(before + safe_millis * 1_000);
+        Ok(())
+    }
+
+    fn failed(&self, state: &mut State, error: &OwnershipError) {
+        metrics::counter!(catalogue::OWNERSHIP_FAILURES).increment(1);
+        match error {
+            OwnershipError::Unavailable(_) => tracing::warn!(%error, "the store of ownership is away; trying again"),
+            OwnershipError::LeaseEnded => {
+                tracing::error!(
+                    "the lease of this node has ended: everything it spoke for is dropped, and it comes back as another"
+                );
+                metrics::counter!(catalogue::LEASES_LOST).increment(1);
+                self.shards.drop_at_once(&self.territory.tenures().owned());
+                state.joined = false;
+                state.incarnation = self.ids.next();
+            }
+        }
+    }
+
+    fn held(&self) -> Vec<(u16, u32)> {
+        let tenures = self.territory.tenures();
+        tenures.owned().iter().map(|shard| (shard, tenures.epoch(shard))).filter(|(_, epoch)| *epoch != 0).collect()
+    }
+
+    fn drop_lost(&self, plan: &Plan) {
+        if plan.lost.is_empty() {
+            return;
+        }
+        tracing::warn!(shards = plan.lost.len(), "another node has claimed shards of this one");
+        self.shards.drop_at_once(&plan.lost.iter().copied().collect());
+    }
+
+    /// Shards that the journal does not let us write although they are ours on paper: given back, and claimed under a new epoch.
+    async fn claim_again(&self, state: &State, held: &[(u16, u32)]) -> Result<(), OwnershipError> {
+        let lost = self.shards.journal.take_lost();
+        let again: Vec<(u16, u32)> = held.iter().filter(|(shard, _)| lost.contains(shard)).copied().collect();
+        if again.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(shards = again.len(), "the journal's server has changed: its shards are claimed again");
+        self.shards.drop_at_once(&again.iter().map(|(shard, _)| *shard).collect());
+        self.store.release(state.incarnation, &again).await?;
+        let claimed = self.store.claim(state.incarnation, &again).await?;
+        self.take_over(claimed);
+        Ok(())
+    }
+
+    async fn give_back(&self, state: &State, shards: Vec<(u16, u32)>) -> Result<(), OwnershipError> {
+        let tenures = self.territory.tenures();
+        let open =
+            shards.into_iter().filter(|(shard, epoch)| tenures.epoch(*shard) == *epoch && tenures.is_open(*shard));
+        let shards: Vec<(u16, u32)> = open.collect();
+        if shards.is_empty() {
+            return Ok(());
+        }
+        self.shards.hand_on(&shards.iter().map(|(shard, _)| *shard).collect()).await;
+        metrics::counter!(catalogue::SHARDS_GIVEN_BACK).increment(shards.len() as u64);
+        self.store.release(state.incarnation, &shards).await
+    }
+
+    /// Everything at once: each shard is out of service until another node has taken it over.
+    async fn hand_everything_on(&self, state: &mut State) -> Result<(), OwnershipError> {
+        let owned: ShardSet = self.territory.tenures().owned();
+        self.shards.hand_on(&owned).await;
+        self.store.leave(state.incarnation).await?;
+        tracing::info!(shards = owned.len(), "every shard is handed on");
+        (state.left, state.joined) = (true, false);
+        self.control.left.give();
+        Ok(())
+    }
+
+    fn take_over(&self, claimed: Vec<(u16, u32)>) {
+        let (shards, control) = (Arc::clone(&self.shards), Arc::clone(&self.control));
+        for (shard, epoch) in &claimed {
+            self.territory.tenures().grant(*shard, *epoch);
+        }
+        self.spawn.spawn(Box::pin(async move {
+            shards.take_over(&claimed).await;
+            control.look();
+        }));
+    }
+
+    fn report(&self) {
+        let tenures = self.territory.tenures();
+        let owned = tenures.owned();
+        let open = owned.iter().filter(|shard| tenures.is_open(*shard)).count();
+        metrics::gauge!(catalogue::SHARDS_OWNED).set(owned.len() as f64);
+        metrics::gauge!(catalogue::SHARDS_OPEN).set(open as f64);
+        metrics::gauge!(catalogue::NODES_SEEN).set(self.territory.peers().len() as f64 + 1.0);
+        let left = tenures.deadline_micros().saturating_sub(self.clock.monotonic_micros());
+        metrics::gauge!(catalogue::LEASE_LEFT).set(left as f64 / 1e6);
+    }
+}
