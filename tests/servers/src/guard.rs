@@ -5,28 +5,24 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::Pid;
-
 use crate::launch::find;
 
-/// Waits for the end of its input, which comes with the end of this process. Then it kills the processes it is given, and
-/// deletes the directory, as often as a server that is still ending writes to it.
+/// Waits for the end of its input, which comes with the end of this process. Then it deletes the directory, as often as a
+/// server that is still ending writes to it. The servers themselves end by the kernel's signal, and a stopped one too: the
+/// kernel continues what it orphans, and a postmaster that shuts down at once kills what does not end.
 const SCRIPT: &str = r#"read -r line
-directory=$1; shift
-[ $# = 0 ] || kill -s KILL "$@"
 tries=0
-until rm -rf "$directory" || [ $tries = 50 ]; do tries=$((tries + 1)); sleep 0.1; done"#;
+until rm -rf "$1" || [ $tries = 100 ]; do tries=$((tries + 1)); sleep 0.1; done"#;
 
 /// A shell that outlives this process for a moment. Dropping it ends it, without any effect.
 #[derive(Debug)]
 pub(crate) struct Guard(Child);
 
 impl Guard {
-    /// Guards a directory, and stopped processes: they would not notice that their parent is gone.
-    pub(crate) fn of(directory: &Path, stopped: &[Pid]) -> Self {
+    /// Guards a directory.
+    pub(crate) fn of(directory: &Path) -> Self {
         let mut command = Command::new(find("sh", "dash"));
         command.args(["-c", SCRIPT, "guard"]).arg(directory);
-        command.args(stopped.iter().map(|process| process.as_raw_nonzero().to_string()));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         Self(command.spawn().expect("a shell can be started"))
     }

@@ -34,7 +34,7 @@ pub(crate) struct Process {
     launch: Launch,
     child: Option<Child>,
     is_stopped: bool,
-    guard: Guard,
+    _guard: Guard,
     /// Whether the server starts processes of its own, which get each signal too.
     has_children: bool,
 }
@@ -42,9 +42,9 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it.
     pub(crate) fn start(name: impl Into<String>, launch: Launch, has_children: bool) -> Self {
-        let guard = Guard::of(launch.home(), &[]);
+        let guard = Guard::of(launch.home());
         let child = Some(launch.spawn());
-        Self { name: name.into(), launch, child, is_stopped: false, guard, has_children }
+        Self { name: name.into(), launch, child, is_stopped: false, _guard: guard, has_children }
     }
 
     /// Waits until `probe` answers something. Panics, and shows the log, if it does not `within` that time, or if the
@@ -107,9 +107,6 @@ impl Process {
             signal(child, Signal::STOP);
         }
         self.all_stopped(&children).await;
-        if !children.is_empty() {
-            self.guard = Guard::of(self.launch.home(), &children);
-        }
     }
 
     /// SIGCONT to all its processes.
@@ -119,7 +116,7 @@ impl Process {
             signal(child, Signal::CONT);
         }
         signal(main, Signal::CONT);
-        self.dismiss_guard();
+        self.is_stopped = false;
     }
 
     /// Starts it again; it must have been killed, or have ended by itself.
@@ -164,15 +161,8 @@ impl Process {
         for &other in &children {
             signal(other, Signal::KILL);
         }
-        self.dismiss_guard();
+        self.is_stopped = false;
         children
-    }
-
-    /// None of its processes is stopped now.
-    fn dismiss_guard(&mut self) {
-        if std::mem::take(&mut self.is_stopped) {
-            self.guard = Guard::of(self.launch.home(), &[]);
-        }
     }
 }
 

@@ -26,6 +26,13 @@ async fn eventually(otherwise: &str, is_so: impl Fn() -> bool) {
     assert!(so.await.is_ok(), "{otherwise}");
 }
 
+/// Processes that work in a directory, be it deleted or not.
+fn processes_in(directory: &str) -> usize {
+    let processes = std::fs::read_dir("/proc").expect("/proc can be read").flatten();
+    let places = processes.filter_map(|process| std::fs::read_link(process.path().join("cwd")).ok());
+    places.filter(|place| place.to_string_lossy().trim_end_matches(" (deleted)") == directory).count()
+}
+
 /// Not a test by itself: the process that is killed while its servers run, one of them stopped.
 #[tokio::test]
 async fn victim() {
@@ -33,10 +40,12 @@ async fn victim() {
         return;
     }
     let (redis, postgres, mut stopped) = tokio::join!(Redis::start(), Postgres::start(), Postgres::start());
-    stopped.stop().await;
     let directories = redis.call::<Vec<String>>(&["CONFIG", "GET", "dir"]).await;
-    let directory = postgres.ask("SELECT current_setting('data_directory')").await.expect("a directory");
-    eprintln!("directories {} {directory}", directories[1]);
+    let data = "SELECT current_setting('data_directory')";
+    let running = postgres.ask(data).await.expect("a directory");
+    let paused = stopped.ask(data).await.expect("a directory");
+    stopped.stop().await;
+    eprintln!("directories {} {running} {paused}", directories[1]);
     eprintln!("addresses {} {} {}", redis.address(), postgres.address(), stopped.address());
     std::future::pending::<()>().await;
 }
@@ -66,6 +75,9 @@ async fn servers_end_with_a_process_that_is_killed() {
     let (directories, addresses) = (said("directories ").await, said("addresses ").await);
     let addresses: Vec<SocketAddr> = addresses.split(' ').map(|address| address.parse().expect("an address")).collect();
     assert_eq!(addresses.len(), 3);
+    for directory in directories.split(' ') {
+        assert!(processes_in(directory) > 0, "no process in {directory}");
+    }
     for &address in &addresses {
         TcpStream::connect(address).expect("the server listens");
     }
@@ -75,6 +87,7 @@ async fn servers_end_with_a_process_that_is_killed() {
     }
     for directory in directories.split(' ') {
         eventually(&format!("{directory} is still there"), || !Path::new(directory).exists()).await;
+        eventually(&format!("a process is still in {directory}"), || processes_in(directory) == 0).await;
     }
 }
 
