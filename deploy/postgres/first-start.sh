@@ -5,9 +5,9 @@ set -euo pipefail
 
 # The standby that a commit may have to wait for is not there yet.
 PGOPTIONS="-c synchronous_commit=local" psql --no-psqlrc --set=ON_ERROR_STOP=1 --username="$POSTGRES_USER" --dbname=postgres \
-  --set=hotslot_password="$(cat /run/secrets/hotslot_password)" \
+  --set=database_password="$(cat /run/secrets/database_password)" \
   --set=replication_password="$(cat /run/secrets/replication_password)" <<'SQL'
-CREATE ROLE hotslot LOGIN PASSWORD :'hotslot_password';
+CREATE ROLE hotslot LOGIN PASSWORD :'database_password';
 -- A node that was stopped in the middle of a transaction gives its locks back before its lease of six seconds ends.
 ALTER ROLE hotslot SET idle_in_transaction_session_timeout = '4s';
 ALTER ROLE hotslot SET tcp_user_timeout = '4s';
