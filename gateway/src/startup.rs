@@ -69,7 +69,7 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     let key = commands::signing_key(&config)?;
     let later: SharedLater = Arc::new(OnceLock::new());
     let servers = bind(&config, &later)?;
-    let engine = Engine::start(config.engine.clone()).await?;
+    let engine = Engine::start(config.engine.clone(), None).await?;
     let limits = RateLimits::new(&config.rates);
     let shared = Arc::new(Shared::new(engine.handle(), Verifier::new(&key), limits, exporter, config.http.streams));
     if later.set(Arc::clone(&shared)).is_err() {

@@ -5,10 +5,11 @@
 //! refuses an older one (`protocols.md` rules 29 to 32).
 
 pub(crate) mod keeper;
+pub mod peers;
 pub mod plan;
 pub mod postgres;
-pub mod peers;
 pub mod publishing;
+pub mod publishing_postgres;
 pub mod shards;
 pub(crate) mod takeover;
 pub mod tenures;
@@ -18,8 +19,8 @@ pub mod transport;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-pub use self::postgres::PostgresOwnership;
 pub use self::peers::Cluster;
+pub use self::postgres::PostgresOwnership;
 pub use self::publishing::{PublishGuard, PublishLock};
 pub use self::shards::ShardSet;
 pub use self::tenures::Tenures;
@@ -89,4 +90,7 @@ pub trait Ownership: Send + Sync + 'static {
 
     /// Gives everything back and takes the node out.
     async fn leave(&self, incarnation: Uuid) -> Result<(), OwnershipError>;
+
+    /// Releases the store.
+    async fn close(&self) {}
 }
