@@ -164,10 +164,9 @@ async fn a_server_that_restarts_is_found_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_takes_no_writes_is_away() {
     let database = Database::new().await;
+    let ledger = Database::ledger(&database.url, Tenures::sole(Database::EPOCH)).await;
+    // As a primary that was demoted: connections that are made from now on only read.
     database.server.execute("ALTER DATABASE postgres SET default_transaction_read_only = on").await;
-    let tenures = Arc::new(Tenures::sole(Database::EPOCH));
-    let opened = PostgresLedger::open(&database.url, tenures, false).await;
-    let ledger = opened.expect("the schema is up to date: nothing is written");
     let story = town();
     let outcome = ledger.apply(&story.records, story.position()).await;
     assert!(is_away(&outcome, "read-only"), "{outcome:?}");
