@@ -73,5 +73,5 @@ impl Stored for PostgresLedger {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests;
