@@ -133,6 +133,12 @@ impl RedisJournal {
         self.shared.standings.lost()
     }
 
+    /// Removes from Redis what a packed state covers and the ledger has had for long enough; how many records have gone. Done
+    /// once a minute anyway.
+    pub async fn trim(&self) -> Result<u64, ReadError> {
+        trim::trim_due(&self.shared).await
+    }
+
     /// The longest time that a part of a cluster goes on without the rest of it: leases must be longer (`protocols.md` D 8).
     pub fn cluster_node_timeout(&self) -> Option<Duration> {
         self.shared.survey.cluster_node_timeout
