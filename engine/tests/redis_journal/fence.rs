@@ -5,7 +5,7 @@ use engine::journal::contract::day;
 use engine::journal::{AppendError, DayOutcome, Head, Journal};
 use servers::{AppendFsync, Redis, RedisOptions};
 
-use crate::support::{alone, eventually, open, owner_under, settings};
+use crate::support::{INSTALLATION, alone, eventually, open, owner_under, settings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_makes_the_first_stale() {
@@ -71,7 +71,7 @@ async fn a_server_that_stands_still_leaves_it_unknown_until_the_barrier() {
     let bodies = owner.bodies(day(1)).await;
     // What was in the server's socket is done when it goes on: then it stands, is remembered and has a position.
     assert_eq!(owner.remembered(day(1)), bodies);
-    let (end, _) = (owner.journal.load(day(1)).await.expect("a load").expect("a day").head, ());
+    let end = owner.journal.load(day(1)).await.expect("a load").expect("a day").head;
     owner.append(day(1), end, b"three").await;
     let last = owner.journal.last_position().await.expect("a read");
     assert_eq!(owner.journal.read_after(0, 9).await.expect("a read").len(), bodies.len() + 1);
@@ -141,4 +141,33 @@ async fn a_restart_is_another_reign_even_if_nothing_was_lost() {
     assert_eq!(ours, [(day(1).shard(), 2)]);
     assert!(lost.borrow().is_empty() || !lost.borrow().contains(day(1).shard()));
     owner.append(day(1), head, b"two").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_that_arrives_after_the_barrier_writes_nothing() {
+    let redis = Redis::start().await;
+    let owner = open(settings(vec![redis.url()], 0)).await;
+    let shard = day(1).shard();
+    owner.journal.install(&[(shard, 1)]).await.expect("it installs");
+    owner.tenures.grant(shard, 1);
+    let late = async |generation: &str| {
+        let reign: String = redis.call(&["HGET", &format!("hotslot:{{{shard}}}:shard"), "r"]).await;
+        let keys = ["shard", "order", "work", "log:"].map(|name| format!("hotslot:{{{shard}}}:{name}").into_bytes());
+        let mut command = redis::cmd("FCALL");
+        command.arg("hotslot_append_v1").arg(4).arg(&keys[0]).arg(&keys[1]).arg(&keys[2]);
+        command.arg([&keys[3][..], &day(1).to_bytes()].concat());
+        command.arg(&INSTALLATION.as_bytes()[..]).arg(1).arg(reign).arg(generation).arg(0);
+        let client = redis::Client::open(redis.url()).expect("an address");
+        let mut connection = client.get_multiplexed_async_connection().await.expect("a connection");
+        let answer: Vec<String> = command.query_async(&mut connection).await.expect("an answer");
+        answer
+    };
+    assert_eq!(late("0").await, ["ok"], "so it would be taken");
+    let unknown = owner.try_append(day(1), Head::default(), b"one").await;
+    assert!(matches!(unknown, Err(AppendError::Unknown(_))), "without a lease: {unknown:?}");
+    owner.settle().await;
+    assert_eq!(late("0").await, ["generation", "1"]);
+    owner.tenures.extend(u64::MAX);
+    let end = owner.journal.load(day(1)).await.expect("a load").expect("a day").head;
+    owner.append(day(1), end, b"two").await;
 }
