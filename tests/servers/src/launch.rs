@@ -95,6 +95,11 @@ impl Launch {
         spawn_for_ever(command).unwrap_or_else(|error| panic!("{}: {error}", self.program.display()))
     }
 
+    /// The temporary directory of the server.
+    pub(crate) fn home(&self) -> &Path {
+        self.log.parent().expect("the log is in a directory")
+    }
+
     /// The last lines of the log, for a failing test to show.
     pub(crate) fn last_lines(&self, count: usize) -> String {
         let log = fs::read(&self.log).unwrap_or_default();

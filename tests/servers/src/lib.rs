@@ -26,6 +26,7 @@
 //! # }
 //! ```
 
+mod guard;
 mod launch;
 mod nats;
 mod port;

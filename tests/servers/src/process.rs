@@ -2,12 +2,13 @@
 //! Must not know: which server it is.
 
 use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::launch::{Launch, find};
+use crate::guard::Guard;
+use crate::launch::Launch;
 use crate::wait::until;
 
 /// A signal has done its work by then, also on a machine that is busy.
@@ -33,7 +34,7 @@ pub(crate) struct Process {
     launch: Launch,
     child: Option<Child>,
     is_stopped: bool,
-    stop_guard: Option<Child>,
+    _guard: Guard,
     /// Whether the server starts processes of its own, which get each signal too.
     has_children: bool,
 }
@@ -41,8 +42,9 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it.
     pub(crate) fn start(name: impl Into<String>, launch: Launch, has_children: bool) -> Self {
+        let guard = Guard::of(launch.home());
         let child = Some(launch.spawn());
-        Self { name: name.into(), launch, child, is_stopped: false, stop_guard: None, has_children }
+        Self { name: name.into(), launch, child, is_stopped: false, _guard: guard, has_children }
     }
 
     /// Waits until `probe` answers something. Panics, and shows the log, if it does not `within` that time, or if the
@@ -105,9 +107,6 @@ impl Process {
             signal(child, Signal::STOP);
         }
         self.all_stopped(&children).await;
-        if !children.is_empty() {
-            self.stop_guard = Some(guard(&children));
-        }
     }
 
     /// SIGCONT to all its processes.
@@ -118,7 +117,6 @@ impl Process {
         }
         signal(main, Signal::CONT);
         self.is_stopped = false;
-        self.dismiss_guard();
     }
 
     /// Starts it again; it must have been killed, or have ended by itself.
@@ -144,7 +142,6 @@ impl Process {
     /// Kills all processes and reaps the main one; answers the others, which may take a moment to go.
     pub(crate) fn kill_now(&mut self) -> Vec<Pid> {
         let Some(mut child) = self.child.take() else { return Vec::new() };
-        self.is_stopped = false;
         let mut children = Vec::new();
         if self.has_children && matches!(child.try_wait(), Ok(None)) {
             let main = pid_of(&child);
@@ -164,15 +161,8 @@ impl Process {
         for &other in &children {
             signal(other, Signal::KILL);
         }
-        self.dismiss_guard();
+        self.is_stopped = false;
         children
-    }
-
-    fn dismiss_guard(&mut self) {
-        if let Some(mut guard) = self.stop_guard.take() {
-            let _ = guard.kill();
-            let _ = guard.wait();
-        }
     }
 }
 
@@ -186,17 +176,6 @@ impl Drop for Process {
             eprintln!("--- log of {} ---\n{}\n---", self.name, self.last_lines());
         }
     }
-}
-
-/// Kills stopped processes when this process ends without having resumed them: a stopped process does not notice that its
-/// parent is gone. It waits for the end of its input, which comes with the end of this process.
-fn guard(stopped: &[Pid]) -> Child {
-    use std::os::unix::process::CommandExt as _;
-    let ids: Vec<String> = stopped.iter().map(|process| process.as_raw_nonzero().to_string()).collect();
-    let mut command = Command::new(find("sh", "dash"));
-    command.arg("-c").arg(format!("read -r line; kill -s KILL {}", ids.join(" ")));
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
-    command.spawn().expect("a shell can be started")
 }
 
 fn pid_of(child: &Child) -> Pid {

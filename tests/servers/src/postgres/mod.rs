@@ -12,6 +12,7 @@ use std::str::FromStr as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use rustix::fs::statvfs;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
@@ -27,6 +28,9 @@ const READY_DEADLINE: Duration = Duration::from_secs(30);
 const STATEMENT_DEADLINE: Duration = Duration::from_secs(20);
 /// The databases that `initdb` makes, and the user.
 const USER: &str = "postgres";
+/// A file system in memory, if it has room for a few servers; in containers it often is small.
+const MEMORY: &str = "/dev/shm";
+const MEMORY_BYTES_NEEDED: u64 = 2 << 30;
 /// PostgreSQL refuses to run as root.
 const USERS: [&str; 2] = ["postgres", "nobody"];
 
@@ -65,6 +69,8 @@ impl PostgresOptions {
             // In the data directory, and not in the system's shared memory, so that a kill leaves nothing behind.
             ("dynamic_shared_memory_type", "mmap".to_owned()),
             ("shared_buffers", "32MB".to_owned()),
+            // A few segments: the directory may be in memory.
+            ("max_wal_size", "128MB".to_owned()),
             ("wal_receiver_status_interval", "1s".to_owned()),
             ("wal_retrieve_retry_interval", "200ms".to_owned()),
         ];
@@ -102,7 +108,7 @@ impl Postgres {
     /// Starts as told, and waits until it takes connections.
     pub async fn start_with(options: PostgresOptions) -> Self {
         let user = User::instead_of_root(&USERS);
-        let directory = new_directory(user);
+        let directory = new_directory(user, options.fsync);
         template::copy_to(&directory.path().join("data"), user);
         Self::start_on(directory, Port::claim(), options, user).await
     }
@@ -234,9 +240,14 @@ impl Drop for Postgres {
     }
 }
 
-/// A temporary directory that the server's user may write.
-fn new_directory(user: Option<User>) -> TempDir {
-    let directory = TempDir::with_prefix("hotslot-postgres-").expect("a temporary directory");
+/// A temporary directory that the server's user may write. Without fsync the disk is not what a test is about: memory is
+/// faster, above all beside tests that keep the disk busy.
+fn new_directory(user: Option<User>, fsync: bool) -> TempDir {
+    let mut builder = tempfile::Builder::new();
+    let builder = builder.prefix("hotslot-postgres-");
+    let has_room = statvfs(MEMORY).is_ok_and(|system| system.f_bavail * system.f_frsize >= MEMORY_BYTES_NEEDED);
+    let made = if has_room && !fsync { builder.tempdir_in(MEMORY) } else { builder.tempdir() };
+    let directory = made.expect("a temporary directory");
     give_to(directory.path(), user);
     directory
 }

@@ -40,7 +40,7 @@ impl SynchronousPair {
         let of_primary = options.clone().with("synchronous_standby_names", STANDBY);
         let primary = Postgres::start_with(of_primary).await;
         let link = Proxy::in_front_of(primary.address());
-        let directory = new_directory(primary.user);
+        let directory = new_directory(primary.user, options.fsync);
         let mut backup = Launch::new(template::binary("pg_basebackup"), directory.path());
         backup.user = primary.user;
         let address = primary.address();

@@ -25,7 +25,8 @@ pub(super) fn binary(program: &str) -> PathBuf {
     installed.max().map_or_else(|| missing(program, "postgresql"), |(_, file)| file)
 }
 
-/// Makes `data` a fresh cluster directory that belongs to the user. Costs a copy of 40 MB, and some seconds the first time.
+/// Makes `data` a fresh cluster directory that belongs to the user. Costs a copy of 40 MB, and some
+/// seconds the first time.
 pub(super) fn copy_to(data: &Path, user: Option<User>) {
     let template = prepared(user);
     copy(&template, data);
@@ -44,7 +45,7 @@ fn prepared(user: Option<User>) -> PathBuf {
     // Ends with the file's value, or with the process.
     lock.lock().expect("a lock on a file");
     if !template.is_dir() {
-        let workspace = new_directory(user);
+        let workspace = new_directory(user, false);
         initialize(&initdb, workspace.path(), user);
         let half = cache.join(format!("{name}.half"));
         let _ = fs::remove_dir_all(&half);

@@ -206,11 +206,11 @@ impl RedisCluster {
     /// Waits until every node runs, all agree on every slot, and every replica is in step.
     pub async fn wait_until_whole(&mut self) {
         let whole = until(JOIN_DEADLINE, async || {
-            for node in &self.nodes {
+            for (index, node) in self.nodes.iter().enumerate() {
                 let information: String = node.try_call(&["CLUSTER", "INFO"]).await.ok()?;
                 let serves = line_of(&information, "cluster_state")? == "ok"
                     && line_of(&information, "cluster_slots_ok")? == SLOTS
-                    && line_of(&information, "cluster_known_nodes")? == "6";
+                    && is_whole(&self.seen_by(index).await?);
                 let replication: String = node.try_call(&["INFO", "replication"]).await.ok()?;
                 let in_step = line_of(&replication, "master_link_status").is_none_or(|status| status == "up")
                     && (line_of(&replication, "role")? == "slave" || line_of(&replication, "connected_slaves")? == "1");
@@ -218,8 +218,7 @@ impl RedisCluster {
                     return None;
                 }
             }
-            let seen = self.seen_by(0).await?;
-            seen.iter().all(|node| node.is_well).then_some(())
+            Some(())
         });
         let whole = whole.await;
         assert!(whole.is_some(), "the cluster is not whole within {JOIN_DEADLINE:?}: {}", self.logs());
@@ -238,6 +237,16 @@ impl RedisCluster {
         let logs = self.nodes.iter().map(|node| format!("{}\n{}", node.process.name(), node.process.last_lines()));
         logs.collect::<Vec<_>>().join("\n")
     }
+}
+
+/// Whether a node sees six nodes that are well: three primaries with slots, each with one replica.
+fn is_whole(seen: &[Seen]) -> bool {
+    let primaries: Vec<&Seen> = seen.iter().filter(|node| node.is_primary && !node.slots.is_empty()).collect();
+    let replicas_of = |primary: &Seen| seen.iter().filter(|node| node.primary_id == primary.id).count();
+    seen.len() == NODES
+        && seen.iter().all(|node| node.is_well)
+        && primaries.len() == NODES / 2
+        && primaries.iter().all(|primary| replicas_of(primary) == 1)
 }
 
 impl Seen {

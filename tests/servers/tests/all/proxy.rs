@@ -113,17 +113,17 @@ async fn a_cut_resets_both_ends_and_drops_what_was_held() {
 
 #[tokio::test]
 async fn a_delay_delays_a_stream_without_slowing_it() {
-    const BYTES: usize = 400_000;
+    const BYTES: usize = 800_000;
     let (mut client, proxy, mut server, _listener) = connection().await;
     proxy.delay_ms(300);
     send(&mut client, "a").await;
     assert_silent(&mut server).await;
     assert_eq!(receive(&mut server, 1).await, "a");
-    // Twenty-five pieces, each 300 ms late: together, not one after another.
+    // Some fifty pieces, each 300 ms late: together, not one after another.
     let sent = "x".repeat(BYTES);
     let (received, ()) =
         tokio::join!(timeout(Duration::from_secs(3), receive(&mut server, BYTES)), send(&mut client, &sent));
-    assert_eq!(received.expect("in far less than seven seconds").len(), BYTES);
+    assert_eq!(received.expect("in far less than fifteen seconds").len(), BYTES);
 }
 
 #[tokio::test]
