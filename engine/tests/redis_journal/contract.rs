@@ -15,7 +15,7 @@ use crate::support::{alone, settings};
 /// The servers of all journals of one run; each journal finds them empty.
 enum Store {
     Single(Redis),
-    Cluster(RedisCluster),
+    Cluster(Box<RedisCluster>),
 }
 
 struct Factory(Mutex<Store>);
@@ -102,5 +102,5 @@ async fn one_server_keeps_the_contract() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_keeps_the_contract() {
-    contract::run(&Factory(Mutex::new(Store::Cluster(RedisCluster::start().await)))).await;
+    contract::run(&Factory(Mutex::new(Store::Cluster(Box::new(RedisCluster::start().await))))).await;
 }
