@@ -10,7 +10,7 @@ use redis::Value;
 use servers::{Redis, RedisCluster};
 use tokio::sync::Mutex;
 
-use crate::support::{alone, settings};
+use crate::support::{alone, open, settings};
 
 /// The servers of all journals of one run; each journal finds them empty.
 enum Store {
@@ -72,6 +72,12 @@ impl JournalFactory for Factory {
     async fn reopen(&self, journal: Arc<dyn Journal>) -> Arc<dyn Journal> {
         journal.close().await;
         Arc::new(alone(settings(self.0.lock().await.urls(), 0)).await.journal)
+    }
+
+    async fn take_over(&self, journal: &Arc<dyn Journal>, shards: &[u16]) -> Option<Arc<dyn Journal>> {
+        let other = open(settings(self.0.lock().await.urls(), 0)).await;
+        other.take_some(shards, journal.epoch() + 1).await;
+        Some(Arc::new(other.journal))
     }
 
     async fn damage(&self, journal: Arc<dyn Journal>, position: u64) -> Arc<dyn Journal> {

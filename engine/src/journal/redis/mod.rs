@@ -184,7 +184,7 @@ impl Shared {
                 }
                 ShardOutcome::Lost { reason, current } => {
                     let append = &entries[0].append;
-                    self.standings.lose(append.day.shard(), append.epoch, &reason);
+                    self.standings.lose(append.day.shard(), append.epoch, (&reason, current));
                     let current = current.unwrap_or(append.epoch);
                     group.iter().for_each(|index| outcomes[sent[*index].0] = DayOutcome::StaleEpoch { current });
                 }
@@ -217,7 +217,8 @@ impl Shared {
     }
 
     fn stale(&self, append: &DayAppend) -> DayOutcome {
-        DayOutcome::StaleEpoch { current: self.tenures.epoch(append.day.shard()) }
+        let shard = append.day.shard();
+        DayOutcome::StaleEpoch { current: self.tenures.epoch(shard).max(self.standings.newer_epoch(shard)) }
     }
 
     /// Keeps what was written until the ledger has it.

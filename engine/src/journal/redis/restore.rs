@@ -133,9 +133,9 @@ async fn restore(shared: &Shared, shard: u16, plan: &RepairPlan) -> Result<(), A
     match answers.into_iter().next() {
         Some(Answer::Done(value)) => match refusal(&value) {
             None => Ok(()),
-            Some((reason, _)) => {
+            Some((reason, current)) => {
                 if reason != "conflict" {
-                    shared.standings.lose(shard, standing.epoch, reason);
+                    shared.standings.lose(shard, standing.epoch, (reason, current));
                 }
                 Err(AppendError::Failed(format!("{}: it cannot be put back: {reason}", plan.day)))
             }
