@@ -14,7 +14,7 @@ use crate::support::{alone, open, settings};
 
 /// The servers of all journals of one run; each journal finds them empty.
 enum Store {
-    Single(Redis),
+    Single(Box<Redis>),
     Cluster(Box<RedisCluster>),
 }
 
@@ -103,7 +103,7 @@ impl JournalFactory for Factory {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_server_keeps_the_contract() {
-    contract::run(&Factory(Mutex::new(Store::Single(Redis::start().await)))).await;
+    contract::run(&Factory(Mutex::new(Store::Single(Box::new(Redis::start().await))))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
