@@ -89,9 +89,10 @@ async fn the_same_append_again_is_no_second_one(journal: Arc<dyn Journal>) {
     let (other, _) = append_of(day(2), journal.epoch(), Head::default(), &[b"x"]);
     let again = journal.append(&[append, other]).await.expect("the journal answers");
     assert!(again[0] == first[0] || again[0] == DayOutcome::Conflict { actual: head }, "{again:?} after {first:?}");
-    assert_eq!(again[1], DayOutcome::Appended { position: 3 });
+    let [_, DayOutcome::Appended { position }] = again[..] else { panic!("{again:?}") };
+    assert!(position == 3 || (journal.log() == LogKind::OfThisProcess && position > 3), "{again:?}");
     assert_eq!(bodies(&*journal, day(1)).await, [b"1", b"2"]);
-    assert_eq!(journal.last_position().await.expect("a read"), 3);
+    assert_eq!(journal.last_position().await.expect("a read"), position);
 }
 
 async fn a_newer_owner_refuses_the_older(factory: &dyn JournalFactory) {
