@@ -163,7 +163,8 @@ mod tests {
 
     #[test]
     fn only_a_database_is_shared() {
-        let redis = RedisSettings { urls: vec![ServerUrl::new("redis://x")], replicas: 0, accept_appendfsync_no: false };
+        let redis =
+            RedisSettings { urls: vec![ServerUrl::new("redis://x")], replicas: 0, accept_appendfsync_no: false };
         let database = DatabaseSettings { url: ServerUrl::new("postgres://x"), accept_asynchronous_standby: false };
         let both = StoreSettings::RedisPostgres { redis: redis.clone(), database: database.clone() };
         for (stores, shared) in [

@@ -5,7 +5,7 @@ mod crashes;
 mod lists;
 mod moves;
 mod publishing;
-mod storms;
 mod store;
+mod storms;
 mod wire;
 mod world;

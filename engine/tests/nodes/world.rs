@@ -47,6 +47,8 @@ pub struct Member {
     pub tenures: Arc<Tenures>,
     pub territory: Arc<Territory>,
     applier: Applier,
+    claims: Arc<Claims>,
+    overlay: Arc<Overlay>,
 }
 
 /// See the module.
@@ -100,7 +102,7 @@ impl World {
         )
         .await
         .expect("an applier");
-        let tenures = Arc::new(Tenures::none());
+        let (claims, tenures) = (Arc::new(Claims::default()), Arc::new(Tenures::none()));
         let territory = Arc::new(Territory::new(Arc::clone(&tenures), Arc::clone(&clock)));
         let transport = Some(Arc::clone(&self.wire) as _);
         let (engine, _ports) = Assembly {
@@ -109,8 +111,8 @@ impl World {
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
             registry: ledger,
-            overlay,
-            claims: Arc::new(Claims::default()),
+            overlay: Arc::clone(&overlay),
+            claims: Arc::clone(&claims),
             applier: applier.clone(),
             committer: Committer::start(Arc::clone(&journal) as Arc<dyn Journal>, clock),
             territory: Arc::clone(&territory),
@@ -121,11 +123,21 @@ impl World {
             faults: Faults::default(),
         }
         .assemble(&EngineConfig::embedded("nowhere".into()));
-        Member { engine, journal, tenures, territory, applier }
+        Member { engine, journal, tenures, territory, applier, claims, overlay }
+    }
+
+    /// Number of records in the journal.
+    pub async fn records(&self) -> u64 {
+        self.journal.last_position().await.expect("a position")
     }
 
     /// Gives each shard to the member that `owner` names, and tells everybody.
     pub fn share_out(&self, owner: impl Fn(u16) -> usize) {
+        self.share_out_but(owner, usize::MAX);
+    }
+
+    /// As [`World::share_out`], but one member does not hear of it.
+    pub fn share_out_but(&self, owner: impl Fn(u16) -> usize, deaf: usize) {
         for shard in 0..booking_core::SHARD_COUNT {
             for (number, member) in self.members.iter().enumerate() {
                 match (number == owner(shard), member.tenures.is_open(shard)) {
@@ -138,11 +150,14 @@ impl World {
                 }
             }
         }
-        let shards = (0..booking_core::SHARD_COUNT)
-            .map(|shard| ShardOwner { shard, epoch: 1, owner: Some(incarnation(owner(shard))) });
+        let shards = (0..booking_core::SHARD_COUNT).map(|shard| ShardOwner {
+            shard,
+            epoch: 1,
+            owner: Some(incarnation(owner(shard))),
+        });
         let map = OwnershipMap { nodes: Vec::new(), shards: shards.collect() };
         let live: Vec<bool> = self.members.iter().map(|member| !member.tenures.owned().is_empty()).collect();
-        for (number, member) in self.members.iter().enumerate() {
+        for (number, member) in self.members.iter().enumerate().filter(|(number, _)| *number != deaf) {
             let nodes = live.iter().enumerate().map(|(other, is_live)| Node {
                 incarnation: incarnation(other),
                 address: address(other),
@@ -157,19 +172,18 @@ impl World {
     pub async fn take_over(&self, dead: usize, heir: usize) {
         self.members[dead].journal.allow(0);
         self.wire.cut(&address(dead));
-        let last = self.journal.last_position().await.expect("a position");
+        let last = self.records().await;
         self.members[heir].applier.advanced(last);
         while self.members[heir].applier.lag_records() > 0 {
             tokio::task::yield_now().await;
         }
-        let owners: Vec<bool> =
-            (0..booking_core::SHARD_COUNT).map(|shard| self.members[dead].tenures.is_open(shard)).collect();
-        let owner_of = |shard: u16| {
-            let is_open = |member: &Member| member.tenures.is_open(shard);
-            self.members.iter().position(is_open).unwrap_or(heir)
-        };
-        let before: Vec<usize> = (0..booking_core::SHARD_COUNT).map(owner_of).collect();
-        self.share_out(|shard| if owners[usize::from(shard)] { heir } else { before[usize::from(shard)] });
+        let (shards, next) = (self.members[dead].tenures.owned(), &self.members[heir]);
+        engine::claims::restore(&next.claims, &self.ledger, &next.overlay, &shards, self.clock.now())
+            .await
+            .expect("claims");
+        let others: Vec<_> = self.members.iter().map(|member| member.tenures.owned()).collect();
+        let owner = |shard: u16| others.iter().position(|owned| owned.contains(shard)).expect("an owner");
+        self.share_out(|shard| if shards.contains(shard) { heir } else { owner(shard) });
     }
 
     /// Whatever is recorded from now on does not get to the ledger.
