@@ -105,6 +105,17 @@ async fn what_the_other_day_refuses_is_refused_and_the_old_place_stays() {
     }
 }
 
+/// What the node of departure remembers of its patients ends where it cannot hear of changes any more.
+#[tokio::test]
+async fn a_patient_whose_visit_has_left_for_another_node_is_not_busy_for_ever() {
+    let (world, days) = days_apart(2).await;
+    let id = world.book(0, days[0], 1, None).await.expect("booked").placed.appointment.id;
+    world.reschedule(0, id, days[1], None).await.expect("moved");
+    world.change(0, id, AppointmentAction::Cancel { reason: None }, None).await.expect("cancelled");
+    // The same hour, on the first node.
+    world.book(0, days[0], 1, None).await.expect("it is free again");
+}
+
 /// A cancel, a confirm or a move back meets the move at whatever step, whatever is late.
 #[tokio::test]
 async fn what_races_a_move_ends_in_one_place() {
