@@ -16,7 +16,9 @@ async fn one(world: &World, dice: u64, id: AppointmentId, days: &[DayKey]) -> Re
     let at = (dice % 3) as usize;
     match dice / 3 % 8 {
         0 => world.change(at, id, AppointmentAction::Confirm, None).await,
-        1 if dice / 24 % 4 == 0 => world.change(at, id, AppointmentAction::Cancel { reason: None }, None).await,
+        1 if (dice / 24).is_multiple_of(4) => {
+            world.change(at, id, AppointmentAction::Cancel { reason: None }, None).await
+        }
         to => world.reschedule(at, id, days[to as usize % 3], None).await,
     }
 }
