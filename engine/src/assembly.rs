@@ -83,6 +83,7 @@ impl Assembly {
             journal: Arc::new(AgreedJournal::new(Arc::clone(&self.journal), Arc::clone(&self.ledger))),
             committer: self.committer,
             overlay: Arc::clone(&self.overlay),
+            territory: Arc::clone(&self.territory),
             claims: Arc::clone(&self.claims),
             // A day that finds no room is found again by the sweep of the open-work index.
             on_open_moves: Box::new(move |day| {
