@@ -29,12 +29,13 @@ use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
 use crate::view::{
     AppointmentAction, AppointmentAddress, AppointmentQuery, AppointmentReply, AppointmentScope, BookRequest, Caller,
-    DayReply, DayView, HistoryItem, PlacedAppointment, PublishRequest, Readiness,
+    DayReply, DayView, DaysReply, HistoryItem, PlacedAppointment, PublishRequest, Readiness,
 };
 
 pub(crate) mod moves;
 pub(crate) mod publish;
 mod reschedule;
+mod stale;
 mod submit;
 
 /// How often an appointment is looked for again because it moved, or changed, just then. Each needs another request for the same
@@ -176,18 +177,19 @@ impl EngineHandle {
         self.parts.notices.watch(day)
     }
 
-    /// The published days of a doctor with `from <= date <= to`, by date.
-    pub async fn days(&self, doctor: DoctorId, from: Date, to: Date) -> Result<Vec<DayView>, EngineError> {
+    /// The published days of a doctor with `from <= date <= to`, by date: those that are here, and which others there may be.
+    pub async fn days(&self, doctor: DoctorId, from: Date, to: Date) -> Result<DaysReply, EngineError> {
         let keys = self.parts.journal.days_of(doctor, from, to).await.map_err(unreadable)?;
-        let mut views = Vec::with_capacity(keys.len());
+        let mut reply = DaysReply { views: Vec::with_capacity(keys.len()), elsewhere: Vec::new() };
         for key in keys {
             match self.day(key).await {
-                Ok(view) => views.push(view),
+                Ok(view) => reply.views.push(view),
                 Err(EngineError::Rejected(Rejection::UnknownDay)) => {}
+                Err(EngineError::NotHere { .. }) => reply.elsewhere.push(key),
                 Err(error) => return Err(error),
             }
         }
-        Ok(views)
+        Ok(reply)
     }
 
     /// One appointment, own writes included; `UnknownAppointment` if there is none. A hold that is due has been
@@ -310,6 +312,9 @@ impl EngineHandle {
         }
         if !parts.clock.is_steady() {
             return not_ready("clock", "the wall clock was stepped by more than a second".to_owned());
+        }
+        if !parts.territory.tenures().is_leased_by(|| parts.clock.monotonic_micros()) {
+            return not_ready("ownership", "the lease of this node has ended".to_owned());
         }
         let lag = parts.applier.lag_records();
         if lag > parts.ledger_lag_max {
