@@ -25,7 +25,7 @@ use crate::ledger::registry::Registry;
 use crate::limits::DRAIN_MILLIS;
 use crate::ownership::keeper::{Control, Keeper};
 use crate::ownership::takeover::Shards;
-use crate::ownership::{Ownership, ShardSet, Tenures, Territory};
+use crate::ownership::{Cluster, Ownership, ShardSet, Tenures, Territory};
 use crate::signal::Signal;
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
@@ -153,6 +153,7 @@ impl Running {
             applier,
             committer: machinery.committer,
             territory,
+            cluster: Cluster::default(),
             starter: machinery.starter,
             spawn: machinery.spawn,
             meters: Arc::new(EngineMeters::new()),

@@ -6,6 +6,9 @@
 
 pub(crate) mod keeper;
 pub mod plan;
+pub mod postgres;
+pub mod peers;
+pub mod publishing;
 pub mod shards;
 pub(crate) mod takeover;
 pub mod tenures;
@@ -15,6 +18,9 @@ pub mod transport;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use self::postgres::PostgresOwnership;
+pub use self::peers::Cluster;
+pub use self::publishing::{PublishGuard, PublishLock};
 pub use self::shards::ShardSet;
 pub use self::tenures::Tenures;
 pub use self::territory::{Place, Territory};

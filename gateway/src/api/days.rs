@@ -158,12 +158,13 @@ pub(crate) async fn list(call: Call) -> Answer {
     if call.worker().side == Side::Nodes && call.headers().contains_key(PART) {
         return json(StatusCode::OK, &own);
     }
-    let whole = match call.forwarder() {
-        Some(forwarder) if !own.elsewhere.is_empty() => {
+    let whole = match (own.elsewhere.first().and_then(|date| Date::from_days(*date)), call.forwarder()) {
+        (None, _) => own,
+        (Some(_), Some(forwarder)) => {
             let question = question::of_request(call.request(), call.name(), None, Bytes::new());
             nodes::days::complete(forwarder, question, own, here).await?
         }
-        _ => own,
+        (Some(date), None) => return Err(Problem::not_here(DayKey { doctor, date }.shard())),
     };
     let mut response = json(StatusCode::OK, &Items { items: whole.items.into_iter().map(|(_, item)| item).collect() })?;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
