@@ -4,9 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use booking_core::{
-    Action, Command, Date, DayKey, DoctorId, Home, PersonalText, Rejection, Role, UtcMillis,
-};
+use booking_core::{Action, Command, Date, DayKey, DoctorId, Home, PersonalText, Rejection, Role, UtcMillis};
 
 use self::submit::LOOKUPS_MAX;
 use crate::actors::admission::{Admission, Lane};

@@ -153,7 +153,7 @@ impl Running {
             applier,
             committer: machinery.committer,
             territory,
-            cluster: Cluster::default(),
+            cluster: Cluster { transport: config.peers.as_ref().map(|line| Arc::clone(&line.0)), publish_lock: None },
             starter: machinery.starter,
             spawn: machinery.spawn,
             meters: Arc::new(EngineMeters::new()),

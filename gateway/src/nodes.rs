@@ -9,6 +9,7 @@ pub(crate) mod listener;
 pub(crate) mod question;
 pub(crate) mod route;
 pub(crate) mod socket;
+pub(crate) mod startup;
 pub(crate) mod tls;
 pub(crate) mod transport;
 

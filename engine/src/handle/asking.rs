@@ -152,12 +152,7 @@ impl EngineHandle {
     }
 
     /// What became of an attempt to move an appointment out of `day`; `None` if nobody can say now.
-    pub(super) async fn attempt_of(
-        &self,
-        day: DayKey,
-        appointment: AppointmentId,
-        move_id: MoveId,
-    ) -> Option<Attempt> {
+    pub(super) async fn attempt_of(&self, day: DayKey, appointment: AppointmentId, move_id: MoveId) -> Option<Attempt> {
         if !self.has_peers() || self.parts.territory.is_here(day) {
             let ask = |reply| Question::Attempt { appointment, move_id, reply };
             return self.ask_here(day, ask).await.ok().flatten();

@@ -5,9 +5,9 @@
 //! refuses an older one (`protocols.md` rules 29 to 32).
 
 pub(crate) mod keeper;
+pub mod peers;
 pub mod plan;
 pub mod postgres;
-pub mod peers;
 pub mod publishing;
 pub mod shards;
 pub(crate) mod takeover;
@@ -18,13 +18,13 @@ pub mod transport;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-pub use self::postgres::PostgresOwnership;
 pub use self::peers::Cluster;
+pub use self::postgres::PostgresOwnership;
 pub use self::publishing::{PublishGuard, PublishLock};
 pub use self::shards::ShardSet;
 pub use self::tenures::Tenures;
 pub use self::territory::{Place, Territory};
-pub use self::transport::PeerTransport;
+pub use self::transport::{PeerLine, PeerTransport};
 
 /// A process that takes part, as the store knows it. Every start of a program is another one (`protocols.md` rule 29).
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -25,9 +25,9 @@ use super::tag::{self, Condition};
 use super::zone::Zone;
 use crate::auth::permission::{Guard, ManageDay};
 use crate::middleware::edge::Answer;
+use crate::nodes;
 use crate::nodes::days::Part;
 use crate::nodes::question::{self, PART};
-use crate::nodes;
 use crate::state::Side;
 
 /// Most days of one range, both ends included.

@@ -119,7 +119,8 @@ mod tests {
             let problem = of_engine(error, UtcMillis(0));
             assert_eq!((problem.shard(), problem.code()), (Some(7), Code::Unavailable));
         }
-        for error in [EngineError::Unavailable(String::new()), Rejection::SoldOut.into(), Rejection::UnknownDay.into()] {
+        for error in [EngineError::Unavailable(String::new()), Rejection::SoldOut.into(), Rejection::UnknownDay.into()]
+        {
             assert_eq!(of_engine(error, UtcMillis(0)).shard(), None, "only what is elsewhere is forwarded");
         }
     }

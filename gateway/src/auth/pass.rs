@@ -40,8 +40,7 @@ impl Passes {
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         // Judged below, by the engine's clock.
         validation.validate_exp = false;
-        let (signing, checking) =
-            (EncodingKey::from_secret(key.as_bytes()), DecodingKey::from_secret(key.as_bytes()));
+        let (signing, checking) = (EncodingKey::from_secret(key.as_bytes()), DecodingKey::from_secret(key.as_bytes()));
         Self { signing, checking, validation }
     }
 

@@ -16,8 +16,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 
 use super::accept::takes_json;
-use super::{access_log, elsewhere};
 use super::request_name::{REQUEST_ID, RequestName};
+use super::{access_log, elsewhere};
 use crate::api::call::{Attempt, Call};
 use crate::api::catalogue::Code;
 use crate::api::problem::Problem;

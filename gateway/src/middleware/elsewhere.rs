@@ -37,7 +37,12 @@ where
     H: Fn(Call) -> F,
     F: Future<Output = Answer>,
 {
-    let again = Request { worker: call.shared_worker(), request: call.request().clone(), name: call.name().clone(), kept: Kept::default() };
+    let again = Request {
+        worker: call.shared_worker(),
+        request: call.request().clone(),
+        name: call.name().clone(),
+        kept: Kept::default(),
+    };
     let first = attempt(handle, call.keeping(Rc::clone(&again.kept))).await;
     let Some(shard) = first.as_ref().err().and_then(Problem::shard) else { return first };
     // Every handler reads its body before it asks the engine: an empty one here is none.

@@ -72,7 +72,10 @@ impl Client {
         http.set_connect_timeout(Some(CONNECT_DEADLINE));
         http.set_nodelay(true);
         let mut builder = Pool::builder(TokioExecutor::new());
-        builder.pool_idle_timeout(IDLE_DEADLINE).pool_max_idle_per_host(IDLE_PER_NODE_MAX).pool_timer(TokioTimer::new());
+        builder
+            .pool_idle_timeout(IDLE_DEADLINE)
+            .pool_max_idle_per_host(IDLE_PER_NODE_MAX)
+            .pool_timer(TokioTimer::new());
         let Some(tls) = tls else { return Self::Plain(builder.build(http)) };
         http.enforce_http(false);
         let https = HttpsConnectorBuilder::new().with_tls_config(tls.clone()).https_only().enable_http1();
@@ -87,7 +90,9 @@ impl Client {
             let body = body.map_err(|error| HopError::Lost(error.to_string()))?.to_bytes();
             Ok(Reply { status: parts.status, headers: parts.headers, body })
         };
-        tokio::time::timeout(deadline, answer).await.unwrap_or_else(|_| Err(HopError::Lost("no answer in time".to_owned())))
+        tokio::time::timeout(deadline, answer)
+            .await
+            .unwrap_or_else(|_| Err(HopError::Lost("no answer in time".to_owned())))
     }
 
     /// The head of an answer whose body comes bit by bit, within `deadline`.

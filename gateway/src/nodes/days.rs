@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::client::Question;
 use super::forward::Forwarder;
-use super::question::PART;
+use super::question::on_wire::PART;
 use super::route::WAIT_MILLIS_MAX;
 use crate::api::problem::Problem;
 
@@ -55,7 +55,7 @@ where
     F: Fn() -> A,
     A: Future<Output = Result<Part, Problem>>,
 {
-    question.headers.insert(PART.as_str(), hyper::header::HeaderValue::from_static("1"));
+    question.headers.insert(PART, hyper::header::HeaderValue::from_static("1"));
     let mut waited_millis = 0;
     loop {
         let peers = forwarder.nodes().territory.peers();

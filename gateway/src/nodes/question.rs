@@ -19,6 +19,18 @@ pub(crate) const MOVED: HeaderName = HeaderName::from_static("hotslot-moved");
 /// Asks for what the asked node has itself of a list.
 pub(crate) const PART: HeaderName = HeaderName::from_static("hotslot-part");
 
+/// The same headers, as the client that asks other nodes spells them.
+pub(crate) mod on_wire {
+    use hyper::header::HeaderName;
+
+    /// [`super::HOP`]
+    pub(crate) const HOP: HeaderName = HeaderName::from_static("hotslot-hop");
+    /// [`super::PART`]
+    pub(crate) const PART: HeaderName = HeaderName::from_static("hotslot-part");
+    /// What a reader of a stream has seen.
+    pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+}
+
 /// What handlers and the edge look at; all else stays on the first node.
 const PASSED_ON: [HeaderName; 7] = [
     actix_web::http::header::AUTHORIZATION,
@@ -57,7 +69,7 @@ pub(crate) fn of_request(request: &HttpRequest, name: &RequestName, target: Opti
     if let Some((name, value)) = name.header().and_then(|name| to_wire(&REQUEST_ID, &name)) {
         headers.insert(name, value);
     }
-    headers.insert(HOP.as_str(), wire::HeaderValue::from_static("1"));
+    headers.insert(on_wire::HOP, wire::HeaderValue::from_static("1"));
     let method = hyper::Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or_default();
     let target = target.unwrap_or_else(|| {
         let uri = request.uri();
@@ -134,7 +146,8 @@ mod tests {
             .to_http_request();
         let question = of_request(&request, &name(&request), None, Bytes::from_static(b"{}"));
         assert_eq!((question.method.as_str(), &*question.target), ("PUT", "/v1/doctors/1/days/2?a=%20b"));
-        let values = |name: &str| question.headers.get_all(name).iter().map(|value| value.as_bytes()).collect::<Vec<_>>();
+        let values =
+            |name: &str| question.headers.get_all(name).iter().map(|value| value.as_bytes()).collect::<Vec<_>>();
         assert_eq!(values("idempotency-key"), [b"a", b"b"]);
         assert_eq!((values("authorization"), values("if-match")), (vec![&b"Bearer x"[..]], vec![&b"\"x\""[..]]));
         assert_eq!((values("hotslot-hop"), values("x-request-id")), (vec![&b"1"[..]], vec![&b"mine"[..]]));
@@ -176,7 +189,7 @@ mod tests {
     fn only_a_421_that_names_a_shard_says_that_it_has_moved() {
         let reply = |status, shard: &'static str| {
             let mut headers = hyper::HeaderMap::new();
-            headers.insert(MOVED.as_str(), wire::HeaderValue::from_static(shard));
+            headers.insert("hotslot-moved", wire::HeaderValue::from_static(shard));
             Reply { status, headers, body: Bytes::new() }
         };
         let moved = |status, shard| moved_shard(&reply(status, shard));

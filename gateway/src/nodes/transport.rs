@@ -16,7 +16,7 @@ use rustls::ClientConfig;
 
 use super::client::{Client, Question};
 use super::internal::ASK;
-use super::question::HOP;
+use super::question::on_wire::HOP;
 use crate::auth::pass::Passes;
 
 /// A question is answered in a few milliseconds, or its node is in trouble; whoever waits for it holds something meanwhile.
@@ -59,7 +59,7 @@ impl PeerTransport for HttpTransport {
         let pass = self.pass().ok_or_else(|| "no pass can be signed".to_owned())?;
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, pass);
-        headers.insert(HOP.as_str(), HeaderValue::from_static("1"));
+        headers.insert(HOP, HeaderValue::from_static("1"));
         let question = Question { method: Method::POST, target: ASK.to_owned(), headers, body: Bytes::from(body) };
         let reply = self.client.ask(address, &question, ANSWER_DEADLINE).await.map_err(|error| error.to_string())?;
         match reply.status {

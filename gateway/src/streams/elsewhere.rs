@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::HeaderName;
 use actix_web::web::Bytes;
 use booking_core::DayKey;
 use engine::ownership::Place;
@@ -19,9 +18,8 @@ use super::frame::{Frame, chunk_of};
 use super::{Latest, Streams, offer_frame};
 use crate::nodes::Nodes;
 use crate::nodes::client::Question;
-use crate::nodes::question::HOP;
+use crate::nodes::question::on_wire::{HOP, LAST_EVENT_ID};
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// What the first byte may take.
 const OPEN_DEADLINE: Duration = Duration::from_secs(2);
 /// A node that has given no sign of life for this long is looked for anew: it gives one each second.
@@ -64,9 +62,9 @@ impl Drop for Relayed {
 
 fn question(day: DayKey, seen: Option<u128>) -> Question {
     let mut headers = hyper::HeaderMap::new();
-    headers.insert(HOP.as_str(), HeaderValue::from_static("1"));
+    headers.insert(HOP, HeaderValue::from_static("1"));
     if let Some(seen) = seen.and_then(|seen| HeaderValue::from_str(&seen.to_string()).ok()) {
-        headers.insert(LAST_EVENT_ID.as_str(), seen);
+        headers.insert(LAST_EVENT_ID, seen);
     }
     let target = format!("/v1/doctors/{}/days/{}/stream", day.doctor, day.date);
     Question { method: hyper::Method::GET, target, headers, body: Bytes::new() }
@@ -120,7 +118,8 @@ mod tests {
 
     #[test]
     fn events_are_whole_wherever_the_bytes_are_cut() {
-        let text = b"id: 5\nevent: day\ndata: {\"a\":1}\n\n: heartbeat\n\nid: 6\nevent: day\ndata: {}\n\nid: x\n\nid: 7\nev";
+        let text =
+            b"id: 5\nevent: day\ndata: {\"a\":1}\n\n: heartbeat\n\nid: 6\nevent: day\ndata: {}\n\nid: x\n\nid: 7\nev";
         for size in 1..text.len() {
             let mut events = Events::default();
             let mut told = Vec::new();
