@@ -10,6 +10,8 @@ pub(crate) mod question;
 pub(crate) mod route;
 pub(crate) mod socket;
 pub(crate) mod startup;
+#[cfg(all(test, feature = "testing"))]
+mod tests;
 pub(crate) mod tls;
 pub(crate) mod transport;
 

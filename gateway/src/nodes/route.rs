@@ -149,7 +149,7 @@ mod tests {
             now_millis += millis;
             looks += 1;
         }
-        assert_eq!((now_millis, looks), (1_600, 19));
+        assert_eq!((now_millis, looks), (1_600, 18));
         assert_eq!(route.next(Place::Nowhere, now_millis), Next::Unavailable);
         assert_eq!(route.next(there("a"), now_millis), ask("a"), "who appears at the last moment is asked");
     }

@@ -129,7 +129,7 @@ mod tests {
                     told.push((id, event.len()));
                 }
             }
-            assert_eq!(told, [(5, 33), (6, 27)], "{size}");
+            assert_eq!(told, [(5, 32), (6, 27)], "{size}");
         }
     }
 
