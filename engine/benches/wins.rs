@@ -91,7 +91,7 @@ fn cpu_seconds() -> f64 {
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 async fn storm(days: u64, wins: u64) {
     let directory = tempfile::tempdir().expect("a directory");
-    let engine = Engine::start(EngineConfig::embedded(directory.path().to_owned())).await.expect("it starts");
+    let engine = Engine::start(EngineConfig::embedded(directory.path().to_owned()), None).await.expect("it starts");
     let handle = engine.handle();
     let keys: Arc<[DayKey]> = publish(&handle, days).await.into();
     let (begun, before) = (Instant::now(), cpu_seconds());

@@ -5,7 +5,6 @@ mod servers;
 
 use std::path::PathBuf;
 
-use crate::ownership::PeerLine;
 pub use servers::{
     DatabaseSettings, FeedSettings, LEASE_MILLIS_DEFAULT, NodeSettings, RedisSettings, ServerUrl, StoreSettings,
 };
@@ -29,8 +28,6 @@ pub struct EngineConfig {
     pub stores: StoreSettings,
     /// This process as one of several.
     pub node: NodeSettings,
-    /// How the other nodes are asked; `None`: there are none.
-    pub peers: Option<PeerLine>,
     /// Where changes are announced beyond the nodes.
     pub feed: FeedSettings,
 }
@@ -47,7 +44,6 @@ impl EngineConfig {
             ledger_lag_max: 1_000_000,
             stores: StoreSettings::Embedded,
             node: NodeSettings::alone(),
-            peers: None,
             feed: FeedSettings::default(),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -17,7 +18,7 @@ use crate::committer::Committer;
 use crate::config::{EngineConfig, StartError};
 use crate::handle::EngineHandle;
 use crate::ids::Ids;
-use crate::journal::{Journal, ReadError};
+use crate::journal::{AppendError, Journal, ReadError};
 use crate::ledger::Ledger;
 use crate::ledger::applier::Applier;
 use crate::ledger::overlay::Overlay;
@@ -38,9 +39,19 @@ const STAND_BACK_SHARE: u64 = 4;
 /// How often a stop looks whether everybody has been answered.
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
 
+/// How often a process alone looks whether its journal's server has changed.
+const ALONE_LOOK: Duration = Duration::from_millis(250);
+
 /// Longest wait of a stop for the shards to be handed on: two seconds for what is under way, and one for the store of ownership. If that is
 /// away the lease ends by itself.
 const HAND_ON_MILLIS_MAX: u64 = 3_000;
+
+/// A journal of one process that has to be taken over again when its server has changed.
+#[async_trait]
+pub trait Reclaim: Send + Sync + 'static {
+    /// Takes back what of `lost` no newer process has; what is ours again, under new epochs.
+    async fn reclaim(&self, lost: &[u16]) -> Result<Vec<(u16, u32)>, AppendError>;
+}
 
 /// Whose the shards are.
 pub enum Owning {
@@ -50,6 +61,8 @@ pub enum Owning {
     Alone {
         /// The journal's.
         tenures: Arc<Tenures>,
+        /// Takes back what the servers have forgotten.
+        reclaim: Arc<dyn Reclaim>,
     },
     /// Several processes share them.
     Shared {
@@ -67,10 +80,18 @@ pub enum Owning {
 }
 
 impl Owning {
+    /// The store in which shards are claimed, where there is one.
+    pub(crate) fn store(&self) -> Option<Arc<dyn Ownership>> {
+        match self {
+            Self::Shared { store, .. } => Some(Arc::clone(store)),
+            Self::Sole | Self::Alone { .. } => None,
+        }
+    }
+
     fn tenures(&self, journal: &dyn Journal) -> Arc<Tenures> {
         match self {
             Self::Sole => Arc::new(Tenures::sole(journal.epoch())),
-            Self::Alone { tenures } | Self::Shared { tenures, .. } => Arc::clone(tenures),
+            Self::Alone { tenures, .. } | Self::Shared { tenures, .. } => Arc::clone(tenures),
         }
     }
 }
@@ -93,6 +114,8 @@ pub struct Machinery {
     pub clock: Arc<dyn Clock>,
     /// New identifiers.
     pub ids: Arc<dyn Ids>,
+    /// How other nodes are asked.
+    pub cluster: Cluster,
     /// Runs actors.
     pub starter: Arc<dyn StartActor>,
     /// Runs background work.
@@ -153,7 +176,7 @@ impl Running {
             applier,
             committer: machinery.committer,
             territory,
-            cluster: Cluster { transport: config.peers.as_ref().map(|line| Arc::clone(&line.0)), publish_lock: None },
+            cluster: machinery.cluster,
             starter: machinery.starter,
             spawn: machinery.spawn,
             meters: Arc::new(EngineMeters::new()),
@@ -213,6 +236,22 @@ impl Running {
     }
 }
 
+/// Looks whether the servers have changed, and takes over again what they have forgotten.
+async fn keep_alone(shards: Shards, reclaim: Arc<dyn Reclaim>, stopped: Stopped) {
+    while timeout(&*shards.clock, ALONE_LOOK, stopped.signal.wait()).await.is_none() {
+        let lost = shards.journal.take_lost();
+        if lost.is_empty() {
+            continue;
+        }
+        tracing::warn!(shards = lost.len(), "the journal's server has changed: its shards are taken over again");
+        shards.drop_at_once(&lost.iter().copied().collect());
+        match reclaim.reclaim(&lost).await {
+            Ok(ours) => shards.read_installed(&ours).await,
+            Err(error) => tracing::warn!(%error, "they are not ours again yet; trying again"),
+        }
+    }
+}
+
 /// Takes the shards over, or begins to share them; ends when this process answers for what it got.
 async fn own(
     owning: Owning,
@@ -227,10 +266,11 @@ async fn own(
     let shards = Shards { handle: handle.clone(), journal, ledger, tenures: Arc::clone(&tenures), clock };
     match owning {
         Owning::Sole => None,
-        Owning::Alone { .. } => {
+        Owning::Alone { reclaim, .. } => {
             tenures.extend(u64::MAX);
             let all: Vec<(u16, u32)> = tenures.owned().iter().map(|shard| (shard, tenures.epoch(shard))).collect();
-            shards.take_over(&all).await;
+            shards.read_installed(&all).await;
+            ports.spawn.spawn(Box::pin(keep_alone(shards, reclaim, stopped.clone())));
             None
         }
         Owning::Shared { store, incarnation, address, lease_millis, .. } => {

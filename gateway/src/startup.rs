@@ -73,8 +73,9 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     let later: SharedLater = Arc::new(OnceLock::new());
     let mut servers = bind(&config, &later)?;
     let (mut engine_config, passes) = (config.engine.clone(), Arc::new(Passes::new(&key)));
-    let among = Among::bind(&config, &later, &passes, &mut engine_config)?;
-    let engine = Engine::start(engine_config).await?;
+    let mut among = Among::bind(&config, &later, &passes, &mut engine_config)?;
+    let transport = among.as_mut().and_then(|among| among.transport.take());
+    let engine = Engine::start(engine_config, transport).await?;
     let limits = RateLimits::new(&config.rates);
     let nodes = config.engine.stores.are_shared().then(|| {
         let tls = among.as_ref().and_then(|among| among.tls.clone());
@@ -107,6 +108,8 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     shared.begin_stopping();
     tracing::info!("stopping");
     let stop = async {
+        // Who asks meanwhile is answered, by another node if need be.
+        engine.hand_on().await;
         futures_util::future::join_all(handles.iter().map(|handle| handle.stop(true))).await;
         upkeep.abort();
         engine::crash_point!(StopServersEnded);

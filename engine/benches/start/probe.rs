@@ -69,7 +69,7 @@ async fn book(engine: &EngineHandle, plan: Plan, number: u64) {
 }
 
 async fn start(directory: &Path, plan: Plan) {
-    let engine = Engine::start(EngineConfig::embedded(directory.to_owned())).await.expect("it starts");
+    let engine = Engine::start(EngineConfig::embedded(directory.to_owned()), None).await.expect("it starts");
     println!("ready");
     book(&engine.handle(), plan, plan.days / 2).await;
     println!("{:.2} s of CPU, {} MiB resident", cpu_seconds(), resident() >> 20);
@@ -78,7 +78,7 @@ async fn start(directory: &Path, plan: Plan) {
 }
 
 async fn sleep(directory: &Path, plan: Plan) {
-    let engine = Engine::start(EngineConfig::embedded(directory.to_owned())).await.expect("it starts");
+    let engine = Engine::start(EngineConfig::embedded(directory.to_owned()), None).await.expect("it starts");
     let handle = engine.handle();
     let before = resident();
     println!("ready, {} MiB resident", before >> 20);

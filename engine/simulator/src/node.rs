@@ -134,6 +134,7 @@ impl Node {
             starter: Arc::new(NodeActors::new(kernel, domain)),
             spawn: Arc::new(NodeSpawn::new(kernel, domain)),
             committer,
+            cluster: engine::ownership::Cluster::default(),
             faults: self.faults(),
         };
         kernel.spawn(domain, Box::pin(self.clone().begin(domain, stores, machinery)));

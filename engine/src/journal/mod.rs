@@ -23,6 +23,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use booking_core::{Date, DayKey, DayVersion, DoctorId, UtcMillis};
 
+use crate::ledger::Ledger;
+
 /// A link of a day's chain: SHA-256 over predecessor, version and body, cut to 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ChainHash(pub [u8; 16]);
@@ -243,8 +245,8 @@ pub trait Journal: Send + Sync + 'static {
 
     /// After [`Journal::install`] and before anything of `shards` is read: brings back what the store has forgotten of them and
     /// somebody still knows (`protocols.md` D 7). Nothing to do for a store that does not forget.
-    async fn repair(&self, shards: &[u16]) -> Result<(), ReadError> {
-        let _ = shards;
+    async fn repair(&self, shards: &[u16], ledger: &dyn Ledger) -> Result<(), ReadError> {
+        let _ = (shards, ledger);
         Ok(())
     }
 

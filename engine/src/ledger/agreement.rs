@@ -105,8 +105,8 @@ impl Journal for AgreedJournal {
         self.journal.ahead_of(cursors).await
     }
 
-    async fn repair(&self, shards: &[u16]) -> Result<(), ReadError> {
-        self.journal.repair(shards).await
+    async fn repair(&self, shards: &[u16], ledger: &dyn Ledger) -> Result<(), ReadError> {
+        self.journal.repair(shards, ledger).await
     }
 
     fn take_lost(&self) -> Vec<u16> {

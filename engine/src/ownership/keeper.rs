@@ -128,6 +128,10 @@ impl Keeper {
         let mut plan = plan(&map, state.incarnation, &held);
         self.drop_lost(&plan);
         self.claim_again(state, &held).await?;
+        if !plan.unheld.is_empty() {
+            self.store.release(state.incarnation, &plan.unheld).await?;
+            self.control.look();
+        }
         if self.control.is_leaving.load(Ordering::Acquire) {
             return self.hand_everything_on(state).await;
         }

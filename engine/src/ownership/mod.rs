@@ -9,6 +9,7 @@ pub mod peers;
 pub mod plan;
 pub mod postgres;
 pub mod publishing;
+pub mod publishing_postgres;
 pub mod shards;
 pub(crate) mod takeover;
 pub mod tenures;
@@ -24,7 +25,7 @@ pub use self::publishing::{PublishGuard, PublishLock};
 pub use self::shards::ShardSet;
 pub use self::tenures::Tenures;
 pub use self::territory::{Place, Territory};
-pub use self::transport::{PeerLine, PeerTransport};
+pub use self::transport::PeerTransport;
 
 /// A process that takes part, as the store knows it. Every start of a program is another one (`protocols.md` rule 29).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -89,4 +90,7 @@ pub trait Ownership: Send + Sync + 'static {
 
     /// Gives everything back and takes the node out.
     async fn leave(&self, incarnation: Uuid) -> Result<(), OwnershipError>;
+
+    /// Releases the store.
+    async fn close(&self) {}
 }

@@ -22,6 +22,9 @@ pub struct Plan {
     pub give_back: Vec<(u16, u32)>,
     /// Own shards by what is held here, that the store gives to somebody else or knows under another epoch.
     pub lost: Vec<u16>,
+    /// Shards that the store gives to this node and that are not held here, with their epochs: an answer was lost on the way. To be given
+    /// back, so that they are claimed anew.
+    pub unheld: Vec<(u16, u32)>,
 }
 
 /// The plan of node `own`, which holds `held` (shard, epoch), all by number.
@@ -34,7 +37,9 @@ pub fn plan(map: &OwnershipMap, own: Uuid, held: &[(u16, u32)]) -> Plan {
     let free: Vec<(u16, u32)> = map.shards.iter().filter(is_free).map(|row| (row.shard, row.epoch)).collect();
     let owned = |node: Uuid| map.shards.iter().filter(|row| row.owner == Some(node)).count();
     let (share, has) = (share(live.len(), rank), owned(own));
-    let mut plan = Plan { lost, ..Plan::default() };
+    let is_unheld = |row: &&ShardOwner| row.owner == Some(own) && !held.iter().any(|(shard, _)| *shard == row.shard);
+    let unheld = map.shards.iter().filter(is_unheld).map(|row| (row.shard, row.epoch)).collect();
+    let mut plan = Plan { lost, unheld, ..Plan::default() };
     if has < share {
         // Each begins at another place, so that they seldom want the same.
         let begin = free.len() * rank / live.len();
@@ -112,6 +117,13 @@ mod tests {
         assert_eq!((plan.lost.as_slice(), plan.claim.len(), plan.give_back.len()), ([1, 3].as_slice(), 0, 0));
         let raised = planned(&map, 2);
         assert_eq!(raised.lost, Vec::<u16>::new());
+    }
+
+    #[test]
+    fn what_is_ours_on_paper_only_is_given_back() {
+        let map = map(&[(1, true)], |_| Some(1));
+        let held: Vec<(u16, u32)> = (2..SHARD_COUNT).map(|shard| (shard, 1)).collect();
+        assert_eq!(plan(&map, Uuid::from_u128(1), &held).unheld, [(0, 1), (1, 1)]);
     }
 
     #[test]

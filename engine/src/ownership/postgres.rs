@@ -99,15 +99,6 @@ impl PostgresOwnership {
         Ok(ownership)
     }
 
-    /// Releases the connection.
-    pub async fn close(&self) {
-        if let Some(session) = self.session.lock().await.take()
-            && let Err(error) = session.connection.close().await
-        {
-            tracing::warn!(%error, "the connection of the store of ownership did not close");
-        }
-    }
-
     async fn connect(&self) -> Result<Session, sqlx::Error> {
         let mut connection = postgres::connect(&self.options).await?;
         let notices = Notices::default();
@@ -197,6 +188,15 @@ impl Ownership for PostgresOwnership {
 
     async fn leave(&self, incarnation: Uuid) -> Result<(), OwnershipError> {
         self.run(sqlx::query(LEAVE).bind(incarnation)).await.map(drop)
+    }
+
+    /// Releases the connection.
+    async fn close(&self) {
+        if let Some(session) = self.session.lock().await.take()
+            && let Err(error) = session.connection.close().await
+        {
+            tracing::warn!(%error, "the connection of the store of ownership did not close");
+        }
     }
 }
 

@@ -65,6 +65,17 @@ impl Shards {
         tracing::info!(shards = waiting.len(), took_ms, "shards are open");
     }
 
+    /// Opens shards that the journal has installed already.
+    pub(crate) async fn read_installed(&self, installed: &[(u16, u32)]) {
+        loop {
+            match self.read(installed.to_vec()).await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(%error, "shards are not read yet; trying again"),
+            }
+            self.clock.sleep(PAUSE).await;
+        }
+    }
+
     async fn open(&self, claimed: &[(u16, u32)]) -> Result<(), ReadError> {
         let set: ShardSet = claimed.iter().map(|(shard, _)| *shard).collect();
         // What an earlier tenure has left in memory is old.
@@ -79,12 +90,17 @@ impl Shards {
             tracing::warn!(shard, epoch, "the journal knows a newer owner of a shard");
             self.tenures.revoke(*shard);
         }
+        self.read(installed).await
+    }
+
+    /// What is installed is repaired, applied, claimed, and opened.
+    async fn read(&self, installed: Vec<(u16, u32)>) -> Result<(), ReadError> {
         let shards: Vec<u16> = installed.iter().map(|(shard, _)| *shard).collect();
-        self.journal.repair(&shards).await?;
+        self.journal.repair(&shards, &*self.ledger).await?;
         let set: ShardSet = shards.iter().copied().collect();
         self.apply_missing(&set).await?;
         self.publish_parked(&set).await?;
-        claims::restore(&parts.claims, &*self.ledger, &Overlay::default(), &set, self.clock.now()).await?;
+        claims::restore(&self.handle.parts.claims, &*self.ledger, &Overlay::default(), &set, self.clock.now()).await?;
         for (shard, epoch) in installed {
             if self.tenures.epoch(shard) == epoch {
                 self.tenures.open(shard);

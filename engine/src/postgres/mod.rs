@@ -130,6 +130,23 @@ pub async fn migrate(options: &PgConnectOptions) -> Result<String, StartError> {
     Ok(format!("the database is at version {version}"))
 }
 
+/// Whose data the database at `url` holds; its schema is up to date.
+pub async fn installation(url: &str) -> Result<uuid::Uuid, StartError> {
+    let read = async {
+        let mut connection =
+            connect(&for_purpose(&options(url)?, "installation", Purpose::Read)).await.map_err(untold)?;
+        let id = sqlx::query_scalar("SELECT id FROM installation").fetch_one(&mut connection).await.map_err(untold)?;
+        // Its only work is done.
+        let _ = connection.close().await;
+        Ok(id)
+    };
+    read.await
+}
+
+fn untold(error: sqlx::Error) -> StartError {
+    StartError::Store(format!("the database does not say whose data it holds: {error}"))
+}
+
 async fn require_server(connection: &mut PgConnection) -> Result<(), StartError> {
     let row = sqlx::query("SELECT current_setting('server_version_num')::bigint, pg_is_in_recovery()")
         .fetch_one(connection)

@@ -62,7 +62,8 @@ impl World {
     /// Started, with nobody in it.
     pub(super) async fn start() -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let engine = Engine::start(EngineConfig::embedded(directory.path().to_path_buf())).await.expect("it starts");
+        let engine =
+            Engine::start(EngineConfig::embedded(directory.path().to_path_buf()), None).await.expect("it starts");
         let (key, one) = (SigningKey::from_bytes([7; 32]), std::num::NonZeroU32::MIN);
         let rates = RateSettings {
             subject_requests_per_second: one,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use engine::EngineConfig;
 use engine::clock::SystemClock;
-use engine::ownership::PeerLine;
+use engine::ownership::PeerTransport;
 use rustls::ClientConfig;
 
 use super::listener;
@@ -22,10 +22,12 @@ pub(crate) struct Among {
     pub(crate) server: Bound,
     /// `None`: in the clear.
     pub(crate) tls: Option<Arc<ClientConfig>>,
+    /// For the engine.
+    pub(crate) transport: Option<Arc<dyn PeerTransport>>,
 }
 
 impl Among {
-    /// `None` if the settings name no listener for nodes. Tells `engine` where this node is reached and how others are.
+    /// `None` if the settings name no listener for nodes. Tells `engine` where this node is reached.
     pub(crate) fn bind(
         config: &Config,
         later: &SharedLater,
@@ -40,7 +42,7 @@ impl Among {
         let tls = tls.map(|tls| tls.client);
         let clock = Arc::new(SystemClock::start());
         engine.node.address.get_or_insert_with(|| server.address.to_string());
-        engine.peers = Some(PeerLine(Arc::new(HttpTransport::new(tls.as_deref(), Arc::clone(passes), clock))));
-        Ok(Some(Self { server, tls }))
+        let transport = HttpTransport::new(tls.as_deref(), Arc::clone(passes), clock);
+        Ok(Some(Self { server, tls, transport: Some(Arc::new(transport)) }))
     }
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use booking_core::SHARD_COUNT;
 use redis::Value;
 
@@ -13,6 +14,7 @@ use super::topology::{command, list, number, text};
 use super::{CALL_DEADLINE, RedisJournal, Shared, wire};
 use crate::config::StartError;
 use crate::journal::AppendError;
+use crate::running::Reclaim;
 
 /// A failover of a cluster takes its node timeout and a second or two: who takes over waits for it.
 const INSTALL_PATIENCE: Duration = Duration::from_secs(5);
@@ -81,6 +83,13 @@ impl RedisJournal {
         let ours = install(shared, &wanted).await?;
         ours.iter().for_each(|(shard, epoch)| shared.tenures.grant(*shard, *epoch));
         Ok(ours)
+    }
+}
+
+#[async_trait]
+impl Reclaim for RedisJournal {
+    async fn reclaim(&self, lost: &[u16]) -> Result<Vec<(u16, u32)>, AppendError> {
+        self.reclaim_alone(lost).await
     }
 }
 

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use booking_core::{Date, DayKey, DoctorId, UtcMillis};
+use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
@@ -41,10 +42,13 @@ use super::{
 };
 use crate::clock::Clock;
 use crate::config::StartError;
+use crate::ledger::Ledger;
 use crate::ownership::{ShardSet, Tenures};
 
 /// For one pipeline, its WAIT included. Well below a lease, so that an owner has time left to settle what is unknown.
 const CALL_DEADLINE: Duration = Duration::from_millis(1_500);
+/// Shards that are repaired at once: each is two questions to two servers.
+const REPAIRS_AT_ONCE: usize = 16;
 /// How long a batch is offered to servers that certainly have not taken it; a slot that moves takes about this long.
 const APPEND_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -277,6 +281,18 @@ impl Journal for RedisJournal {
 
     async fn read_shard(&self, shard: u16, after: ShardCursor, limit: usize) -> Result<Vec<StoredRecord>, ReadError> {
         read::read_shard(&self.shared, shard, after, limit).await
+    }
+
+    async fn repair(&self, shards: &[u16], ledger: &dyn Ledger) -> Result<(), ReadError> {
+        let repairs = futures_util::stream::iter(shards.iter().copied())
+            .map(|shard| async move { self.repair_shard(shard, ledger, &[]).await })
+            .buffer_unordered(REPAIRS_AT_ONCE);
+        let unreadable = |error: AppendError| ReadError::Unavailable(error.to_string());
+        repairs.map_err(unreadable).try_for_each(|_| async { Ok(()) }).await
+    }
+
+    fn take_lost(&self) -> Vec<u16> {
+        self.lost_shards().borrow().iter().collect()
     }
 
     fn applied(&self, position: u64) {

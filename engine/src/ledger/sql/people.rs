@@ -66,7 +66,7 @@ pub(super) async fn put_patient<D: Dialect>(
         .bind(profile.time_zone)
         .bind(channels.transpose().map_err(|error| WriteError(error.to_string()))?)
         .bind(at.0);
-    put::<D, _>(statement, connection, |row| patient_of(row)).await
+    put::<D, _>(statement, connection, patient_of).await
 }
 
 pub(super) async fn patient<D: Dialect>(patient: PatientId, readers: &Pool<D>) -> Result<Option<Patient>, ReadError> {
@@ -81,7 +81,7 @@ pub(super) async fn put_clinic<D: Dialect>(
     connection: &mut D::Connection,
 ) -> Result<Clinic, WriteError> {
     let statement = Statement::new(PUT_CLINIC).bind(clinic).bind(profile.name).bind(profile.time_zone).bind(at.0);
-    put::<D, _>(statement, connection, |row| clinic_of(row)).await
+    put::<D, _>(statement, connection, clinic_of).await
 }
 
 pub(super) async fn clinic<D: Dialect>(clinic: Uuid, readers: &Pool<D>) -> Result<Option<Clinic>, ReadError> {

@@ -39,8 +39,11 @@ const PAGE: &str = select_page!("");
 const PAGE_OF_CITY: &str = select_page!("city_folded = $4 AND $5 IS NULL AND ");
 const PAGE_OF_SPECIALTY: &str =
     select_page!("id IN (SELECT doctor FROM doctor_specialty WHERE specialty_folded = $5) AND $4 IS NULL AND ");
-const PAGE_OF_BOTH: &str =
-    select_page!("city_folded = $4 AND id IN (SELECT doctor FROM doctor_specialty WHERE specialty_folded = $5) AND ");
+/// Each doctor of the city is looked up: a list of all who have the specialty, in every city, would be made for each page.
+pub(crate) const PAGE_OF_BOTH: &str = select_page!(
+    "city_folded = $4 AND EXISTS (SELECT 1 FROM doctor_specialty AS wanted WHERE wanted.specialty_folded = $5 \
+     AND wanted.doctor = doctor.id) AND "
+);
 /// A doctor that is there already is replaced, as of its first instant. `updated_ms` never falls, whichever of two writes is
 /// the last one.
 const UPSERT: &str = "INSERT INTO doctor (id, name, time_zone, location_name, city, city_folded, latitude, longitude, \

@@ -71,7 +71,8 @@ impl TestNode {
     /// Started, speaking for everything.
     pub(super) async fn start(number: u128, tls: Option<&NodeTls>) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
-        let engine = Engine::start(EngineConfig::embedded(directory.path().to_path_buf())).await.expect("it starts");
+        let engine =
+            Engine::start(EngineConfig::embedded(directory.path().to_path_buf()), None).await.expect("it starts");
         let later: SharedLater = Arc::new(OnceLock::new());
         let http = http_settings();
         let public = server::bind(&http, http.listen, 1, &later, routes::interface).expect("bound");
