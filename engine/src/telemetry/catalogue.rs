@@ -70,6 +70,11 @@ const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "other"];
 const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "5xx"];
 const LIMIT_KINDS: &[&str] = &["subject", "address"];
 const JOURNAL_FAILURES: &[&str] = &["failed", "unknown", "poisoned", "conflict", "stale_epoch"];
+/// How a request that reached the wrong node ended: answered by another one, here after all, nobody could be asked in time, or asked without
+/// an answer to something that must not be asked twice.
+pub const FORWARD_OUTCOMES: &[&str] = &["answered", "here", "unavailable", "lost"];
+/// What one question to another node came to.
+pub const HOP_RESULTS: &[&str] = &["answered", "moved", "not_sent", "lost"];
 /// Why commands are turned away before they are decided.
 pub const SHED_REASONS: &[&str] = &["day_queue", "engine_queue", "ledger_lag", "stopping"];
 
@@ -126,6 +131,11 @@ catalogue! {
     LEASE_LEFT = "hotslot_lease_left_seconds" Gauge [] &[], "How long this node may still speak for its shards without another renewal; 0: it confirms nothing.";
     OWNERSHIP_FAILURES = "hotslot_ownership_failures_total" Counter [] &[], "Questions to the store of ownership that failed.";
     NODES_SEEN = "hotslot_nodes_seen" Gauge [] &[], "Live nodes, this one included, as the store of ownership said last.";
+    FORWARDS = "hotslot_forwards_total" Counter ["outcome": FORWARD_OUTCOMES] &[], "Requests that reached a node which does not speak for their day, by outcome.";
+    FORWARD_DURATION = "hotslot_forward_duration_seconds" Histogram [] LATENCY_BUCKETS, "Time from finding out that a request is at the wrong node to its answer: hops and waiting.";
+    FORWARD_HOPS = "hotslot_forward_hops_total" Counter ["result": HOP_RESULTS] &[], "Questions to other nodes on behalf of requests, by result. Many `moved`: shards change hands, or this node does not see the map.";
+    FORWARDS_IN_FLIGHT = "hotslot_forwards_in_flight" Gauge [] &[], "Requests being forwarded now; bounded for each HTTP worker.";
+    STREAMS_RELAYED = "hotslot_streams_relayed" Gauge [] &[], "Days that this node streams from the node that speaks for them; one each, however many read.";
     CLOCK_STEADY = "hotslot_clock_steady" Gauge [] &[], "1 while the engine's clock agrees with the wall clock within a second.";
     BUILD_INFO = "hotslot_build_info" Gauge [] &[], "Always 1.";
 }
