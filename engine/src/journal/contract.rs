@@ -10,8 +10,6 @@ use super::{ChainHash, DayAppend, DayOutcome, Head, Journal, LogKind, ReadError,
 
 mod owners;
 
-mod owners;
-
 /// Makes the journals of one kind.
 #[async_trait]
 pub trait JournalFactory: Send + Sync {
