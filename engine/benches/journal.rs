@@ -7,8 +7,11 @@ use std::time::Duration;
 use booking_core::{Date, DayKey, DoctorId};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use engine::journal::memory::MemoryJournal;
+use engine::journal::postgres::PostgresJournal;
 use engine::journal::sqlite::SqliteJournal;
 use engine::journal::{DayAppend, DayOutcome, Head, Journal, chain};
+use engine::ownership::{Node, Ownership, PostgresOwnership, Tenures};
+use servers::{Postgres, PostgresOptions};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
@@ -68,6 +71,21 @@ fn append(
     (journal, batch)
 }
 
+/// A new database whose shards are all ours.
+async fn open_postgres(server: &Postgres) -> Arc<dyn Journal> {
+    let url = server.create_database().await;
+    let options = engine::postgres::options(&url).expect("a good address");
+    engine::postgres::migrate(&options).await.expect("the schema comes up to date");
+    let ownership = PostgresOwnership::open(&url).await.expect("it opens");
+    let node = Node { incarnation: Uuid::from_u128(1), address: "here:1".to_owned(), is_live: true };
+    ownership.join(&node, 3_600_000).await.expect("it joins");
+    let wanted: Vec<_> = (0..booking_core::SHARD_COUNT).map(|shard| (shard, 0)).collect();
+    let claimed = ownership.claim(node.incarnation, &wanted).await.expect("an answer");
+    assert_eq!(claimed.len(), wanted.len());
+    ownership.close().await;
+    Arc::new(PostgresJournal::open(&url, Arc::new(Tenures::sole(1)), false).await.expect("it opens"))
+}
+
 fn appending(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime");
@@ -77,7 +95,10 @@ fn appending(criterion: &mut Criterion) {
         let fresh = tempfile::tempdir_in(directory.path()).expect("a directory").keep();
         Arc::new(runtime.block_on(SqliteJournal::open(&fresh)).expect("it opens")) as Arc<dyn Journal>
     };
-    let stores: [(&str, Open<'_>); 2] = [("memory", &memory), ("sqlite", &sqlite)];
+    // With fsync, as SQLite here; both files are on the same disk.
+    let server = runtime.block_on(Postgres::start_with(PostgresOptions { fsync: true, ..PostgresOptions::default() }));
+    let postgres = || runtime.block_on(open_postgres(&server));
+    let stores: [(&str, Open<'_>); 3] = [("memory", &memory), ("sqlite", &sqlite), ("postgres", &postgres)];
     for (name, open) in stores {
         let mut group = criterion.benchmark_group(format!("append/{name}"));
         for days in BATCHES {
