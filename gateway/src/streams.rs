@@ -78,8 +78,9 @@ impl Streams {
         self.stop.send_replace(true);
     }
 
-    /// A reader of `day` in one of this worker's `crowds`, on `connection`, that has seen everything up to `seen` and is shown `view` at once if
-    /// that is newer. Without a view the day is elsewhere: the reader is shown what the node there tells. `None` if there are too many.
+    /// A reader of `day` in one of this worker's `crowds`, on `connection`, that has seen everything up to `seen` and
+    /// is shown `view` at once if that is newer. Without a view the day is elsewhere: the reader is shown what the node
+    /// there tells. `None` if there are too many.
     pub(crate) fn join(
         self: &Arc<Self>,
         crowds: &Rc<Crowds>,
@@ -150,8 +151,9 @@ impl Streams {
     }
 }
 
-/// Puts the picture before the readers. One that they have already is rendered again only if it has become old: whoever opens a stream then is not
-/// shown the `server_time` of the last change, and those who open at the same time share one event.
+/// Puts the picture before the readers. One that they have already is rendered again only if it has become old: whoever
+/// opens a stream then is not shown the `server_time` of the last change, and those who open at the same time share one
+/// event.
 fn offer(latest: &Latest, view: &DayView, now_millis: u64) {
     let id = id_of(view);
     let fresh = |frame: &Frame| now_millis.saturating_sub(frame.rendered_millis) < EVENT_INTERVAL_MILLIS;

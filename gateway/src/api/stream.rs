@@ -59,8 +59,8 @@ enum Seen {
     Refused(HttpResponse),
 }
 
-/// The stream of a day that is elsewhere is not passed through: this node reads it once for all its readers (see `streams`). Whether there is
-/// such a day the other node is asked before, by a plain `GET` of it.
+/// The stream of a day that is elsewhere is not passed through: this node reads it once for all its readers (see
+/// `streams`). Whether there is such a day the other node is asked before, by a plain `GET` of it.
 async fn find(call: &Call, day: DayKey) -> Result<Seen, Problem> {
     let here = || async { call.engine().day(day).await.map_err(|error| of_engine(error, call.now())) };
     let problem = match here().await {

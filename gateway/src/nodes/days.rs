@@ -1,8 +1,9 @@
 //! A list of days whose owners are several: each node is asked for its part, and nothing is left out silently.
 //! Must not know: how a day is rendered, how nodes are reached.
 //!
-//! A day that nobody speaks for just now makes the answer 503, as its own `GET` would be: a list without it would say that there is no such
-//! day. So does a node that cannot be reached, unless another one speaks for its days within the wait.
+//! A day that nobody speaks for just now makes the answer 503, as its own `GET` would be: a list without it would say
+//! that there is no such day. So does a node that cannot be reached, unless another one speaks for its days within the
+//! wait.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -43,8 +44,8 @@ impl Part {
     }
 }
 
-/// Asks the other nodes for what `own` lacks, by `question`, until nothing is missing; a problem if that takes too long. `look_here` is asked
-/// again each time, for days that have come here meanwhile.
+/// Asks the other nodes for what `own` lacks, by `question`, until nothing is missing; a problem if that takes too
+/// long. `look_here` is asked again each time, for days that have come here meanwhile.
 pub(crate) async fn complete<F, A>(
     forwarder: &Forwarder,
     mut question: Question,

@@ -52,8 +52,8 @@ impl Forwarder {
         &self.nodes
     }
 
-    /// Answers `question`, which is about `shard`, on whichever node speaks for it; `here` if it turns out to be this one. A problem if there is
-    /// none in time.
+    /// Answers `question`, which is about `shard`, on whichever node speaks for it; `here` if it turns out to be this
+    /// one. A problem if there is none in time.
     pub(crate) async fn find<T, F, A>(&self, question: &Question, shard: u16, here: F) -> Result<Found<T>, Problem>
     where
         F: Fn() -> A,
@@ -142,9 +142,10 @@ impl Drop for InFlight<'_> {
 
 /// Whether asking twice does no more than asking once: reads, and commands under an idempotency key.
 ///
-/// The others (confirm, cancel, no-show, close and reschedule without a key, `PUT`, `PATCH`) are asked once, although most could be repeated
-/// by the caller without harm: a second confirm, cancel or close changes nothing, and the identical `PUT` neither. But the answer could be
-/// another one (a `PUT` with `If-Match` would be told that the day has changed, by itself), so the caller is told that it is not known.
+/// The others (confirm, cancel, no-show, close and reschedule without a key, `PUT`, `PATCH`) are asked once, although
+/// most could be repeated by the caller without harm: a second confirm, cancel or close changes nothing, and the
+/// identical `PUT` neither. But the answer could be another one (a `PUT` with `If-Match` would be told that the day has
+/// changed, by itself), so the caller is told that it is not known.
 fn is_repeatable(question: &Question) -> bool {
     let reads = [hyper::Method::GET, hyper::Method::HEAD];
     reads.contains(&question.method) || question.headers.contains_key(IDEMPOTENCY_KEY.as_str())

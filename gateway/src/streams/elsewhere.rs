@@ -1,8 +1,8 @@
 //! The stream of a day that another node speaks for: read there once, for all readers here.
 //! Must not know: readers, how a day decides.
 //!
-//! The readers notice nothing of the way, nor that the day changes hands: ids are the same on every node, so each is told what is newer than
-//! what it has seen, wherever it comes from.
+//! The readers notice nothing of the way, nor that the day changes hands: ids are the same on every node, so each is
+//! told what is newer than what it has seen, wherever it comes from.
 
 use std::time::Duration;
 

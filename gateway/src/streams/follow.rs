@@ -16,7 +16,8 @@ use super::{Latest, Streams, elsewhere, offer};
 /// Least time between two renderings of a day: fifty a second in a storm. Each reader keeps the interval of events from its own last
 /// one, so this, and not another such interval, is what it can lag behind beyond it.
 const RENDER_INTERVAL_MILLIS: u64 = 20;
-/// The clock is looked at this often although nothing is due, because it may have been slewed; and a day that could not be read is read again.
+/// The clock is looked at this often although nothing is due, because it may have been slewed; and a day that could not
+/// be read is read again.
 const LOOK_MILLIS_MAX: i64 = 1_000;
 
 /// Between two looks for a day that is elsewhere or comes back: about what a takeover adds to the time without news.

@@ -30,8 +30,8 @@ struct Relay {
 }
 
 impl Streams {
-    /// The stream of `view`'s day, from what is newer than `seen`; ends with the process, and when the day is spoken for elsewhere. `None` if there
-    /// are too many streams.
+    /// The stream of `view`'s day, from what is newer than `seen`; ends with the process, and when the day is spoken
+    /// for elsewhere. `None` if there are too many streams.
     pub(crate) fn relay(
         self: &Arc<Self>,
         view: &DayView,
