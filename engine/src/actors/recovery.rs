@@ -19,7 +19,7 @@ use super::ports::DayPorts;
 use super::publication;
 use super::settlement;
 use crate::committer::CommitFailure;
-use crate::journal::{Head, LoadedDay, ReadError, StoredRecord};
+use crate::journal::{Head, LoadedDay, LogKind, ReadError, StoredRecord};
 use crate::ledger::overlay::OverlayEntry;
 use crate::limits::{PANIC_WINDOW_MILLIS, PANICS_MAX, SLEEP_SNAPSHOT_RECORDS_MIN};
 
@@ -69,7 +69,7 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
         actor.ports.publications.settled(actor.entry.day(), None);
         return actor.retry_parked();
     };
-    let (state, overlay) = match rebuild(&actor.entry, &loaded) {
+    let (state, overlay) = match rebuild(&actor.entry, &actor.ports, &loaded) {
         Ok(rebuilt) => rebuilt,
         Err(what) => return unreadable(actor, &ReadError::Damaged(what)),
     };
@@ -82,13 +82,14 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
     wake_up(actor, state, loaded.head, snapshot_sequence);
     drop(publication);
     // Before anything is submitted again: what becomes durable of that is not published by this load.
-    actor.ports.publications.settled(actor.entry.day(), loaded.tail.last().map(|last| last.position));
+    let last = loaded.tail.last().map(|last| position_here(&actor.ports, last));
+    actor.ports.publications.settled(actor.entry.day(), last);
     settle_gate(actor, &loaded.tail);
     actor.retry_parked();
 }
 
 /// The state, and the overlay's entries of the tail.
-fn rebuild(entry: &DayEntry, loaded: &LoadedDay) -> Result<(DoctorDay, Vec<OverlayEntry>), String> {
+fn rebuild(entry: &DayEntry, ports: &DayPorts, loaded: &LoadedDay) -> Result<(DoctorDay, Vec<OverlayEntry>), String> {
     let mut state = match &loaded.snapshot {
         Some(snapshot) => DoctorDay::unpack(&snapshot.bytes).map_err(|error| {
             format!("snapshot of day {} after record {}: {error}", entry.day(), snapshot.head.version.sequence)
@@ -102,9 +103,16 @@ fn rebuild(entry: &DayEntry, loaded: &LoadedDay) -> Result<(DoctorDay, Vec<Overl
             .map_err(|error| format!("record {} of day {}: {error}", record.version.sequence, entry.day()))?;
         state.apply(record.version, &event);
         let zone = state.definition().map_or_else(|| Arc::from(""), |definition| Arc::from(&*definition.time_zone));
-        overlay.extend(OverlayEntry::of_event(entry.day(), &zone, &event, record.position));
+        overlay.extend(OverlayEntry::of_event(entry.day(), &zone, &event, position_here(ports, record)));
     }
     Ok((state, overlay))
+}
+
+/// The position of `record` in the log that this process's ledger follows; 0 if an earlier owner has written it: then the ledger got it when
+/// the shard was taken over.
+fn position_here(ports: &DayPorts, record: &StoredRecord) -> u64 {
+    let is_ours = || ports.journal.epoch_of(record.shard) == record.version.epoch;
+    if ports.journal.log() == LogKind::Lasting || is_ours() { record.position } else { 0 }
 }
 
 /// Lets the answers go whose records have landed; the others are told 503.
