@@ -123,6 +123,12 @@ impl Claims {
         self.patients.transfer(from, sequence, to, visit);
     }
 
+    /// `day` keeps a place for the appointment of `visit`, says the state that was read again: whatever later records had claimed for it
+    /// is gone.
+    pub fn arriving(&self, day: DayKey, visit: Visit) {
+        self.patients.arriving(day, &visit);
+    }
+
     /// Whether a claim of `appointment` on `day` is pending.
     pub fn is_pending(&self, patient: PatientId, appointment: AppointmentId, day: DayKey) -> bool {
         self.patients.is_pending(patient, appointment, day)

@@ -269,6 +269,20 @@ impl Patients {
         waiting.iter().for_each(|waiter| waiter.settled());
     }
 
+    /// A place on `day` is kept for the appointment of `visit`, says the state that was read, and no later record of `day` is left:
+    /// one claim, as settled as the day of departure has told.
+    pub(super) fn arriving(&self, day: DayKey, visit: &Visit) {
+        let Visit { patient, appointment, .. } = *visit;
+        let mut shard = self.shard(patient).lock();
+        let has_left = shard.of(patient).iter().any(|claim| claim.is_of(appointment, day) && !claim.pending);
+        self.replace(&mut shard, patient, appointment, day, u64::MAX, None);
+        shard.add(patient, Claim::new(visit, day, 0, !has_left));
+        self.claims.fetch_add(1, Ordering::Relaxed);
+        let waiting = shard.take_waiting(patient);
+        drop(shard);
+        waiting.iter().for_each(|waiter| waiter.settled());
+    }
+
     /// Gives back what was claimed for record `sequence` of `day`, which is not written after all.
     pub(super) fn release(&self, visit: &Visit, day: DayKey, sequence: u64) {
         let mut shard = self.shard(visit.patient).lock();
