@@ -107,6 +107,7 @@ async fn engine(directory: &std::path::Path) -> EngineHandle {
     let assembly = Assembly {
         clock,
         territory,
+        cluster: engine::ownership::Cluster::default(),
         ids: Arc::new(SystemIds),
         journal,
         ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,

@@ -29,7 +29,8 @@ use crate::ledger::overlay::Overlay;
 use crate::ledger::reader::Reader;
 use crate::ledger::registry::Registry;
 use crate::limits::OPEN_MOVES_MAX;
-use crate::ownership::Territory;
+use crate::ownership::peers::Peers;
+use crate::ownership::{Cluster, Territory};
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
 
@@ -55,6 +56,8 @@ pub struct Assembly {
     pub committer: Committer,
     /// What this process speaks for.
     pub territory: Arc<Territory>,
+    /// The other nodes.
+    pub cluster: Cluster,
     /// Runs actors.
     pub starter: Arc<dyn StartActor>,
     /// Runs background work.
@@ -97,6 +100,7 @@ impl Assembly {
         });
         directory.connect(Arc::clone(&ports));
         let (publish_lanes, idle_lanes) = PublishLanes::new();
+        let asking = Arc::clone(&self.clock);
         let parts = Arc::new(Parts {
             clock: self.clock,
             ids: self.ids,
@@ -114,6 +118,8 @@ impl Assembly {
             meters: self.meters,
             publish_lanes,
             territory: self.territory,
+            peers: self.cluster.transport.map(|transport| Peers::new(transport, asking)),
+            publish_lock: self.cluster.publish_lock,
             ledger_lag_max: config.ledger_lag_max,
             poisoned: AtomicBool::new(false),
             stopping: AtomicBool::new(false),

@@ -1,7 +1,13 @@
 //! What the engine is told at its start.
 //! Must not know: flags, environment variables, files of settings.
 
+mod servers;
+
 use std::path::PathBuf;
+
+pub use servers::{
+    DatabaseSettings, FeedSettings, LEASE_MILLIS_DEFAULT, NodeSettings, RedisSettings, ServerUrl, StoreSettings,
+};
 
 /// Settings of the engine. Defaults are in [`EngineConfig::embedded`].
 #[derive(Clone, Debug)]
@@ -18,6 +24,12 @@ pub struct EngineConfig {
     pub sleeping_bytes_max: usize,
     /// Past this many durable records that the ledger does not have, new bookings are shed.
     pub ledger_lag_max: u64,
+    /// Where the journal and the ledger are.
+    pub stores: StoreSettings,
+    /// This process as one of several.
+    pub node: NodeSettings,
+    /// Where changes are announced beyond the nodes.
+    pub feed: FeedSettings,
 }
 
 impl EngineConfig {
@@ -30,6 +42,9 @@ impl EngineConfig {
             awake_days_max: 20_000,
             sleeping_bytes_max: 2 << 30,
             ledger_lag_max: 1_000_000,
+            stores: StoreSettings::Embedded,
+            node: NodeSettings::alone(),
+            feed: FeedSettings::default(),
         }
     }
 }

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use crate::actors::runtime::ActorThreads;
 use crate::clock::{Clock, SystemClock};
 use crate::committer::Committer;
-use crate::config::{EngineConfig, StartError};
+use crate::config::{EngineConfig, StartError, StoreSettings};
 use crate::handle::EngineHandle;
 use crate::ids::SystemIds;
 use crate::journal::Journal;
 use crate::journal::sqlite::SqliteJournal;
 use crate::ledger::Ledger;
 use crate::ledger::sqlite::SqliteLedger;
-use crate::running::{Machinery, Running, Stores};
+use crate::running::{Machinery, Owning, Running, Stores};
 use crate::spawn::TokioSpawn;
 
 /// The running engine: the door, and the way to stop it.
@@ -28,6 +28,7 @@ impl Engine {
     /// Opens the stores below `config.data_dir`, applies what the ledger lacks, and starts. When this returns, requests
     /// can be answered. Must be called on a tokio runtime that outlives the engine, after the metrics recorder is installed.
     pub async fn start(config: EngineConfig) -> Result<Self, StartError> {
+        only_embedded(&config)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let journal = Arc::new(SqliteJournal::open(&config.data_dir).await?);
         let ledger = Arc::new(SqliteLedger::open(&config.data_dir).await?);
@@ -40,6 +41,7 @@ impl Engine {
             journal: Arc::clone(&journal) as _,
             ledger: Arc::clone(&ledger) as _,
             registry: Arc::clone(&ledger) as _,
+            owning: Owning::Sole,
         };
         let machinery = Machinery {
             clock,
@@ -82,9 +84,17 @@ impl Engine {
 
     /// Brings the schema of the stores below `config.data_dir` up to date; says in words what was done.
     pub async fn migrate(config: &EngineConfig) -> Result<String, StartError> {
+        only_embedded(config)?;
         let journal = SqliteJournal::open(&config.data_dir).await?;
         let done = SqliteLedger::migrate(&config.data_dir).await?;
         journal.close().await;
         Ok(done)
+    }
+}
+
+fn only_embedded(config: &EngineConfig) -> Result<(), StartError> {
+    match config.stores {
+        StoreSettings::Embedded => Ok(()),
+        _ => Err(StartError::Store("stores on other servers are not part of this build".to_owned())),
     }
 }

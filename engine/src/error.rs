@@ -4,7 +4,7 @@
 use booking_core::Rejection;
 
 /// Why the engine gave no success.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error, serde::Serialize, serde::Deserialize)]
 pub enum EngineError {
     /// The rules say no.
     #[error("{0}")]

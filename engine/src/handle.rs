@@ -1,12 +1,11 @@
 //! The engine's one door: everything the gateway may ask.
 //! Must not know: HTTP, JSON, tokens.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use booking_core::{
-    Action, AppointmentId, Command, Date, DayKey, DoctorId, Home, PersonalText, Rejection, Role, Status, UtcMillis,
+    Action, Command, Date, DayKey, DoctorId, Home, PersonalText, Rejection, Role, UtcMillis,
 };
 
 use self::submit::LOOKUPS_MAX;
@@ -24,14 +23,17 @@ use crate::journal::{Journal, ReadError};
 use crate::ledger::applier::Applier;
 use crate::ledger::reader::Reader;
 use crate::ledger::registry::Registry;
-use crate::ownership::Territory;
+use crate::ownership::peers::Peers;
+use crate::ownership::{PublishLock, Territory};
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
 use crate::view::{
-    AppointmentAction, AppointmentAddress, AppointmentQuery, AppointmentReply, AppointmentScope, BookRequest, Caller,
-    DayReply, DayView, HistoryItem, PlacedAppointment, PublishRequest, Readiness,
+    AppointmentAction, AppointmentAddress, AppointmentReply, BookRequest, Caller, DayReply, DayView, DaysReply,
+    PlacedAppointment, PublishRequest, Readiness,
 };
 
+mod appointments;
+mod asking;
 pub(crate) mod moves;
 pub(crate) mod publish;
 mod reschedule;
@@ -65,6 +67,9 @@ pub(crate) struct Parts {
     pub(crate) meters: Arc<EngineMeters>,
     pub(crate) publish_lanes: publish::PublishLanes,
     pub(crate) territory: Arc<Territory>,
+    /// `None` in a process alone.
+    pub(crate) peers: Option<Peers>,
+    pub(crate) publish_lock: Option<Arc<dyn PublishLock>>,
     pub(crate) ledger_lag_max: u64,
     pub(crate) poisoned: AtomicBool,
     pub(crate) stopping: AtomicBool,
@@ -116,6 +121,9 @@ impl EngineHandle {
         let mut day = address.day;
         for _ in 0..HOPS_MAX {
             if let Some(result) = self.replay_wherever(command.key.as_ref(), Some(day)).await {
+                return result.and_then(appointment_reply);
+            }
+            if let Some(result) = self.replay_of_moved(command.key.as_ref(), day, appointment).await {
                 return result.and_then(appointment_reply);
             }
             match self.submit(day, command.clone(), Lane::Protected).await {
@@ -170,88 +178,30 @@ impl EngineHandle {
         Err(EngineError::Unavailable("the day went to sleep again and again".to_owned()))
     }
 
-    /// Watches the picture of `day`, also while it sleeps. What changes by time alone is not told: see
+    /// Has everybody who watches a day of `shard` look again: it is spoken for elsewhere from now on, as [`EngineHandle::day`] says.
+    pub fn shard_left(&self, shard: u16) {
+        self.parts.notices.shard_left(shard);
+    }
+
+    /// Watches the picture of `day`, also while it sleeps. Ready too when the day is no longer here. What changes by time alone is not told: see
     /// `DaySnapshot::next_change_after` and `next_hold_expiry`.
     pub fn watch(&self, day: DayKey) -> DayWatch {
         self.parts.notices.watch(day)
     }
 
-    /// The published days of a doctor with `from <= date <= to`, by date.
-    pub async fn days(&self, doctor: DoctorId, from: Date, to: Date) -> Result<Vec<DayView>, EngineError> {
+    /// The published days of a doctor with `from <= date <= to`, by date: those that are here, and which others there may be.
+    pub async fn days(&self, doctor: DoctorId, from: Date, to: Date) -> Result<DaysReply, EngineError> {
         let keys = self.parts.journal.days_of(doctor, from, to).await.map_err(unreadable)?;
-        let mut views = Vec::with_capacity(keys.len());
+        let mut reply = DaysReply { views: Vec::with_capacity(keys.len()), elsewhere: Vec::new() };
         for key in keys {
             match self.day(key).await {
-                Ok(view) => views.push(view),
+                Ok(view) => reply.views.push(view),
                 Err(EngineError::Rejected(Rejection::UnknownDay)) => {}
+                Err(EngineError::NotHere { .. }) => reply.elsewhere.push(key),
                 Err(error) => return Err(error),
             }
         }
-        Ok(views)
-    }
-
-    /// One appointment, own writes included; `UnknownAppointment` if there is none. A hold that is due has been
-    /// recorded as expired before.
-    pub async fn appointment(&self, id: AppointmentId) -> Result<PlacedAppointment, EngineError> {
-        for _ in 0..HOPS_MAX {
-            let placed = self.placed(id).await?;
-            if !placed.appointment.is_due(self.parts.clock.now()) {
-                return Ok(placed);
-            }
-            self.expire_for_certain(placed.day).await?;
-        }
-        Err(not_expired())
-    }
-
-    async fn placed(&self, id: AppointmentId) -> Result<PlacedAppointment, EngineError> {
-        let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
-        found.ok_or_else(|| Rejection::UnknownAppointment.into())
-    }
-
-    /// The life of one appointment, oldest step first, own writes included; `UnknownAppointment` if there is none.
-    pub async fn history(&self, id: AppointmentId) -> Result<Vec<HistoryItem>, EngineError> {
-        self.appointment(id).await?;
-        self.parts.reader.history(id).await.map_err(unreadable)
-    }
-
-    /// A page of appointments by (start, id), own writes included, due holds expired.
-    pub async fn appointments(&self, query: AppointmentQuery) -> Result<Vec<PlacedAppointment>, EngineError> {
-        for day in self.days_with_due_holds(&query).await? {
-            self.expire_for_certain(day).await?;
-        }
-        for _ in 0..HOPS_MAX {
-            let found = self.parts.reader.appointments(&query).await.map_err(unreadable)?;
-            // One may have come in with its time up since the first look.
-            let due = due_days(&found, self.parts.clock.now());
-            if due.is_empty() {
-                return Ok(found);
-            }
-            for day in due {
-                self.expire_for_certain(day).await?;
-            }
-        }
-        Err(not_expired())
-    }
-
-    /// The days on which a hold in the query's scope is due: it must not be told as held, whichever statuses are asked for.
-    async fn days_with_due_holds(&self, query: &AppointmentQuery) -> Result<BTreeSet<DayKey>, EngineError> {
-        let now = self.parts.clock.now();
-        let shows_held = query.statuses.is_empty() || query.statuses.contains(&Status::Held);
-        let mut due = BTreeSet::new();
-        if let AppointmentScope::Day(day) = query.scope {
-            if picture(self.entry(day, now)?.as_ref(), now).is_none() {
-                due.insert(day);
-            }
-            // What has moved in with its time up is seen among the rows, and a large day is not searched for it page by page.
-            if shows_held {
-                return Ok(due);
-            }
-        }
-        // A patient holds few places at once.
-        let held = AppointmentQuery { statuses: vec![Status::Held], after: None, ..query.clone() };
-        let held = self.parts.reader.appointments(&held).await.map_err(unreadable)?;
-        due.extend(due_days(&held, now));
-        Ok(due)
+        Ok(reply)
     }
 
     /// Has `day` record the holds that are due, and waits until that is durable and published.
@@ -262,7 +212,7 @@ impl EngineHandle {
     /// [`EngineHandle::expire`], also of holds that are on their way in: they are told as being there already.
     async fn expire_for_certain(&self, day: DayKey) -> Result<(), EngineError> {
         self.expire(day).await?;
-        if self.settle_arrivals(day).await > 0 {
+        if self.settle_arrivals(day).await.is_ok_and(|arrivals| arrivals.open > 0) {
             self.expire(day).await?;
         }
         Ok(())
@@ -347,15 +297,6 @@ fn day_reply(day: DayKey, reply: CommandReply) -> Result<DayReply, EngineError> 
         }
         other => Err(EngineError::Internal(format!("a day's command was answered with {other:?}"))),
     }
-}
-
-/// Where holds of `rows` are due at `now`.
-fn due_days(rows: &[PlacedAppointment], now: UtcMillis) -> BTreeSet<DayKey> {
-    rows.iter().filter(|placed| placed.appointment.is_due(now)).map(|placed| placed.day).collect()
-}
-
-fn not_expired() -> EngineError {
-    EngineError::Unavailable("the end of a hold cannot be recorded now".to_owned())
 }
 
 fn unreadable(error: ReadError) -> EngineError {

@@ -20,6 +20,7 @@ pub mod journal;
 pub mod ledger;
 pub mod limits;
 pub mod ownership;
+pub mod postgres;
 pub mod running;
 pub mod signal;
 pub mod spawn;

@@ -67,6 +67,9 @@ pub const PARKED_MILLIS_MAX: i64 = 2_000;
 /// How long a move waits for the day of arrival to keep a place before it is given up (`protocols.md` A 5).
 pub const MOVE_HOLD_MILLIS_MAX: u64 = 2_000;
 
+/// How long another node may take to answer a question: as long as a move waits for its day of arrival (`protocols.md` A 5).
+pub const PEER_MILLIS_MAX: u64 = MOVE_HOLD_MILLIS_MAX;
+
 /// Days with open moves that wait to be looked at: past it the sweep of the open-work index finds them again.
 pub const OPEN_MOVES_MAX: usize = 1_024;
 

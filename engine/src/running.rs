@@ -6,11 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use crate::actors::directory::StartActor;
+use crate::actors::ports::DayPorts;
 use crate::assembly::Assembly;
 use crate::claims::{self, Claims};
-use crate::clock::Clock;
+use crate::clock::{Clock, timeout};
 use crate::committer::Committer;
 use crate::config::{EngineConfig, StartError};
 use crate::handle::EngineHandle;
@@ -21,7 +23,9 @@ use crate::ledger::applier::Applier;
 use crate::ledger::overlay::Overlay;
 use crate::ledger::registry::Registry;
 use crate::limits::DRAIN_MILLIS;
-use crate::ownership::{ShardSet, Tenures, Territory};
+use crate::ownership::keeper::{Control, Keeper};
+use crate::ownership::takeover::Shards;
+use crate::ownership::{Cluster, Ownership, ShardSet, Tenures, Territory};
 use crate::signal::Signal;
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
@@ -34,6 +38,43 @@ const STAND_BACK_SHARE: u64 = 4;
 /// How often a stop looks whether everybody has been answered.
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
 
+/// Longest wait of a stop for the shards to be handed on: two seconds for what is under way, and one for the store of ownership. If that is
+/// away the lease ends by itself.
+const HAND_ON_MILLIS_MAX: u64 = 3_000;
+
+/// Whose the shards are.
+pub enum Owning {
+    /// Everything is this process's, for ever: the journal's own lock or epoch sees to it.
+    Sole,
+    /// The journal has given every shard to this process when it was opened, under these epochs: they are to be read before they open.
+    Alone {
+        /// The journal's.
+        tenures: Arc<Tenures>,
+    },
+    /// Several processes share them.
+    Shared {
+        /// The journal's, empty.
+        tenures: Arc<Tenures>,
+        /// Where they are claimed.
+        store: Arc<dyn Ownership>,
+        /// This start's.
+        incarnation: Uuid,
+        /// What other nodes reach this one by; empty if they need not.
+        address: String,
+        /// How long a lease lasts.
+        lease_millis: u64,
+    },
+}
+
+impl Owning {
+    fn tenures(&self, journal: &dyn Journal) -> Arc<Tenures> {
+        match self {
+            Self::Sole => Arc::new(Tenures::sole(journal.epoch())),
+            Self::Alone { tenures } | Self::Shared { tenures, .. } => Arc::clone(tenures),
+        }
+    }
+}
+
 /// What the engine remembers in.
 pub struct Stores {
     /// What is durable.
@@ -42,6 +83,8 @@ pub struct Stores {
     pub ledger: Arc<dyn Ledger>,
     /// Doctors, patients, clinics.
     pub registry: Arc<dyn Registry>,
+    /// Whose the shards are.
+    pub owning: Owning,
 }
 
 /// What the engine runs on.
@@ -66,6 +109,8 @@ pub struct Running {
     handle: EngineHandle,
     committer: Committer,
     stop: Arc<Signal>,
+    /// Where shards are shared.
+    keeper: Option<Arc<Control>>,
     /// Ends when each of the engine's own tasks has ended.
     working: mpsc::Receiver<()>,
 }
@@ -73,7 +118,7 @@ pub struct Running {
 impl Running {
     /// Applies what the ledger lacks and starts. When this returns, requests can be answered.
     pub async fn start(stores: Stores, machinery: Machinery, config: &EngineConfig) -> Result<Self, StartError> {
-        let Stores { journal, ledger, registry } = stores;
+        let Stores { journal, ledger, registry, owning } = stores;
         let overlay = Arc::new(Overlay::default());
         let applier = Applier::start(
             Arc::clone(&journal),
@@ -87,15 +132,16 @@ impl Running {
         .map_err(unreadable)?;
         crash_point!(StartCaughtUp);
         // What a day reads from the journal is kept for readers only if the ledger has not got it: say what it has.
-        overlay.evict(ledger.applied_position().await.map_err(unreadable)?);
+        overlay.evict(applier.applied());
         let claims = Arc::new(Claims::default());
-        claims::restore(&claims, &*ledger, &overlay, &ShardSet::ALL, machinery.clock.now())
-            .await
-            .map_err(unreadable)?;
+        if let Owning::Sole = owning {
+            let now = machinery.clock.now();
+            claims::restore(&claims, &*ledger, &overlay, &ShardSet::ALL, now).await.map_err(unreadable)?;
+        }
         crash_point!(StartClaimsRestored);
         let committer = machinery.committer.clone();
-        let tenures = Arc::new(Tenures::sole(journal.epoch()));
-        let territory = Arc::new(Territory::new(tenures, Arc::clone(&machinery.clock)));
+        let tenures = owning.tenures(&*journal);
+        let territory = Arc::new(Territory::new(Arc::clone(&tenures), Arc::clone(&machinery.clock)));
         let assembly = Assembly {
             clock: machinery.clock,
             ids: machinery.ids,
@@ -107,6 +153,7 @@ impl Running {
             applier,
             committer: machinery.committer,
             territory,
+            cluster: Cluster::default(),
             starter: machinery.starter,
             spawn: machinery.spawn,
             meters: Arc::new(EngineMeters::new()),
@@ -121,7 +168,20 @@ impl Running {
         for work in upkeep::works(&handle, &ports, &ledger, config, &stopped) {
             ports.spawn.spawn(work);
         }
-        Ok(Self { handle, committer, stop: stopped.signal, working })
+        let keeper = own(owning, &handle, &ports, ledger, tenures, &stopped).await;
+        Ok(Self { handle, committer, stop: stopped.signal, keeper, working })
+    }
+
+    /// Gives every shard to other nodes, while requests are still taken and sent to them. Nothing to do for a node alone.
+    pub async fn hand_on(&self) {
+        let Some(keeper) = &self.keeper else { return };
+        keeper.leave();
+        let limit = Duration::from_millis(HAND_ON_MILLIS_MAX);
+        if timeout(&*self.handle.parts.clock, limit, keeper.left.wait()).await.is_none() {
+            tracing::warn!(
+                "the shards could not be handed on in time: other nodes take them when this one's lease ends"
+            );
+        }
     }
 
     /// The door.
@@ -132,6 +192,7 @@ impl Running {
     /// Takes no new requests, settles what is in flight, ends its own tasks, and brings the ledger up to the journal. The stores
     /// stay open.
     pub async fn stop(mut self) {
+        self.hand_on().await;
         let parts = &self.handle.parts;
         parts.stopping.store(true, Ordering::Release);
         let deadline = parts.clock.monotonic_micros() + DRAIN_MILLIS * 1_000;
@@ -149,6 +210,36 @@ impl Running {
         let _ = self.working.recv().await;
         parts.applier.stop().await;
         crash_point!(StopApplierEnded);
+    }
+}
+
+/// Takes the shards over, or begins to share them; ends when this process answers for what it got.
+async fn own(
+    owning: Owning,
+    handle: &EngineHandle,
+    ports: &DayPorts,
+    ledger: Arc<dyn Ledger>,
+    tenures: Arc<Tenures>,
+    stopped: &Stopped,
+) -> Option<Arc<Control>> {
+    let parts = &handle.parts;
+    let (journal, clock) = (Arc::clone(&parts.journal), Arc::clone(&parts.clock));
+    let shards = Shards { handle: handle.clone(), journal, ledger, tenures: Arc::clone(&tenures), clock };
+    match owning {
+        Owning::Sole => None,
+        Owning::Alone { .. } => {
+            tenures.extend(u64::MAX);
+            let all: Vec<(u16, u32)> = tenures.owned().iter().map(|shard| (shard, tenures.epoch(shard))).collect();
+            shards.take_over(&all).await;
+            None
+        }
+        Owning::Shared { store, incarnation, address, lease_millis, .. } => {
+            let keeper = Keeper::new(store, shards, ports, address, lease_millis);
+            let control = keeper.control();
+            ports.spawn.spawn(Box::pin(keeper.run(incarnation, stopped.clone())));
+            control.ready.wait().await;
+            Some(control)
+        }
     }
 }
 

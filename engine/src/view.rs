@@ -21,6 +21,15 @@ pub struct DayView {
     pub now: UtcMillis,
 }
 
+/// Days of a doctor, by date.
+#[derive(Clone, Debug)]
+pub struct DaysReply {
+    /// Those that this process speaks for.
+    pub views: Vec<DayView>,
+    /// Those that it does not, published or not: whoever does knows them.
+    pub elsewhere: Vec<DayKey>,
+}
+
 /// Who asks, under which key: common to all commands.
 #[derive(Clone, Debug)]
 pub struct Caller {

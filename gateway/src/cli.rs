@@ -9,7 +9,16 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use crate::config::settings::{SETTINGS, Setting};
 
 /// The settings that `token`, `migrate` and `verify` can use.
-const STORE_SETTINGS: [&str; 5] = ["data_dir", "redis_url", "database_url", "jwt_key_file", "jwt_key"];
+const STORE_SETTINGS: [&str; 8] = [
+    "data_dir",
+    "redis_url",
+    "redis_replicas",
+    "redis_accept_appendfsync_no",
+    "database_url",
+    "database_accept_asynchronous_standby",
+    "jwt_key_file",
+    "jwt_key",
+];
 
 /// The whole command line.
 pub(crate) fn command() -> Command {

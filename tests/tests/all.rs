@@ -10,6 +10,7 @@ mod crash;
 mod crash_points;
 mod day_rules;
 mod days;
+mod deploy;
 mod disk;
 mod documents;
 mod expiry;

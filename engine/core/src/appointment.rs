@@ -7,6 +7,7 @@ use crate::time::UtcMillis;
 /// Where an appointment stands. `Completed` is never stored: it follows from `Booked` and the clock
 /// (see [`Appointment::status_at`]).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Status {
     /// Keeps its place until `hold_expires_at` unless it is confirmed (FHIR `pending`).
     Held,
@@ -53,6 +54,7 @@ impl Status {
 /// Text that a person wrote about a person. Kept apart from everything else so that it can be erased by
 /// throwing a key away: `key` names the key that `bytes` is sealed with, 0 means plain UTF-8.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PersonalText {
     /// Number of the sealing key; 0 = not sealed.
     pub key: u32,
@@ -75,6 +77,7 @@ impl PersonalText {
 /// One appointment, whole. Records carry it after every change, so that readers behind the journal need no
 /// other state to know it.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Appointment {
     /// Stays the same for ever.
     pub id: AppointmentId,

@@ -12,6 +12,7 @@ use crate::time::UtcMillis;
 
 /// In which capacity somebody acts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Role {
     /// For itself.
     Patient,
@@ -25,6 +26,7 @@ pub enum Role {
 
 /// Who acts, and under which request: kept in every record.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Envelope {
     /// The caller; for [`Role::System`] the nil UUID.
     pub subject: SubjectId,
@@ -36,10 +38,12 @@ pub struct Envelope {
 
 /// A digest of route, path ids and the parsed body with its defaults: the same fingerprint means the same request.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Fingerprint(pub [u8; 16]);
 
 /// An `Idempotency-Key` in the scope of its subject, bound to a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RequestKey {
     /// Whose key. Keys of different subjects never meet.
     pub subject: SubjectId,
@@ -173,6 +177,7 @@ pub struct Booking {
 
 /// A wish for another place for an appointment.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Relocation {
     /// Which.
     pub appointment: AppointmentId,
@@ -186,6 +191,7 @@ pub struct Relocation {
 
 /// An appointment that is to come in from another day.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Arriving {
     /// Which attempt.
     pub move_id: MoveId,
@@ -216,6 +222,7 @@ pub struct Leaving {
 
 /// A time at which a patient has another appointment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Busy {
     /// Which.
     pub appointment: AppointmentId,

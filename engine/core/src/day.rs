@@ -26,6 +26,7 @@ pub const ARRIVAL_PATIENCE_MILLIS: i64 = 3_000;
 /// Which record a state stands after. Ordered by epoch, then sequence, so that a sequence number that is used
 /// again after a loss is another version (`protocols.md` rule 13).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DayVersion {
     /// The owner's epoch when the record was written.
     pub epoch: u32,
@@ -66,6 +67,7 @@ pub struct Arrival {
 
 /// Where an appointment went.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Departure {
     /// By which attempt.
     pub move_id: MoveId,

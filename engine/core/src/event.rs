@@ -89,6 +89,7 @@ pub enum Fact {
 
 /// One place of one slot of a day.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Seat {
     /// Start of the slot.
     pub start: UtcMillis,
@@ -105,6 +106,7 @@ impl Seat {
 
 /// The day on which an appointment stands, with what its readers are told of that day.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Home {
     /// Which day.
     pub day: DayKey,

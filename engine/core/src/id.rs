@@ -12,6 +12,7 @@ macro_rules! uuid_newtype {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name(pub Uuid);
 
         impl $name {
@@ -76,6 +77,7 @@ impl AppointmentId {
 
 /// A doctor-day: all of a doctor's shifts that start on one local date. The unit of ownership: one actor.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DayKey {
     /// Whose day.
     pub doctor: DoctorId,

@@ -6,6 +6,7 @@ use crate::time::{Date, UtcMillis};
 
 /// A refusal. The order of the variants is the order in which they are tested (contract section 3).
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Rejection {
     /// The day was never published.
     #[error("there is no such day")]

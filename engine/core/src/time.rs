@@ -3,6 +3,7 @@
 
 /// An instant: milliseconds since 1970-01-01T00:00:00Z. Always an argument, never read from a clock here.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct UtcMillis(pub i64);
 
 impl UtcMillis {
@@ -25,6 +26,8 @@ impl UtcMillis {
 
 /// A civil date: days since 1970-01-01 in the proleptic Gregorian calendar, years 0001 to 9999.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(try_from = "i32", into = "i32"))]
 pub struct Date(i32);
 
 /// Days from 1970-01-01 to 0001-01-01.
@@ -103,6 +106,20 @@ impl Date {
     /// The inverse of [`Date::to_sortable_bytes`].
     pub const fn from_sortable_bytes(bytes: [u8; 4]) -> Option<Self> {
         Self::from_days((u32::from_be_bytes(bytes) ^ 0x8000_0000) as i32)
+    }
+}
+
+impl From<Date> for i32 {
+    fn from(date: Date) -> Self {
+        date.0
+    }
+}
+
+impl TryFrom<i32> for Date {
+    type Error = &'static str;
+
+    fn try_from(days: i32) -> Result<Self, Self::Error> {
+        Self::from_days(days).ok_or("not a date of the years 0001 to 9999")
     }
 }
 

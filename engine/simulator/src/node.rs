@@ -18,7 +18,7 @@ use engine::ledger::Ledger;
 use engine::ledger::memory::MemoryLedger;
 use engine::ledger::registry::Registry;
 use engine::limits::PANICS_MAX;
-use engine::running::{Machinery, Running, Stores};
+use engine::running::{Machinery, Owning, Running, Stores};
 use engine::testing::Faults;
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -126,6 +126,7 @@ impl Node {
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             ledger: Arc::new(DiskLedger::over(&self.stage, domain, ledger.clone())) as Arc<dyn Ledger>,
             registry: Arc::new(ledger) as Arc<dyn Registry>,
+            owning: Owning::Sole,
         };
         let machinery = Machinery {
             clock,

@@ -68,8 +68,11 @@ impl InFlightKeys {
     /// Forgets `key`, after whatever it did is published, and tells the twins: the answer, marked as repeated, or `None` if the request
     /// was interrupted, or must ask elsewhere: then the twins do so themselves.
     pub fn leave(&self, key: &RequestKey, result: Option<&CommandResult>) {
-        let must_ask_elsewhere =
-            matches!(result, Some(Err(EngineError::Rejected(rejection))) if rejection.is_internal());
+        let must_ask_elsewhere = match result {
+            Some(Err(EngineError::Rejected(rejection))) => rejection.is_internal(),
+            Some(Err(EngineError::NotHere { .. })) => true,
+            _ => false,
+        };
         let result = result.filter(|_| !must_ask_elsewhere);
         let flight = self.keys.lock().remove(&(key.subject, key.key.clone()));
         let Some(flight) = flight else { return };

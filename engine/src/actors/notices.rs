@@ -33,6 +33,13 @@ impl DayNotices {
         }
     }
 
+    /// Has every watcher of a day of `shard` look again.
+    pub fn shard_left(&self, shard: u16) {
+        for watched in self.days.iter().filter(|watched| watched.key().shard() == shard) {
+            watched.sender.send_replace(());
+        }
+    }
+
     /// Watches `day`. Begin before the picture is read, so that no change falls between.
     pub fn watch(self: &Arc<Self>, day: DayKey) -> DayWatch {
         let mut watched =

@@ -1,10 +1,15 @@
-//! What a day is asked about moves, and tells from its durable state alone.
+//! What a day is asked about moves, claims and its rows, and tells from its durable state alone.
 //! Must not know: who asks, what is done about it.
 
-use booking_core::{AppointmentId, DayKey, Departure, MoveId, planted};
+use std::sync::Arc;
+
+use booking_core::{AppointmentId, DayKey, Departure, MoveId, SubjectId, UtcMillis, planted};
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
 use super::day::{Awake, DayActor, Phase};
+use crate::ledger::{AppointmentQuery, PlacedAppointment};
+use crate::ownership::peers::{ClaimState, KeyClaimState};
 
 /// A question, with where the answer goes. It is dropped unanswered if the day has no state to answer from: ask again later.
 pub enum Question {
@@ -19,6 +24,12 @@ pub enum Question {
         /// Where the answer goes.
         reply: oneshot::Sender<Attempt>,
     },
+    /// Which of its rows does the query admit? By (start, id), at most as many as the query says.
+    Rows(Box<AppointmentQuery>, oneshot::Sender<Vec<PlacedAppointment>>),
+    /// Does an appointment take its patient's time here?
+    Claim(AppointmentId, oneshot::Sender<ClaimState>),
+    /// Has this key of this subject won here?
+    Key(SubjectId, Box<str>, oneshot::Sender<KeyClaimState>),
 }
 
 /// A move on its way in.
@@ -33,7 +44,7 @@ pub struct OpenMove {
 }
 
 /// What became of an attempt.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Attempt {
     /// The appointment has left by it.
     Committed(Box<Departure>),
@@ -58,6 +69,15 @@ pub(super) fn answer(actor: &DayActor, question: Question) {
         Question::Attempt { appointment, move_id, reply } => {
             let _ = reply.send(attempt(awake, appointment, move_id));
         }
+        Question::Rows(query, reply) => {
+            let _ = reply.send(rows(awake, actor.entry.day(), &query));
+        }
+        Question::Claim(appointment, reply) => {
+            let _ = reply.send(claim(awake, appointment, actor.ports.clock.now()));
+        }
+        Question::Key(subject, key, reply) => {
+            let _ = reply.send(key_claim(awake, subject, &key));
+        }
     }
 }
 
@@ -69,4 +89,42 @@ fn attempt(awake: &Awake, appointment: AppointmentId, move_id: MoveId) -> Attemp
     let is_committing = awake.tip.departure(appointment).is_some_and(|departure| is_it(&departure));
     let is_pending = awake.moves.is_pending(appointment, move_id) && !planted!(PendingCalledGivenUp);
     if is_committing || is_pending { Attempt::Pending } else { Attempt::Aborted }
+}
+
+/// Looks at every appointment of the day: 100,000 take a few milliseconds.
+fn rows(awake: &Awake, day: DayKey, query: &AppointmentQuery) -> Vec<PlacedAppointment> {
+    let time_zone: Arc<str> = awake.durable.definition().map_or("".into(), |definition| (*definition.time_zone).into());
+    let placed = |row: &booking_core::Appointment| PlacedAppointment {
+        day,
+        time_zone: Arc::clone(&time_zone),
+        appointment: row.clone(),
+    };
+    let mut page: Vec<PlacedAppointment> =
+        awake.durable.appointments().map(placed).filter(|placed| query.admits(placed)).collect();
+    page.sort_unstable_by_key(|placed| (placed.appointment.start, placed.appointment.id));
+    page.truncate(query.limit);
+    page
+}
+
+fn claim(awake: &Awake, appointment: AppointmentId, now: UtcMillis) -> ClaimState {
+    if let Some(row) = awake.durable.appointment(appointment).filter(|row| row.status.is_live()) {
+        // A hold that has ended just now is recorded first.
+        return match row.is_due(now) {
+            true => ClaimState::Pending,
+            false => ClaimState::Live { start: row.start, end: row.end },
+        };
+    }
+    let is_decided = awake.tip.appointment(appointment).is_some_and(|row| row.status.is_live());
+    let is_arriving = [&awake.durable, &awake.tip]
+        .iter()
+        .any(|state| state.arrivals().any(|(_, arrival)| arrival.row.id == appointment));
+    if is_decided || is_arriving { ClaimState::Pending } else { ClaimState::Absent }
+}
+
+fn key_claim(awake: &Awake, subject: SubjectId, key: &str) -> KeyClaimState {
+    match (awake.durable.remembered_key(subject, key), awake.tip.remembered_key(subject, key)) {
+        (Some(_), _) => KeyClaimState::Won,
+        (None, Some(_)) => KeyClaimState::Pending,
+        (None, None) => KeyClaimState::Absent,
+    }
 }

@@ -41,6 +41,14 @@ pub(super) struct Move {
     pub(super) key: Option<RequestKey>,
 }
 
+/// The moves on their way to a day.
+pub(super) struct Arrivals {
+    /// How many there were.
+    pub(super) open: usize,
+    /// Of how many nobody could say what became of them.
+    pub(super) unknown: usize,
+}
+
 /// Where the answer to a move goes: the caller, and whoever sends the same key meanwhile. Dropped unanswered, both look again.
 pub(super) struct MoveAnswer {
     pub(super) reply: Option<oneshot::Sender<CommandResult>>,
@@ -111,7 +119,7 @@ impl EngineHandle {
     /// Drives `job` to its end, telling the outcome as soon as it is certain. Must not be cancelled: it is spawned.
     pub(super) async fn drive(self, job: Move, mut answer: MoveAnswer) {
         let _turn = MoveTurn::wait(&self.parts, job.wish.appointment).await;
-        let row = match self.step(job.from, job.prepare()).await {
+        let row = match self.step_here(job.from, job.prepare()).await {
             Ok(CommandReply::Appointment { appointment, replayed: false, .. }) => appointment,
             // The first answer again, or a refusal: nothing is pending.
             other => return self.tell(&mut answer, other),
@@ -143,7 +151,7 @@ impl EngineHandle {
 
     async fn commit(&self, job: Move, version: u32, held: Appointment, mut answer: MoveAnswer) {
         crash_point!(MoveHeld);
-        let outcome = self.step(job.from, job.commit(version, &held)).await;
+        let outcome = self.step_here(job.from, job.commit(version, &held)).await;
         match &outcome {
             Ok(CommandReply::Appointment { appointment, replayed: false, .. }) => {
                 let row = appointment.clone();
@@ -231,10 +239,10 @@ impl EngineHandle {
         }
     }
 
-    /// Settles every move on its way to `day` of which the outcome is known. Returns how many were on their way.
-    pub(super) async fn settle_arrivals(&self, day: DayKey) -> usize {
-        let open = self.ask(day, Question::Arrivals).await.unwrap_or_default();
-        let count = open.len();
+    /// Settles every move on its way to `day` of which the outcome is known.
+    pub(super) async fn settle_arrivals(&self, day: DayKey) -> Result<Arrivals, EngineError> {
+        let open = self.ask_here(day, Question::Arrivals).await?.unwrap_or_default();
+        let mut arrivals = Arrivals { open: open.len(), unknown: 0 };
         for OpenMove { move_id, appointment, from } in open {
             match self.attempt_of(from, appointment, move_id).await {
                 Some(Attempt::Committed(departure)) => {
@@ -247,27 +255,30 @@ impl EngineHandle {
                     crash_point!(MoveFoundAborted);
                     self.drop_move(day, move_id).await;
                 }
-                // Somebody drives it, or the day cannot be read now: it is asked again.
-                Some(Attempt::Pending) | None => {}
+                // Somebody drives it: it is asked again.
+                Some(Attempt::Pending) => {}
+                // The day cannot be read now: it is asked again.
+                None => arrivals.unknown += 1,
             }
         }
-        count
+        Ok(arrivals)
     }
 
-    async fn attempt_of(&self, day: DayKey, appointment: AppointmentId, move_id: MoveId) -> Option<Attempt> {
-        self.ask(day, |reply| Question::Attempt { appointment, move_id, reply }).await
-    }
-
-    /// Asks a day, which is read first if need be; `None` if it cannot answer now.
-    async fn ask<T>(&self, day: DayKey, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Option<T> {
+    /// Asks a day of this process, which is read first if need be; `None` if it cannot answer now.
+    pub(super) async fn ask_here<T>(
+        &self,
+        day: DayKey,
+        question: impl FnOnce(oneshot::Sender<T>) -> Question,
+    ) -> Result<Option<T>, EngineError> {
         match self.day(day).await {
             Ok(_) | Err(EngineError::Rejected(Rejection::UnknownDay)) => {}
-            Err(_) => return None,
+            Err(error) => return Err(error),
         }
         let (reply, answer) = oneshot::channel();
-        let now = self.parts.clock.now();
-        self.entry(day, now).ok()?.intake().control(Control::Ask(question(reply)));
-        answer.await.ok()
+        self.entry(day, self.parts.clock.now())?.intake().control(Control::Ask(question(reply)));
+        let answer = answer.await.ok();
+        // Looked at last: what another node has recorded since is not known here.
+        self.parts.territory.require(day).map(|()| answer)
     }
 }
 
@@ -311,7 +322,9 @@ pub(crate) async fn settle_open_moves(mut days: mpsc::Receiver<DayKey>, parts: W
         let Some(parts) = parts.upgrade() else { return };
         let handle = EngineHandle { parts: Arc::clone(&parts) };
         parts.spawn.spawn(Box::pin(async move {
-            handle.settle_arrivals(day).await;
+            if let Err(error) = handle.settle_arrivals(day).await {
+                tracing::debug!(%error, "moves on their way are not settled yet; their day will ask");
+            }
             drop(place);
         }));
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use booking_core::{Action, Command, DayKey, Home, MoveId, Rejection, Relocation};
+use booking_core::{Action, Command, DayKey, Home, MoveId, Rejection, Relocation, UtcMillis};
 use tokio::sync::oneshot;
 
 use super::moves::{Move, MoveAnswer};
@@ -16,7 +16,8 @@ use crate::view::{AppointmentReply, DayView, PlacedAppointment, RescheduleReques
 
 impl EngineHandle {
     /// Gives an appointment another place, on whatever day: the same id, status and expiry. The answer leaves after it is
-    /// durable; until then, and if it is refused, the old place stays.
+    /// durable; until then, and if it is refused, the old place stays. A move is driven where the appointment stands: elsewhere it is
+    /// `NotHere`, wherever it is to go.
     pub async fn reschedule(&self, request: RescheduleRequest) -> Result<AppointmentReply, EngineError> {
         for _ in 0..HOPS_MAX {
             let placed = self.appointment(request.id).await?;
@@ -24,12 +25,15 @@ impl EngineHandle {
             if let Some(result) = self.replay_wherever(request.caller.key.as_ref(), None).await {
                 return result.and_then(appointment_reply);
             }
+            if let Some(result) = self.replay_of_moved(request.caller.key.as_ref(), placed.day, request.id).await {
+                return result.and_then(appointment_reply);
+            }
             let target = DayKey { doctor: request.doctor.unwrap_or(placed.day.doctor), date: request.date };
-            let view = self.day(target).await?;
+            let goal = self.goal(target).await?;
             let result = if target == placed.day {
                 self.submit(target, command_of(&request, Action::Move(wish_of(&request))), Lane::Sheddable).await
             } else {
-                match self.move_to(&view, &placed, &request).await {
+                match self.move_to(&goal, &placed, &request).await {
                     Attempt::Settled(result) => result,
                     Attempt::Again => continue,
                 }
@@ -42,8 +46,23 @@ impl EngineHandle {
         Err(EngineError::Unavailable("the appointment was moved again and again".to_owned()))
     }
 
+    /// The day to go to. One of another node is known in outline, and refuses for itself what does not suit.
+    async fn goal(&self, day: DayKey) -> Result<Goal, EngineError> {
+        match self.day(day).await {
+            Err(EngineError::NotHere { .. }) if self.has_peers() => {
+                let time_zone = self.outline(day).await?.time_zone;
+                Ok(Goal { home: Home { day, time_zone }, view: None })
+            }
+            view => {
+                let view = view?;
+                let time_zone = Arc::from(&*view.snapshot.definition().time_zone);
+                Ok(Goal { home: Home { day, time_zone }, view: Some(view) })
+            }
+        }
+    }
+
     /// One attempt to move an appointment from the day it stands on.
-    async fn move_to(&self, target: &DayView, placed: &PlacedAppointment, request: &RescheduleRequest) -> Attempt {
+    async fn move_to(&self, goal: &Goal, placed: &PlacedAppointment, request: &RescheduleRequest) -> Attempt {
         let now = self.parts.clock.now();
         let entry = match self.entry(placed.day, now) {
             Ok(entry) => entry,
@@ -58,7 +77,7 @@ impl EngineHandle {
         if let Some(result) = self.answer_early(&entry, &command, now) {
             return Attempt::Settled(self.parts.territory.require(placed.day).and(result));
         }
-        if let Some(refusal) = early_refusal(target, placed, request) {
+        if let Some(refusal) = early_refusal(goal, placed, request, now) {
             return Attempt::Settled(refusal);
         }
         let permit = match self.admit(Lane::Sheddable, &command) {
@@ -76,7 +95,7 @@ impl EngineHandle {
         let job = Move {
             move_id: self.move_id(),
             from: placed.day,
-            to: Home { day: target.day, time_zone: Arc::from(&*target.snapshot.definition().time_zone) },
+            to: goal.home.clone(),
             wish: wish_of(request),
             envelope: command.envelope,
             key: command.key,
@@ -92,12 +111,26 @@ impl EngineHandle {
     }
 }
 
+/// Where an appointment is to go.
+struct Goal {
+    home: Home,
+    /// Its picture, if it is here.
+    view: Option<DayView>,
+}
+
 /// What the published picture of the day to go to refuses for certain, of an appointment that may leave.
-fn early_refusal(target: &DayView, placed: &PlacedAppointment, request: &RescheduleRequest) -> Option<CommandResult> {
+fn early_refusal(
+    goal: &Goal,
+    placed: &PlacedAppointment,
+    request: &RescheduleRequest,
+    now: UtcMillis,
+) -> Option<CommandResult> {
     let row = &placed.appointment;
-    if !row.is_live_at(target.now) || row.start <= target.now {
+    let now = goal.view.as_ref().map_or(now, |view| view.now);
+    if !row.is_live_at(now) || row.start <= now {
         return Some(Err(Rejection::NotChangeable.into()));
     }
+    let target = goal.view.as_ref()?;
     let refusal = target.snapshot.refusal_at(request.start, &request.audiences, target.now)?;
     Some(Err(refusal.into()))
 }

@@ -87,8 +87,8 @@ impl EngineHandle {
         }
     }
 
-    /// Brings one step of something larger to its day: that was admitted as a whole, and its key is looked after elsewhere.
-    pub(super) async fn step(&self, day: DayKey, command: Command) -> CommandResult {
+    /// Brings one step of something larger to its day, in this process: that was admitted as a whole, and its key is looked after elsewhere.
+    pub(super) async fn step_here(&self, day: DayKey, command: Command) -> CommandResult {
         for _ in 0..LOOKUPS_MAX {
             let Some(permit) = self.parts.admission.admit(Lane::Protected) else {
                 return Err(self.shed(ShedReason::EngineQueue, &command));

@@ -11,6 +11,10 @@ pub mod lock;
 #[cfg(any(test, feature = "testing"))]
 pub mod memory;
 pub mod poison;
+pub mod postgres;
+pub mod recent;
+pub mod redis;
+pub mod repair;
 pub mod sqlite;
 pub(crate) mod wal;
 

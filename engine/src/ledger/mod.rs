@@ -7,8 +7,10 @@ pub mod applier;
 pub mod memory;
 pub mod overlay;
 pub mod people;
+pub mod postgres;
 pub mod reader;
 pub mod registry;
+mod sql;
 pub mod sqlite;
 pub mod won_keys;
 
@@ -22,11 +24,11 @@ use booking_core::{
 use uuid::Uuid;
 
 use self::won_keys::{KeyDigest, LiveAppointment};
-use crate::journal::{ChainHash, ReadError, ShardCursor, StoredRecord};
+use crate::journal::{ChainHash, Head, ReadError, ShardCursor, StoredRecord};
 use crate::ownership::ShardSet;
 
 /// An appointment with the day it stands on.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct PlacedAppointment {
     /// The doctor-day.
     pub day: DayKey,
@@ -37,7 +39,7 @@ pub struct PlacedAppointment {
 }
 
 /// One step in the life of an appointment.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
 pub struct HistoryItem {
     /// When.
     pub at: UtcMillis,
@@ -214,6 +216,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// The records of `day` after `sequence` as they were in the journal, by sequence, as far as the ledger keeps them: behind a
     /// journal that may forget its end, until the day is over; else none.
     async fn raw_records(&self, day: DayKey, sequence: u64) -> Result<Vec<StoredRecord>, ReadError>;
+
+    /// Where the raw records of each day of `shard` end, as far as the ledger keeps any: what a repair compares with the journal.
+    async fn raw_heads(&self, shard: u16) -> Result<Vec<(DayKey, Head)>, ReadError> {
+        let _ = shard;
+        Ok(Vec::new())
+    }
 
     /// One appointment.
     async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError>;

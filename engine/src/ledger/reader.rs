@@ -53,16 +53,35 @@ impl Reader {
     /// A page by (start, id). The filter is applied to the merged rows: a change that waits for the ledger can move an
     /// appointment into it or out of it.
     pub async fn appointments(&self, query: &AppointmentQuery) -> Result<Vec<PlacedAppointment>, ReadError> {
-        let waiting = self.overlay.appointments(query.scope);
+        self.appointments_beside(query, Vec::new()).await
+    }
+
+    /// What waits for the ledger in this process, of `scope` now or before: see [`Overlay::appointments`].
+    pub fn waiting(&self, scope: AppointmentScope) -> Vec<PlacedAppointment> {
+        self.overlay.appointments(scope)
+    }
+
+    /// The steps of one appointment that wait for the ledger in this process.
+    pub fn waiting_steps(&self, id: AppointmentId) -> Vec<HistoryItem> {
+        self.overlay.history(id)
+    }
+
+    /// As [`Reader::appointments`], beside what waits for the ledger at other nodes, which was read before.
+    pub async fn appointments_beside(
+        &self,
+        query: &AppointmentQuery,
+        elsewhere: Vec<PlacedAppointment>,
+    ) -> Result<Vec<PlacedAppointment>, ReadError> {
+        let mut waiting = self.overlay.appointments(query.scope);
+        waiting.extend(elsewhere);
         // Every waiting row can push at most one row of the ledger's page out of the merged one.
         let limit = query.limit.saturating_add(waiting.len());
         let applied = self.ledger.appointments(&AppointmentQuery { limit, ..query.clone() }).await?;
-        let mut merged: HashMap<AppointmentId, PlacedAppointment> =
-            waiting.into_iter().map(|placed| (placed.appointment.id, placed)).collect();
-        for placed in applied {
+        let mut merged: HashMap<AppointmentId, PlacedAppointment> = HashMap::with_capacity(waiting.len());
+        for placed in waiting.into_iter().chain(applied) {
             let id = placed.appointment.id;
             let newest = match merged.remove(&id) {
-                Some(waiting) => newer(waiting, placed),
+                Some(known) => newer(known, placed),
                 None => placed,
             };
             merged.insert(id, newest);

@@ -14,11 +14,13 @@ use uuid::Uuid;
 use super::plan::{Plan, plan};
 use super::takeover::Shards;
 use super::{Node, Ownership, OwnershipError, ShardSet, Territory};
+use crate::actors::ports::DayPorts;
 use crate::clock::{Clock, timeout};
 use crate::ids::Ids;
 use crate::signal::Signal;
 use crate::spawn::Spawn;
 use crate::telemetry::catalogue;
+use crate::upkeep::Stopped;
 
 /// Looks at the map in each lease; a third of them renew it.
 const LOOKS_PER_LEASE: u64 = 12;
@@ -30,18 +32,18 @@ const LOOK_MILLIS_MIN: u64 = 50;
 /// So much of the lease is not used, for clocks that run at different rates: one in so many parts.
 const MARGIN_SHARE: u64 = 10;
 
-/// What the keeper works with.
+/// See the module.
 pub(crate) struct Keeper {
-    pub(crate) store: Arc<dyn Ownership>,
-    pub(crate) shards: Arc<Shards>,
-    pub(crate) territory: Arc<Territory>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) ids: Arc<dyn Ids>,
-    pub(crate) spawn: Arc<dyn Spawn>,
-    pub(crate) control: Arc<Control>,
+    store: Arc<dyn Ownership>,
+    shards: Arc<Shards>,
+    territory: Arc<Territory>,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn Ids>,
+    spawn: Arc<dyn Spawn>,
+    control: Arc<Control>,
     /// What others reach this node by.
-    pub(crate) address: String,
-    pub(crate) lease_millis: u64,
+    address: String,
+    lease_millis: u64,
 }
 
 /// What the rest of the engine tells the keeper, and hears from it.
@@ -53,7 +55,6 @@ pub(crate) struct Control {
     pub(crate) left: Signal,
     /// Given when the first shards are open, or there are none to take.
     pub(crate) ready: Signal,
-    is_joined: AtomicBool,
 }
 
 impl Control {
@@ -67,11 +68,6 @@ impl Control {
         self.is_leaving.store(true, Ordering::Release);
         self.look();
     }
-
-    /// Whether the store knows this node as live.
-    pub(crate) fn is_joined(&self) -> bool {
-        self.is_joined.load(Ordering::Acquire)
-    }
 }
 
 /// Where the keeper is.
@@ -84,15 +80,34 @@ struct State {
 }
 
 impl Keeper {
-    /// Keeps until `stop`. `incarnation` is this start's; never used before.
-    pub(crate) async fn run(self, incarnation: Uuid, stop: Arc<Signal>) {
+    /// Of the engine that `shards` belong to.
+    pub(crate) fn new(
+        store: Arc<dyn Ownership>,
+        shards: Shards,
+        ports: &DayPorts,
+        address: String,
+        lease_millis: u64,
+    ) -> Self {
+        let parts = &shards.handle.parts;
+        let (territory, ids, clock) = (Arc::clone(&parts.territory), Arc::clone(&parts.ids), Arc::clone(&parts.clock));
+        let (spawn, control, shards) = (Arc::clone(&ports.spawn), Arc::default(), Arc::new(shards));
+        Self { store, shards, territory, clock, ids, spawn, control, address, lease_millis }
+    }
+
+    /// How it is told, and heard.
+    pub(crate) fn control(&self) -> Arc<Control> {
+        Arc::clone(&self.control)
+    }
+
+    /// Keeps until the engine stops. `incarnation` is this start's; never used before.
+    pub(crate) async fn run(self, incarnation: Uuid, stopped: Stopped) {
+        let stop = &stopped.signal;
         let mut state = State { incarnation, joined: false, renewed_micros: 0, left: false };
         let look = Duration::from_millis((self.lease_millis / LOOKS_PER_LEASE).clamp(LOOK_MILLIS_MIN, LOOK_MILLIS_MAX));
         while !stop.is_given() {
             if let Err(error) = self.look(&mut state).await {
                 self.failed(&mut state, &error);
             }
-            self.control.is_joined.store(state.joined, Ordering::Release);
             self.report();
             let (woken, stopped) = (std::pin::pin!(self.control.wake.notified()), std::pin::pin!(stop.wait()));
             // Whichever it was: look again.

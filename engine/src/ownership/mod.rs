@@ -6,17 +6,25 @@
 
 pub(crate) mod keeper;
 pub mod plan;
+pub mod postgres;
+pub mod peers;
+pub mod publishing;
 pub mod shards;
 pub(crate) mod takeover;
 pub mod tenures;
 pub mod territory;
+pub mod transport;
 
 use async_trait::async_trait;
 use uuid::Uuid;
 
+pub use self::postgres::PostgresOwnership;
+pub use self::peers::Cluster;
+pub use self::publishing::{PublishGuard, PublishLock};
 pub use self::shards::ShardSet;
 pub use self::tenures::Tenures;
 pub use self::territory::{Place, Territory};
+pub use self::transport::PeerTransport;
 
 /// A process that takes part, as the store knows it. Every start of a program is another one (`protocols.md` rule 29).
 #[derive(Clone, PartialEq, Eq, Debug)]

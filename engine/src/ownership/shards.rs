@@ -6,7 +6,7 @@ use booking_core::SHARD_COUNT;
 const WORDS: usize = SHARD_COUNT as usize / 64;
 
 /// A set of shards, as one bit each.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct ShardSet {
     words: [u64; WORDS],
 }
@@ -25,6 +25,11 @@ impl ShardSet {
     /// Whether `shard` is in it.
     pub fn contains(&self, shard: u16) -> bool {
         self.words.get(usize::from(shard / 64)).is_some_and(|word| word & (1 << (shard % 64)) != 0)
+    }
+
+    /// Adds all of `other`.
+    pub fn extend(&mut self, other: &Self) {
+        self.words.iter_mut().zip(other.words).for_each(|(word, others)| *word |= others);
     }
 
     /// By number.

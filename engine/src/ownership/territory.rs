@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use booking_core::{DayKey, SHARD_COUNT};
 use uuid::Uuid;
 
-use super::{OwnershipMap, Tenures};
+use super::{OwnershipMap, ShardSet, Tenures};
 use crate::clock::Clock;
 use crate::error::EngineError;
 
@@ -62,9 +62,19 @@ impl Territory {
         self.tenures.is_open(shard) && self.tenures.is_leased_by(|| self.clock.monotonic_micros())
     }
 
+    /// The shards that this process may speak for now.
+    pub fn spoken_for(&self) -> ShardSet {
+        (0..SHARD_COUNT).filter(|shard| self.has(*shard)).collect()
+    }
+
     /// Nothing if this process may speak for `day`; else which shard is to be looked for elsewhere.
     pub fn require(&self, day: DayKey) -> Result<(), EngineError> {
-        if self.is_here(day) { Ok(()) } else { Err(EngineError::NotHere { shard: day.shard() }) }
+        self.require_shard(day.shard())
+    }
+
+    /// As [`Territory::require`], of a shard.
+    pub fn require_shard(&self, shard: u16) -> Result<(), EngineError> {
+        if self.has(shard) { Ok(()) } else { Err(EngineError::NotHere { shard }) }
     }
 
     /// Where to ask for `shard`.

@@ -99,6 +99,8 @@ catalogue! {
     COMMIT_QUEUE = "hotslot_journal_queue_records" Gauge [] &[], "Records waiting for the next group commit; bounded by admission.";
     JOURNAL_FAILURE = "hotslot_journal_failures_total" Counter ["kind": JOURNAL_FAILURES] &[], "Appends that were not acknowledged, by kind.";
     JOURNAL_POSITION = "hotslot_journal_position" Gauge [] &[], "Position of the last durable record.";
+    JOURNAL_REPAIRED = "hotslot_journal_repaired_records_total" Counter [] &[], "Records that a journal on Redis had forgotten and that were put back from memory or the ledger.";
+    JOURNAL_LOST = "hotslot_journal_lost_records_total" Counter [] &[], "Records of a branch that a failover of Redis has ended; some may have been acknowledged: page at once, the log names them.";
     LEDGER_LAG = "hotslot_ledger_lag_records" Gauge [] &[], "Durable records that the ledger does not have yet; past its bound bookings are shed.";
     LEDGER_BATCH = "hotslot_ledger_batch_records" Histogram [] SIZE_BUCKETS, "Records applied to the ledger in one transaction.";
     LEDGER_DURATION = "hotslot_ledger_apply_duration_seconds" Histogram [] LATENCY_BUCKETS, "Time of one ledger transaction.";

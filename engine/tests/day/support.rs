@@ -20,7 +20,7 @@ use engine::ledger::applier::Applier;
 use engine::ledger::overlay::Overlay;
 use engine::ledger::registry::Registry;
 use engine::ledger::sqlite::SqliteLedger;
-use engine::ownership::{Tenures, Territory};
+use engine::ownership::{Cluster, Tenures, Territory};
 use engine::spawn::TokioSpawn;
 use engine::telemetry::meters::EngineMeters;
 use engine::testing::{Faults, ManualClock, TaskActors};
@@ -82,6 +82,7 @@ impl World {
             claims: Arc::clone(&claims),
             applier,
             committer,
+            cluster: Cluster::default(),
             territory: Arc::new(Territory::new(Arc::new(Tenures::sole(1)), Arc::clone(&clock) as Arc<dyn Clock>)),
             starter: Arc::new(TaskActors),
             spawn: Arc::new(TokioSpawn(tokio::runtime::Handle::current())),

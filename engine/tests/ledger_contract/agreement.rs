@@ -2,11 +2,11 @@
 //! Must not know: what is right. What both are wrong about, the rest of the suite must find.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use booking_core::{AppointmentId, DayKey, Status, UtcMillis};
 use engine::journal::ReadError;
 use engine::ledger::memory::MemoryLedger;
-use engine::ledger::sqlite::SqliteLedger;
 use engine::ledger::{AppliedRecord, ApplyError, AppointmentQuery, AppointmentScope, Ledger};
 use engine::ownership::ShardSet;
 use proptest::prelude::*;
@@ -15,10 +15,13 @@ use proptest::test_runner::TestRunner;
 
 use crate::mischief::{self, Mischief};
 use crate::story::{SLOT_MILLIS, Story, date, start};
-use crate::tables;
+use crate::tables::{self, Tables};
 use crate::wild::{COMMANDS, DAYS, PATIENTS, SLOTS, Wish, nobody, wild_day, wild_patient, wild_story};
+use crate::{Backend, Database, Sqlite};
 
+/// SQLite is asked in microseconds, PostgreSQL in milliseconds.
 const CASES: u128 = 72;
+const CASES_OF_POSTGRES: u128 = 16;
 /// Cases in one pair of ledgers: so many that others' rows are in the way, so few that all rows can be compared often.
 const CASES_TOGETHER: u128 = 8;
 
@@ -29,11 +32,31 @@ type Cut = (usize, usize, u64);
 /// Of a filter and a page.
 type Asked = (u128, u8, Option<usize>, Option<usize>, Option<u64>, usize, usize);
 
-/// The two ledgers.
-struct Both {
-    sqlite: SqliteLedger,
+/// A database whose rows can be looked at past its ledger.
+#[async_trait::async_trait]
+trait Place: Backend {
+    async fn tables(&self) -> Tables;
+}
+
+#[async_trait::async_trait]
+impl Place for Sqlite {
+    async fn tables(&self) -> Tables {
+        tables::in_file(self.directory.path()).await
+    }
+}
+
+#[async_trait::async_trait]
+impl Place for Database {
+    async fn tables(&self) -> Tables {
+        tables::in_database(&self.url).await
+    }
+}
+
+/// The two ledgers: one in a database, one in memory.
+struct Both<P> {
+    stored: Arc<dyn Ledger>,
     memory: MemoryLedger,
-    directory: tempfile::TempDir,
+    place: P,
 }
 
 /// What an outcome comes to, without its words.
@@ -64,20 +87,18 @@ fn answer<T>(outcome: Result<T, &ReadError>) -> Verdict<T> {
 /// Asks both the same, which must agree; tells what the one in memory says.
 macro_rules! agreed {
     ($both:expr, $kind:ident, $call:ident($($argument:expr),*)) => {{
-        let (sqlite, memory) = ($both.sqlite.$call($($argument),*).await, $both.memory.$call($($argument),*).await);
+        let (stored, memory) = ($both.stored.$call($($argument),*).await, $both.memory.$call($($argument),*).await);
         assert!(
-            $kind(sqlite.as_ref()) == $kind(memory.as_ref()),
-            "{} of {:?}: SQLite {sqlite:?}, memory {memory:?}", stringify!($call), ($(&$argument,)*)
+            $kind(stored.as_ref()) == $kind(memory.as_ref()),
+            "{} of {:?}: stored {stored:?}, memory {memory:?}", stringify!($call), ($(&$argument,)*)
         );
         memory
     }};
 }
 
-impl Both {
-    async fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
-        let sqlite = SqliteLedger::open(directory.path()).await.expect("the ledger opens");
-        Self { sqlite, memory: MemoryLedger::default(), directory }
+impl<P: Place> Both<P> {
+    async fn new(place: P) -> Self {
+        Self { stored: place.open().await.ledger, memory: MemoryLedger::default(), place }
     }
 
     async fn apply(&self, records: &[AppliedRecord], position: u64) -> Result<(), ApplyError> {
@@ -86,12 +107,11 @@ impl Both {
 
     /// Every row is the same.
     async fn assert_same_tables(&self, when: &str) {
-        let (sqlite, memory) =
-            (tables::in_file(self.directory.path()).await, tables::in_memory(&self.memory.contents()));
-        for ((table, in_file), (_, in_memory)) in sqlite.iter().zip(&memory) {
-            assert_eq!(in_file, in_memory, "left SQLite, right memory: {table} {when}");
+        let (stored, memory) = (self.place.tables().await, tables::in_memory(&self.memory.contents()));
+        for ((table, rows), (_, in_memory)) in stored.iter().zip(&memory) {
+            assert_eq!(rows, in_memory, "left stored, right memory: {table} {when}");
         }
-        assert_eq!(sqlite.len(), memory.len());
+        assert_eq!(stored.len(), memory.len());
     }
 
     async fn assert_same_days(&self, case: u128) {
@@ -125,30 +145,30 @@ impl Both {
     async fn assert_same_start(&self) {
         for slot in 0..=SLOTS {
             for now in [start(slot).0 - 1, start(slot).0] {
-                let (mut sqlite, mut memory) = (Vec::new(), Vec::new());
+                let (mut stored, mut memory) = (Vec::new(), Vec::new());
                 let now = UtcMillis(now);
-                self.sqlite.live_appointments(&ShardSet::ALL, now, &mut |live| sqlite.push(live)).await.expect("read");
+                self.stored.live_appointments(&ShardSet::ALL, now, &mut |live| stored.push(live)).await.expect("read");
                 self.memory.live_appointments(&ShardSet::ALL, now, &mut |live| memory.push(live)).await.expect("read");
-                sqlite.sort_unstable_by_key(|live| live.id);
+                stored.sort_unstable_by_key(|live| live.id);
                 memory.sort_unstable_by_key(|live| live.id);
-                assert_eq!(sqlite, memory, "left SQLite, right memory: live at {now:?}");
+                assert_eq!(stored, memory, "left stored, right memory: live at {now:?}");
             }
         }
         for from in -1..4 {
-            let (mut sqlite, mut memory) = (Vec::new(), Vec::new());
+            let (mut stored, mut memory) = (Vec::new(), Vec::new());
             let from = date(from);
-            self.sqlite
-                .won_keys(&ShardSet::ALL, from, &mut |key, day, until| sqlite.push((until, day, key)))
+            self.stored
+                .won_keys(&ShardSet::ALL, from, &mut |key, day, until| stored.push((until, day, key)))
                 .await
                 .expect("read");
             self.memory
                 .won_keys(&ShardSet::ALL, from, &mut |key, day, until| memory.push((until, day, key)))
                 .await
                 .expect("read");
-            assert!(sqlite.is_sorted_by_key(|(until, ..)| *until) && memory.is_sorted_by_key(|(until, ..)| *until));
-            sqlite.sort_unstable();
+            assert!(stored.is_sorted_by_key(|(until, ..)| *until) && memory.is_sorted_by_key(|(until, ..)| *until));
+            stored.sort_unstable();
             memory.sort_unstable();
-            assert_eq!(sqlite, memory, "left SQLite, right memory: keys from {from}");
+            assert_eq!(stored, memory, "left stored, right memory: keys from {from}");
         }
     }
 }
@@ -180,7 +200,7 @@ fn query_of(case: u128, story: &Story, asked: Asked) -> AppointmentQuery {
 
 /// Applies `story` in `cuts`, with mischief and parked days; false if a mischief was taken by both, so that the story
 /// cannot go on.
-async fn apply_in_cuts(both: &Both, case: u128, story: &Story, cuts: &[Cut], told: &mut Told) -> bool {
+async fn apply_in_cuts(both: &Both<impl Place>, case: u128, story: &Story, cuts: &[Cut], told: &mut Told) -> bool {
     let records = &story.records;
     let mut parked: BTreeSet<DayKey> = BTreeSet::new();
     let mut applied = 0;
@@ -233,7 +253,7 @@ async fn apply_in_cuts(both: &Both, case: u128, story: &Story, cuts: &[Cut], tol
 }
 
 /// First with a gap, if there is enough for one; then with everything.
-async fn unpark(both: &Both, story: &Story, applied: usize, day: Option<DayKey>) {
+async fn unpark(both: &Both<impl Place>, story: &Story, applied: usize, day: Option<DayKey>) {
     let Some(day) = day else { return };
     let mark = both.memory.contents().parked[&day].clone();
     let records = story.records[..applied].iter().filter(|record| record.day == day);
@@ -272,7 +292,22 @@ impl Told {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_ledgers_agree_on_everything() {
-    let mut both = Both::new().await;
+    let told = agree(CASES, Sqlite::new).await;
+    // The test is worth nothing if little happens in it.
+    assert!(told.refused > 50 && told.parked > 20 && told.rows > 1_000 && told.whole > 50, "{told:?}");
+    assert!(told.facts.len() == 13 && told.facts.values().all(|count| *count >= 5), "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_agrees_on_everything() {
+    let told = agree(CASES_OF_POSTGRES, Database::new).await;
+    assert!(told.refused > 10 && told.parked > 4 && told.rows > 200 && told.whole > 10, "{told:?}");
+    assert!(told.facts.len() == 13, "{told:?}");
+}
+
+/// Tells random histories to both, in random batches.
+async fn agree<P: Place>(cases_max: u128, place: impl AsyncFn() -> P) -> Told {
+    let mut both = Both::new(place().await).await;
     let wishes = prop::collection::vec((0..COMMANDS, 0..DAYS, 0..PATIENTS, 0..12_usize), 20..200);
     let cuts = prop::collection::vec((1..30_usize, 0..12_usize, 0..1_000_u64), 1..12);
     let slots = || prop::option::of(0..=SLOTS);
@@ -282,12 +317,12 @@ async fn both_ledgers_agree_on_everything() {
     let mut runner = TestRunner::deterministic();
     let mut told = Told::default();
     let mut total = 0;
-    for case in 1..=CASES {
+    for case in 1..=cases_max {
         let (wishes, cuts, asked): (Vec<Wish>, Vec<Cut>, Vec<Asked>) =
             cases.new_tree(&mut runner).expect("a case").current();
         // New days and patients for every case; positions go on.
         if case % CASES_TOGETHER == 0 {
-            (both, total) = (Both::new().await, 0);
+            (both, total) = (Both::new(place().await).await, 0);
         }
         let mut story = wild_story(case, &wishes);
         for record in &mut story.records {
@@ -309,7 +344,5 @@ async fn both_ledgers_agree_on_everything() {
             both.assert_same_tables("after keys were forgotten").await;
         }
     }
-    // The test is worth nothing if little happens in it.
-    assert!(told.refused > 50 && told.parked > 20 && told.rows > 1_000 && told.whole > 50, "{told:?}");
-    assert!(told.facts.len() == 13 && told.facts.values().all(|count| *count >= 5), "{told:?}");
+    told
 }

@@ -4,16 +4,19 @@
 mod agreement;
 mod applier;
 mod faults;
+mod fence;
 mod journal;
 mod ledger;
 mod mischief;
 mod moves;
 mod people;
 mod properties;
+mod raw;
 mod reader;
 mod registry;
 mod registry_agreement;
 mod seats;
+mod sharded;
 mod start;
 mod story;
 mod tables;
@@ -24,8 +27,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use engine::ledger::Ledger;
 use engine::ledger::memory::MemoryLedger;
+use engine::ledger::postgres::PostgresLedger;
 use engine::ledger::registry::Registry;
 use engine::ledger::sqlite::SqliteLedger;
+use engine::ownership::Tenures;
 
 /// Both stores of one database.
 pub(crate) struct Stores {
@@ -45,7 +50,7 @@ struct Sqlite {
 }
 
 impl Sqlite {
-    fn new() -> Self {
+    async fn new() -> Self {
         Self { directory: tempfile::tempdir().expect("a temporary directory") }
     }
 }
@@ -58,13 +63,33 @@ impl Backend for Sqlite {
     }
 }
 
+/// The same behind a journal that may forget its end.
+struct Forgetful {
+    directory: tempfile::TempDir,
+}
+
+impl Forgetful {
+    async fn new() -> Self {
+        Self { directory: tempfile::tempdir().expect("a temporary directory") }
+    }
+}
+
+#[async_trait]
+impl Backend for Forgetful {
+    async fn open(&self) -> Stores {
+        let opened = SqliteLedger::open_behind_forgetful(self.directory.path()).await;
+        let ledger = Arc::new(opened.expect("the ledger opens"));
+        Stores { ledger: ledger.clone(), registry: ledger }
+    }
+}
+
 /// Rows in memory, opened again by the next process.
 struct Memory {
     ledger: MemoryLedger,
 }
 
 impl Memory {
-    fn new() -> Self {
+    async fn new() -> Self {
         Self { ledger: MemoryLedger::default() }
     }
 }
@@ -77,6 +102,37 @@ impl Backend for Memory {
     }
 }
 
+/// PostgreSQL: a server of its own, and a database that this process owns wholly. Records are kept as they were in the journal.
+pub(crate) struct Database {
+    server: servers::Postgres,
+    url: String,
+}
+
+impl Database {
+    /// The epoch of every shard.
+    pub(crate) const EPOCH: u32 = 3;
+
+    pub(crate) async fn new() -> Self {
+        let server = servers::Postgres::start().await;
+        let url = server.url();
+        drop(Self::ledger(&url, Tenures::none()).await);
+        server.execute(&format!("UPDATE shard_owner SET epoch = {}", Self::EPOCH)).await;
+        Self { server, url }
+    }
+
+    pub(crate) async fn ledger(url: &str, tenures: Tenures) -> Arc<PostgresLedger> {
+        Arc::new(PostgresLedger::open(url, Arc::new(tenures), true).await.expect("the ledger opens"))
+    }
+}
+
+#[async_trait]
+impl Backend for Database {
+    async fn open(&self) -> Stores {
+        let ledger = Self::ledger(&self.url, Tenures::sole(Self::EPOCH)).await;
+        Stores { ledger: ledger.clone(), registry: ledger }
+    }
+}
+
 /// One test a name on one backend.
 macro_rules! contract {
     ($backend:ident in $module:ident: $($suite:ident :: { $($test:ident),* $(,)? }),* $(,)?) => {
@@ -84,7 +140,7 @@ macro_rules! contract {
             $(mod $suite {
                 $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    crate::$suite::$test(&crate::$backend::new()).await;
+                    crate::$suite::$test(&crate::$backend::new().await).await;
                 })*
             })*
         }
@@ -96,6 +152,7 @@ macro_rules! on_each_backend {
     ($($suites:tt)*) => {
         contract!(Sqlite in sqlite: $($suites)*);
         contract!(Memory in memory: $($suites)*);
+        contract!(Database in postgres: $($suites)*);
     };
 }
 
@@ -168,11 +225,30 @@ on_each_backend!(
         a_parked_day_follows_its_journal,
     },
     properties::{ any_cut_of_the_journal_gives_the_same_rows },
+    sharded::{
+        only_the_shards_that_are_asked_for_are_told,
+        an_appointment_that_moves_is_told_by_its_new_shard,
+        a_new_owner_goes_on_where_the_shard_is,
+    },
 );
+
+/// Behind a journal that may forget its end.
+macro_rules! on_each_that_keeps_records {
+    ($($suites:tt)*) => {
+        contract!(Forgetful in sqlite_behind_forgetful: $($suites)*);
+        contract!(Database in postgres_behind_forgetful: $($suites)*);
+    };
+}
+
+on_each_that_keeps_records!(raw::{
+    records_are_kept_until_their_day_is_over,
+    records_of_a_parked_day_are_kept_too,
+    another_record_in_the_place_of_a_kept_one_is_a_fork,
+});
 
 #[tokio::test]
 async fn migrate_says_what_it_did() {
-    let backend = Sqlite::new();
+    let backend = Sqlite::new().await;
     let first = SqliteLedger::migrate(backend.directory.path()).await.expect("migrates");
     let again = SqliteLedger::migrate(backend.directory.path()).await.expect("migrates again");
     assert!(first.contains("run, the schema is at version"), "{first}");
@@ -181,7 +257,7 @@ async fn migrate_says_what_it_did() {
 
 #[tokio::test]
 async fn a_file_that_is_no_ledger_is_refused_in_words() {
-    let backend = Sqlite::new();
+    let backend = Sqlite::new().await;
     std::fs::write(backend.directory.path().join("ledger.db"), vec![7; 8_192]).expect("writes");
     let error = SqliteLedger::open(backend.directory.path()).await.err().expect("no ledger");
     assert!(error.to_string().contains("ledger.db"), "{error}");

@@ -5,11 +5,12 @@ use booking_core::{DoctorId, Fingerprint, PatientId, PersonalText, RequestKey, S
 use engine::ledger::memory::MemoryLedger;
 use engine::ledger::people::{Channel, ClinicProfile, PatientProfile};
 use engine::ledger::registry::{Doctor, DoctorProfile, DoctorQuery, Location, Registry};
-use engine::ledger::sqlite::SqliteLedger;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 use uuid::Uuid;
+
+use crate::{Backend, Database, Sqlite};
 
 const WRITES: usize = 400;
 
@@ -22,11 +23,11 @@ type Write = (u8, u128, u128, i64, [usize; 4], (f64, f64));
 
 /// Asks both the same, which must agree.
 macro_rules! agreed {
-    ($sqlite:expr, $memory:expr, $call:ident($($argument:expr),*)) => {{
-        let sqlite = $sqlite.$call($($argument),*).await.expect("an answer");
+    ($stored:expr, $memory:expr, $call:ident($($argument:expr),*)) => {{
+        let stored = $stored.$call($($argument),*).await.expect("an answer");
         let memory = $memory.$call($($argument),*).await.expect("an answer");
-        assert_eq!(sqlite, memory, "left SQLite, right memory: {} of {:?}", stringify!($call), ($(&$argument,)*));
-        sqlite
+        assert_eq!(stored, memory, "left stored, right memory: {} of {:?}", stringify!($call), ($(&$argument,)*));
+        stored
     }};
 }
 
@@ -61,7 +62,7 @@ fn patient_profile(words: [usize; 4]) -> PatientProfile {
     }
 }
 
-async fn write(sqlite: &SqliteLedger, memory: &MemoryLedger, write: Write) {
+async fn write(stored: &dyn Registry, memory: &MemoryLedger, write: Write) {
     let (kind, id, key, at, words, place) = write;
     let (doctor, at) = (DoctorId(Uuid::from_u128(id)), UtcMillis(at));
     match kind {
@@ -72,24 +73,34 @@ async fn write(sqlite: &SqliteLedger, memory: &MemoryLedger, write: Write) {
                 key: (key / 4).to_string().into(),
                 fingerprint: Fingerprint([(words[0] % 2) as u8; 16]),
             });
-            agreed!(sqlite, memory, create_doctor(&doctor, key.as_ref()));
+            agreed!(stored, memory, create_doctor(&doctor, key.as_ref()));
         }
-        4..=5 => drop(agreed!(sqlite, memory, update_doctor(doctor, &profile(words, place), at))),
-        6 => drop(agreed!(sqlite, memory, put_patient(PatientId(Uuid::from_u128(id)), &patient_profile(words), at))),
+        4..=5 => drop(agreed!(stored, memory, update_doctor(doctor, &profile(words, place), at))),
+        6 => drop(agreed!(stored, memory, put_patient(PatientId(Uuid::from_u128(id)), &patient_profile(words), at))),
         _ => {
             let profile = ClinicProfile { name: word(words[0]), time_zone: (id % 2 == 0).then(|| word(words[1])) };
-            agreed!(sqlite, memory, put_clinic(Uuid::from_u128(id), &profile, at));
+            agreed!(stored, memory, put_clinic(Uuid::from_u128(id), &profile, at));
         }
     }
-    agreed!(sqlite, memory, doctor(doctor));
-    agreed!(sqlite, memory, patient(PatientId(Uuid::from_u128(id))));
-    agreed!(sqlite, memory, clinic(Uuid::from_u128(id)));
+    agreed!(stored, memory, doctor(doctor));
+    agreed!(stored, memory, patient(PatientId(Uuid::from_u128(id))));
+    agreed!(stored, memory, clinic(Uuid::from_u128(id)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_registries_agree_on_everything() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let sqlite = SqliteLedger::open(directory.path()).await.expect("the ledger opens");
+    agree(&Sqlite::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_agrees_on_everything() {
+    agree(&Database::new().await).await;
+}
+
+/// Has both write the same, and asks both the same.
+async fn agree(backend: &impl Backend) {
+    let registry = backend.open().await.registry;
+    let stored = &*registry;
     let memory = MemoryLedger::default();
     let words = prop::array::uniform4(0..WORDS.len());
     let writes = (0..8_u8, 0..12_u128, 0..24_u128, 0..1_000_i64, words, (-90.0..90.0, -180.0..180.0));
@@ -98,15 +109,15 @@ async fn both_registries_agree_on_everything() {
     let mut runner = TestRunner::deterministic();
     let mut rows = 0;
     for _ in 0..WRITES {
-        write(&sqlite, &memory, writes.new_tree(&mut runner).expect("a write").current()).await;
+        write(stored, &memory, writes.new_tree(&mut runner).expect("a write").current()).await;
         let (specialty, city, after, limit) = queries.new_tree(&mut runner).expect("a query").current();
         let after = after.map(|(name, id)| (word(name), DoctorId(Uuid::from_u128(id))));
         let query = DoctorQuery { specialty: specialty.map(word), city: city.map(word), after, limit };
-        rows += agreed!(sqlite, memory, doctors(&query)).len();
+        rows += agreed!(stored, memory, doctors(&query)).len();
     }
     let all = DoctorQuery { limit: 100, ..DoctorQuery::default() };
     assert!(
-        agreed!(sqlite, memory, doctors(&all)).len() == 12 && rows > 100,
+        agreed!(stored, memory, doctors(&all)).len() == 12 && rows > 100,
         "worth nothing if little happens: {rows}"
     );
 }

@@ -1,4 +1,4 @@
-//! Every row of both ledgers as text, table by table: what a question may hide shows here.
+//! Every row of the ledgers as text, table by table: what a question may hide shows here.
 //! Must not know: how the rows came about.
 
 use std::path::Path;
@@ -39,6 +39,28 @@ pub(crate) async fn in_file(directory: &Path) -> Tables {
     for (table, columns, keys) in TABLES {
         let columns: Vec<_> = columns.split(' ').collect();
         let values: Vec<_> = columns.iter().map(|column| format!("quote({column})")).collect();
+        let order = if keys == 0 { "1".to_owned() } else { columns[..keys].join(",") };
+        let text = format!("SELECT {} FROM {table} ORDER BY {order}", values.join(" || ' ' || "));
+        let rows = sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(text)).fetch_all(&mut connection).await;
+        tables.push((table, rows.expect("rows")));
+    }
+    connection.close().await.expect("closed");
+    tables
+}
+
+/// The same rows of the database at `url`, in the words of SQLite.
+pub(crate) async fn in_database(url: &str) -> Tables {
+    const SHOW: &str = "CREATE FUNCTION pg_temp.shown(value anyelement) RETURNS text LANGUAGE sql AS $$ SELECT coalesce(\
+        CASE pg_typeof(value)::text \
+        WHEN 'uuid' THEN 'X''' || upper(replace(value::text, '-', '')) || '''' \
+        WHEN 'bytea' THEN 'X''' || upper(substr(value::text, 3)) || '''' \
+        WHEN 'text' THEN '''' || value::text || '''' ELSE value::text END, 'NULL') $$";
+    let mut connection = sqlx::PgConnection::connect(url).await.expect("connected");
+    sqlx::raw_sql(SHOW).execute(&mut connection).await.expect("a function");
+    let mut tables = Tables::new();
+    for (table, columns, keys) in TABLES {
+        let columns: Vec<_> = columns.split(' ').collect();
+        let values: Vec<_> = columns.iter().map(|column| format!("pg_temp.shown({column})")).collect();
         let order = if keys == 0 { "1".to_owned() } else { columns[..keys].join(",") };
         let text = format!("SELECT {} FROM {table} ORDER BY {order}", values.join(" || ' ' || "));
         let rows = sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(text)).fetch_all(&mut connection).await;

@@ -136,8 +136,11 @@ pub(crate) async fn list(call: Call) -> Answer {
         return Err(Problem::invalid(format!("from and to must span 1 to {RANGE_DAYS_MAX} days.")));
     }
     call.engine().registry().doctor(doctor).await?.ok_or_else(no_doctor)?;
-    let views = call.engine().days(doctor, from, to).await.map_err(|error| of_engine(error, call.now()))?;
-    let mut response = json(StatusCode::OK, &Items { items: views.iter().map(day_view::summary).collect() })?;
+    let days = call.engine().days(doctor, from, to).await.map_err(|error| of_engine(error, call.now()))?;
+    if let Some(day) = days.elsewhere.first() {
+        return Err(of_engine(EngineError::NotHere { shard: day.shard() }, call.now()));
+    }
+    let mut response = json(StatusCode::OK, &Items { items: days.views.iter().map(day_view::summary).collect() })?;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)
 }

@@ -1,6 +1,7 @@
 //! What the program is told at its start: flags, environment and file made into one checked value.
 //! Must not know: how settings are used.
 
+mod servers;
 pub(crate) mod settings;
 mod sources;
 mod values;
@@ -14,6 +15,7 @@ use engine::EngineConfig;
 
 use crate::auth::key::SigningKey;
 use crate::streams::StreamSettings;
+pub(crate) use servers::{NodeTlsFiles, NodesSettings};
 pub(crate) use sources::Sources;
 use values::Reader;
 pub(crate) use values::parse_duration_seconds;
@@ -25,6 +27,8 @@ pub(crate) struct HttpSettings {
     pub(crate) listen: SocketAddr,
     /// Where the metrics are served, if not beside the interface.
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// How this node and others reach each other, if it is one of several.
+    pub(crate) nodes: Option<NodesSettings>,
     /// HTTP worker threads.
     pub(crate) workers: usize,
     /// Most open connections of one worker.
@@ -117,19 +121,12 @@ impl Config {
     pub(crate) fn load(sources: &Sources) -> Result<Self, Mistakes> {
         let mut reader = Reader::new(sources);
         let data_dir: PathBuf = reader.text("data_dir", "./data").into();
-        let config = Self {
-            http: http(&mut reader),
-            engine: engine(&mut reader, data_dir),
-            key: key(&mut reader),
-            rates: rates(&mut reader),
-            log: log(&mut reader),
-            demo: reader.switch("demo"),
-        };
-        for name in ["redis_url", "database_url"] {
-            if reader.optional_text(name).is_some() {
-                reader.mistake(name, "not available in this build yet; leave it out to use the embedded stores");
-            }
-        }
+        let mut http = http(&mut reader);
+        let engine = engine(&mut reader, data_dir);
+        let key = key(&mut reader);
+        http.nodes = servers::nodes(&mut reader, &engine, &key);
+        let config =
+            Self { http, engine, key, rates: rates(&mut reader), log: log(&mut reader), demo: reader.switch("demo") };
         reader.finish().map(|()| config)
     }
 }
@@ -144,6 +141,7 @@ fn http(reader: &mut Reader<'_>) -> HttpSettings {
     HttpSettings {
         listen,
         metrics_listen,
+        nodes: None,
         workers: match reader.number("workers", 0, 0..=256) {
             0 => cores,
             workers => workers as usize,
@@ -167,6 +165,9 @@ fn engine(reader: &mut Reader<'_>, data_dir: PathBuf) -> EngineConfig {
     let mebibytes = config.sleeping_bytes_max as u64 >> 20;
     config.sleeping_bytes_max = (reader.number("sleeping_mebibytes_max", mebibytes, 1..=1_000_000) as usize) << 20;
     config.ledger_lag_max = reader.number("ledger_lag_max", config.ledger_lag_max, 1_000..=100_000_000);
+    config.stores = servers::stores(reader);
+    config.node = servers::node(reader);
+    config.feed = servers::feed(reader);
     config
 }
 

@@ -1,6 +1,8 @@
 //! Whether settings are found, judged and documented.
 //! Must not know: how settings are used.
 
+use engine::config::StoreSettings;
+
 use super::settings::SETTINGS;
 use super::*;
 
@@ -37,11 +39,70 @@ fn all_mistakes_are_told_at_once_and_name_their_setting() {
     }
 }
 
+/// What the settings come to, as flags.
+fn stores(flags: &[(&'static str, &str)]) -> StoreSettings {
+    Config::load(&gather(flags, &[], None)).expect("good").engine.stores
+}
+
 #[test]
-fn profiles_that_are_not_built_stop_the_start() {
-    let lines = mistakes(&gather(&[("redis_url", "redis://x")], &[("HOTSLOT_DATABASE_URL", "postgres://x")], None));
-    assert!(lines[0].starts_with("redis_url: not available in this build yet"), "{lines:?}");
-    assert!(lines[1].starts_with("database_url: not available in this build yet"), "{lines:?}");
+fn the_stores_follow_from_the_servers_that_are_named() {
+    let (redis, database) = (("redis_url", "redis://a, rediss://:pass@b:1"), ("database_url", "postgresql:///hotslot"));
+    assert_eq!(stores(&[]), StoreSettings::Embedded);
+    let StoreSettings::Redis { redis: only } = stores(&[redis, ("redis_replicas", "2")]) else { unreachable!() };
+    assert_eq!((only.urls.len(), only.replicas, only.accept_appendfsync_no), (2, 2, false));
+    assert!(matches!(stores(&[redis, database]), StoreSettings::RedisPostgres { .. }));
+    let StoreSettings::Postgres { database } = stores(&[database, ("database_accept_asynchronous_standby", "true")])
+    else {
+        unreachable!()
+    };
+    assert!(database.accept_asynchronous_standby);
+}
+
+#[test]
+fn a_wrong_url_is_told_without_its_password() {
+    let flags = [("redis_url", "redis://a,http://u:pass@b"), ("database_url", "mysql://u:pass@b/c")];
+    let variables = [("HOTSLOT_FEED_NATS_URL", "u:pass@c"), ("HOTSLOT_FEED_REDIS_URL", "redis://")];
+    let lines = mistakes(&gather(&flags, &variables, None));
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    for name in ["redis_url: ", "database_url: ", "feed_nats_url: ", "feed_redis_url: "] {
+        assert!(lines.iter().any(|line| line.starts_with(name) && !line.contains("pass")), "{name} in {lines:?}");
+    }
+    let good = Config::load(&gather(&[("database_url", "postgres://u:pass@b/c")], &[], None)).expect("good");
+    assert!(!format!("{good:?}").contains("pass"));
+}
+
+#[test]
+fn settings_that_need_others_say_which() {
+    let node = [("node_listen", "127.0.0.1:7070")];
+    let database = ("database_url", "postgres://x");
+    let key = ("jwt_key_file", "/k");
+    for (flags, names) in [
+        (
+            vec![node[0]],
+            vec!["node_listen: several nodes need database_url", "node_listen: several nodes need one key"],
+        ),
+        (vec![node[0], ("redis_url", "redis://x"), key], vec!["node_listen: several nodes need database_url"]),
+        (vec![("node_listen", "0.0.0.0:7070"), database, key], vec!["node_listen: is every address"]),
+        (vec![("node_address", "a:1")], vec!["node_address: means nothing"]),
+        (vec![("node_address", "a"), node[0], database, key], vec!["node_address: \"a\" is not a host"]),
+        (vec![("node_tls_cert", "/c")], vec!["node_tls_key: is missing", "node_tls_ca: is missing"]),
+        (
+            vec![("node_tls_cert", "/c"), ("node_tls_key", "/k"), ("node_tls_ca", "/a")],
+            vec!["node_tls_cert: means nothing"],
+        ),
+        (vec![("redis_replicas", "1")], vec!["redis_replicas: means nothing"]),
+        (vec![("redis_accept_appendfsync_no", "true")], vec!["redis_accept_appendfsync_no: means nothing"]),
+        (vec![("database_accept_asynchronous_standby", "true")], vec!["database_accept_asynchronous_standby: means"]),
+        (vec![("lease_millis", "299")], vec!["lease_millis: "]),
+    ] {
+        let lines = mistakes(&gather(&flags, &[], None));
+        let told = names.iter().all(|name| lines.iter().any(|line| line.starts_with(name)));
+        assert!(told && lines.len() == names.len(), "{flags:?}: {lines:?}");
+    }
+    let good = [("node_listen", "0.0.0.0:7070"), ("node_address", "[::1]:7070"), database, key];
+    let config = Config::load(&gather(&good, &[], None)).expect("good");
+    assert_eq!(config.engine.node.address.as_deref(), Some("[::1]:7070"));
+    assert!(config.http.nodes.is_some_and(|nodes| nodes.tls.is_none()));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
+use engine::config::ServerUrl;
 use tracing_subscriber::EnvFilter;
 
 use super::Mistakes;
@@ -38,8 +39,8 @@ impl<'s> Reader<'s> {
         let Found { text, origin } = self.sources.get(key)?;
         let value = parse(text.trim());
         if value.is_none() {
-            // The key of tokens is a secret even when it is wrong.
-            let told = if key == "jwt_key" { "the value" } else { text };
+            // The key of tokens is a secret even when it is wrong, and a URL may hold a password.
+            let told = if key == "jwt_key" || key.ends_with("_url") { "the value" } else { text };
             self.mistakes.push(format!("{key}: {told:?} is not {expected} ({origin})"));
         }
         value
@@ -94,6 +95,39 @@ impl<'s> Reader<'s> {
         })
     }
 
+    /// Whether `key` has a value, right or wrong.
+    pub(crate) fn is_given(&self, key: &str) -> bool {
+        self.sources.get(key).is_some()
+    }
+
+    /// A host, which may be a name, with a port.
+    pub(crate) fn host_and_port(&mut self, key: &str) -> Option<String> {
+        self.parsed(key, "a host with a port such as node-1.internal:7070", |text| {
+            let (host, port) = text.rsplit_once(':')?;
+            let bracketed = host.starts_with('[') && host.ends_with(']');
+            let plain =
+                !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+            let port: u16 = port.parse().ok()?;
+            ((plain || (bracketed && text.parse::<SocketAddr>().is_ok())) && port != 0).then(|| text.to_owned())
+        })
+    }
+
+    /// The URL of a server.
+    pub(crate) fn server_url(&mut self, key: &str, schemes: &[&str]) -> Option<ServerUrl> {
+        let expected = format!("a URL that begins with {}://", schemes.join(":// or "));
+        self.parsed(key, &expected, |text| url(text, schemes))
+    }
+
+    /// URLs of servers, with commas between them; at least one.
+    pub(crate) fn server_urls(&mut self, key: &str, schemes: &[&str], most: usize) -> Option<Vec<ServerUrl>> {
+        let begin = schemes.join(":// or ");
+        let expected = format!("a URL that begins with {begin}://, or up to {most} of them with commas between");
+        self.parsed(key, &expected, |text| {
+            let urls: Option<Vec<_>> = text.split(',').map(|text| url(text.trim(), schemes)).collect();
+            urls.filter(|urls| urls.len() <= most)
+        })
+    }
+
     /// A key in hexadecimal digits.
     pub(crate) fn key(&mut self, key: &str) -> Option<SigningKey> {
         self.parsed(key, "64 hexadecimal digits", |text| {
@@ -118,6 +152,12 @@ impl<'s> Reader<'s> {
     pub(crate) fn finish(self) -> Result<(), Mistakes> {
         if self.mistakes.is_empty() { Ok(()) } else { Err(Mistakes(self.mistakes)) }
     }
+}
+
+fn url(text: &str, schemes: &[&str]) -> Option<ServerUrl> {
+    let (scheme, rest) = text.split_once("://")?;
+    let fits = schemes.contains(&scheme) && !rest.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+    fits.then(|| ServerUrl::new(text))
 }
 
 /// Seconds of a duration such as `90`, `90s`, `15m`, `1h` or `7d`; `None` for anything else, for 0, and over a hundred years.

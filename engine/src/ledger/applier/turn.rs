@@ -9,7 +9,7 @@ use booking_core::{DayKey, DayVersion, decode_event, planted};
 
 use super::Progress;
 use crate::clock::Clock;
-use crate::journal::{Journal, ReadError, StoredRecord};
+use crate::journal::{Journal, LogKind, ReadError, StoredRecord};
 use crate::ledger::overlay::Overlay;
 use crate::ledger::{AppliedRecord, ApplyError, Ledger};
 use crate::telemetry::catalogue;
@@ -110,7 +110,9 @@ impl ApplyLoop {
         progress: Arc<Progress>,
     ) -> Result<Self, ReadError> {
         let head = journal.last_position().await?;
-        let applied = ledger.applied_position().await?;
+        let is_lasting = journal.log() == LogKind::Lasting;
+        // What others have written is applied when their shards are taken over.
+        let applied = if is_lasting { ledger.applied_position().await? } else { head };
         if applied > head {
             return Err(ReadError::Damaged(format!(
                 "ledger.db has records up to position {applied}, journal.db ends at {head}: the journal has lost its end, or one \
@@ -121,7 +123,9 @@ impl ApplyLoop {
         progress.advanced(head);
         let (pending, parked) = (None, HashMap::new());
         let mut this = Self { journal, ledger, overlay, clock, progress, pending, parked, failures: 0 };
-        this.try_parked_again().await?;
+        if is_lasting {
+            this.try_parked_again().await?;
+        }
         Ok(this)
     }
 
@@ -147,6 +151,7 @@ impl ApplyLoop {
             self.overlay.evict(bulk.last);
         }
         crash_point!(LedgerBulkRead);
+        let bulk = self.ours(bulk);
         match self.settle(&bulk).await {
             Ok(()) => {
                 crash_point!(LedgerBeforeEvict);
@@ -168,6 +173,16 @@ impl ApplyLoop {
                 self.retry(reason)
             }
         }
+    }
+
+    /// `bulk` without what this process has written under an epoch that is over: whoever has that shard now applies it.
+    fn ours(&self, mut bulk: Bulk) -> Bulk {
+        if self.journal.log() == LogKind::OfThisProcess {
+            let is_ours = |day: DayKey, version: DayVersion| self.journal.epoch_of(day.shard()) == version.epoch;
+            bulk.records.retain(|record| is_ours(record.day, record.version));
+            bulk.undecodable.retain(|fault| is_ours(fault.day, fault.version));
+        }
+        bulk
     }
 
     async fn read(&self) -> Result<Bulk, String> {

@@ -11,10 +11,12 @@ use futures_util::stream::BoxStream;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
-use super::words::{self, id, number, read_error, value};
-use super::{FILE as FILE_NAME, read, start};
+use super::words::{damaged, read_error};
+use super::{FILE as FILE_NAME, start};
 use crate::journal::ReadError;
 use crate::ledger::ParkedDay;
+use crate::ledger::sql::columns::{self, id, number, value};
+use crate::ledger::sql::read;
 use crate::ledger::won_keys::KeyDigest;
 use crate::verify::rows::{DayRow, DayRows, StepRow};
 
@@ -66,7 +68,7 @@ pub(crate) async fn days(
     let (mut days, mut malformed) = (BTreeSet::new(), Vec::new());
     for text in [Some(DAYS), has_won_keys.then_some(DAYS_OF_KEYS)].into_iter().flatten() {
         for row in sqlx::query(text).fetch_all(&mut *connection).await.map_err(failed)? {
-            match words::day(&row) {
+            match columns::day(&row) {
                 Ok(day) => {
                     days.insert(day);
                 }
@@ -84,11 +86,9 @@ pub(crate) async fn won_key_bounds(connection: &mut SqliteConnection) -> Result<
         return Ok(None);
     }
     let row = sqlx::query(KEY_BOUNDS).fetch_optional(connection).await.map_err(failed)?;
-    let row = row.ok_or_else(|| words::damaged("`won_key_bounds` is empty".to_owned()))?;
-    let forgotten_before = match value::<Option<i32>>(&row, "forgotten_before")? {
-        Some(days) => Some(Date::from_days(days).ok_or_else(|| words::damaged(format!("a date is {days}")))?),
-        None => None,
-    };
+    let row = row.ok_or_else(|| damaged("`won_key_bounds` is empty".to_owned()))?;
+    let is_told = value::<Option<i64>>(&row, "forgotten_before")?.is_some();
+    let forgotten_before = is_told.then(|| columns::date(&row, "forgotten_before")).transpose()?;
     Ok(Some(WonKeyBounds { after_position: number(&row, "after_position")?, forgotten_before }))
 }
 
@@ -111,7 +111,7 @@ pub(crate) async fn appointment(
     let mut keep = |checked: Result<(), ReadError>| malformed.extend(checked.err().map(|error| error.to_string()));
     let query = sqlx::query(APPOINTMENT).bind(appointment.as_bytes().to_vec());
     if let Some(row) = query.fetch_optional(&mut *connection).await.map_err(failed)? {
-        let read = words::day(&row).and_then(|day| Ok((day, read::appointment_of(&row)?)));
+        let read = columns::day(&row).and_then(|day| Ok((day, read::appointment_of(&row)?)));
         keep(read.map(|(day, row)| {
             stands = Some(day);
             rows.appointments.extend([(row.id, row)]);

@@ -1,32 +1,24 @@
 //! The ledger and the registry in one SQLite file, `ledger.db`.
 //! Must not know: the journal, the overlay, who waits.
 
-mod apply;
 pub(crate) mod audit;
 mod bulk;
+mod dialect;
 mod packed;
-mod people;
-mod projections;
-mod read;
-mod registry;
 mod start;
 mod words;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use booking_core::{AppointmentId, Date, DayKey, DayVersion, UtcMillis};
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool};
 
-use super::won_keys::{KeyDigest, LiveAppointment};
-use super::{AppliedRecord, ApplyError, AppointmentQuery, HistoryItem, Ledger, ParkedDay, PlacedAppointment};
+use super::sql::Writer;
+use super::sql::store::{Store, Stored};
 use crate::config::StartError;
 use crate::journal::sqlite::failure;
-use crate::journal::{ReadError, ShardCursor, StoredRecord, wal};
-use crate::ownership::ShardSet;
+use crate::journal::wal;
 
 /// The file below the data directory.
 const FILE: &str = "ledger.db";
@@ -46,20 +38,25 @@ const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
 /// Compiled in, see `migrations/README.md`.
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!("../migrations/sqlite");
 
-/// The ledger of the embedded profile; also its registry. Cheap to clone.
+/// The ledger of the embedded profile; also its registry. Cheap to clone. SQLite lets one of the two write at a time.
 #[derive(Clone)]
 pub struct SqliteLedger {
-    /// The applier's one connection.
-    writer: SqlitePool,
-    /// The registry's one connection. SQLite lets one of the two write at a time.
-    registry: SqlitePool,
-    readers: SqlitePool,
+    store: Store<Sqlite>,
 }
 
 impl SqliteLedger {
     /// Opens `ledger.db` in `directory`, which exists, and brings its schema up to date. The caller has locked the
     /// directory: two processes on one ledger would both apply.
     pub async fn open(directory: &Path) -> Result<Self, StartError> {
+        Self::open_with(directory, false).await
+    }
+
+    /// The same behind a journal that may forget its end: records are kept as they were there, until their days are over.
+    pub async fn open_behind_forgetful(directory: &Path) -> Result<Self, StartError> {
+        Self::open_with(directory, true).await
+    }
+
+    async fn open_with(directory: &Path, keeps_raw: bool) -> Result<Self, StartError> {
         let path = directory.join(FILE);
         let store = |error: sqlx::Error| {
             StartError::Store(format!("{} cannot be opened: {}", path.display(), failure::at_open(&error)))
@@ -70,7 +67,7 @@ impl SqliteLedger {
         bring_up_to_date(&writer, &path).await?;
         let registry = pool(1).connect_with(options.clone()).await.map_err(store)?;
         let readers = pool(READERS_MAX).connect_with(options.pragma("query_only", "ON")).await.map_err(store)?;
-        Ok(Self { writer, registry, readers })
+        Ok(Self { store: Store { writer: Writer { pool: writer, fence: (), keeps_raw }, registry, readers } })
     }
 
     /// Brings the schema of `ledger.db` in `directory` up to date, creating it if absent; says in words what was done.
@@ -150,97 +147,11 @@ async fn migrations_run(writer: &SqlitePool) -> usize {
     count.fetch_one(writer).await.map_or(0, |count| usize::try_from(count).unwrap_or(0))
 }
 
-#[async_trait]
-impl Ledger for SqliteLedger {
-    async fn apply(&self, records: &[AppliedRecord], position: u64) -> Result<(), ApplyError> {
-        apply::apply(&self.writer, records, position).await
-    }
+impl Stored for SqliteLedger {
+    type Dialect = Sqlite;
 
-    async fn park(&self, day: DayKey, version: DayVersion, reason: &str) -> Result<(), ApplyError> {
-        apply::park(&self.writer, day, version, reason).await
-    }
-
-    async fn parked(&self) -> Result<Vec<ParkedDay>, ReadError> {
-        read::parked(&self.readers).await
-    }
-
-    async fn unpark(&self, day: DayKey, records: &[AppliedRecord]) -> Result<(), ApplyError> {
-        apply::unpark(&self.writer, day, records).await
-    }
-
-    async fn time_zone(&self, day: DayKey) -> Result<Option<Arc<str>>, ReadError> {
-        read::time_zone(&self.readers, day).await
-    }
-
-    async fn applied_sequence(&self, day: DayKey) -> Result<u64, ReadError> {
-        read::applied_sequence(&self.readers, day).await
-    }
-
-    async fn applied_position(&self) -> Result<u64, ReadError> {
-        read::applied_position(&self.readers).await
-    }
-
-    async fn shard_cursor(&self, shard: u16) -> Result<ShardCursor, ReadError> {
-        read::shard_cursor(&self.readers, shard).await
-    }
-
-    async fn apply_shard(&self, shard: u16, records: &[AppliedRecord], cursor: ShardCursor) -> Result<(), ApplyError> {
-        apply::apply_shard(&self.writer, shard, records, cursor).await
-    }
-
-    async fn raw_records(&self, _day: DayKey, _sequence: u64) -> Result<Vec<StoredRecord>, ReadError> {
-        Ok(Vec::new())
-    }
-
-    async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError> {
-        read::appointment(&self.readers, id).await
-    }
-
-    async fn history(&self, id: AppointmentId) -> Result<Vec<HistoryItem>, ReadError> {
-        read::history(&self.readers, id).await
-    }
-
-    async fn appointments(&self, query: &AppointmentQuery) -> Result<Vec<PlacedAppointment>, ReadError> {
-        read::appointments(&self.readers, query).await
-    }
-
-    async fn live_appointments(
-        &self,
-        shards: &ShardSet,
-        now: UtcMillis,
-        visit: &mut (dyn FnMut(LiveAppointment) + Send),
-    ) -> Result<(), ReadError> {
-        let mut visit = |live: LiveAppointment| {
-            if shards.contains(live.day.shard()) {
-                visit(live);
-            }
-        };
-        start::live_appointments(&self.readers, now, &mut visit).await
-    }
-
-    async fn won_keys(
-        &self,
-        shards: &ShardSet,
-        from: Date,
-        visit: &mut (dyn FnMut(KeyDigest, DayKey, Date) + Send),
-    ) -> Result<(), ReadError> {
-        let mut visit = |digest, day: DayKey, until| {
-            if shards.contains(day.shard()) {
-                visit(digest, day, until);
-            }
-        };
-        start::won_keys(&self.readers, from, &mut visit).await
-    }
-
-    async fn forget_won_keys(&self, before: Date) -> Result<u64, ApplyError> {
-        start::forget_won_keys(&self.writer, before).await
-    }
-
-    /// The last connection to close writes the log back into the file.
-    async fn close(&self) {
-        self.readers.close().await;
-        self.registry.close().await;
-        self.writer.close().await;
+    fn store(&self) -> &Store<Sqlite> {
+        &self.store
     }
 }
 

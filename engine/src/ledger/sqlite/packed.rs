@@ -7,8 +7,9 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, SqlitePool};
 use tokio::task::JoinHandle;
 
-use super::words::{damaged, number, read_error, value};
+use super::words::{damaged, read_error};
 use crate::journal::ReadError;
+use crate::ledger::sql::columns::{number, value};
 
 /// Rows of one page: some hundred kilobytes, and a few milliseconds of the connection's thread.
 pub(super) const PAGE_ROWS: usize = 4_096;

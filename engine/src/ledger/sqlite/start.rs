@@ -1,4 +1,4 @@
-//! What is read whole before the engine opens: live appointments and won keys; and how old keys are forgotten.
+//! What is read whole before the engine opens: live appointments and won keys; and how what is over is found.
 //! Must not know: what is made of them.
 //!
 //! Without a deadline: nothing else is done with the file meanwhile, and the answer is as long as there are visits and keys of days
@@ -6,17 +6,13 @@
 
 use booking_core::{AppointmentId, Date, DayKey, DoctorId, PatientId, UtcMillis};
 use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::SqliteRow;
 
-use super::apply::transact;
 use super::packed::Paging;
-use super::words::{self, apply_error, damaged, id, number};
+use super::words::damaged;
 use crate::journal::ReadError;
-use crate::ledger::ApplyError;
+use crate::ledger::sql::columns::{self, id};
 use crate::ledger::won_keys::{KeyDigest, LiveAppointment, oldest_date};
-
-/// Keys that are forgotten in one transaction: some milliseconds.
-const FORGOTTEN_AT_ONCE: u64 = 4_096;
 
 const DAY_MILLIS: i64 = 86_400_000;
 
@@ -35,14 +31,15 @@ const WON: &str = "\
     FROM won_key WHERE (until_date, doctor, date, digest) > (?1, ?2, ?3, ?4) \
     ORDER BY until_date, doctor, date, digest LIMIT ?5)";
 
-/// Told before the first row goes, so that an audit never misses what was forgotten in part.
-const TELL_FORGOTTEN: &str = "UPDATE won_key_bounds SET forgotten_before = max(?1, coalesce(forgotten_before, ?1))";
-const FORGET: &str = "DELETE FROM won_key WHERE (until_date, doctor, date, digest) IN \
-                      (SELECT until_date, doctor, date, digest FROM won_key WHERE until_date < ?1 LIMIT ?2)";
+/// PostgreSQL has a statement of its own: several may forget at once there.
+pub(super) const FORGET_KEYS: &str = "DELETE FROM won_key WHERE (until_date, doctor, date, digest) IN \
+                                      (SELECT until_date, doctor, date, digest FROM won_key WHERE until_date < $1 LIMIT $2)";
+pub(super) const FORGET_RAW: &str = "DELETE FROM raw_record WHERE (date, doctor, sequence) IN \
+                                     (SELECT date, doctor, sequence FROM raw_record WHERE date < $1 LIMIT $2)";
 
 /// Those that look for rows, for the test of their plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 3] = [LIVE, WON, FORGET];
+pub(super) const STATEMENTS: [&str; 4] = [LIVE, WON, FORGET_KEYS, FORGET_RAW];
 
 static LIVE_PAGES: Paging<LiveAppointment> = Paging {
     statement: LIVE,
@@ -109,32 +106,5 @@ pub(super) async fn won_keys(
 
 /// A row of `won_key`.
 pub(super) fn won(row: &SqliteRow) -> Result<(KeyDigest, DayKey, Date), ReadError> {
-    let until: i32 = number(row, "until_date")?;
-    let until = Date::from_days(until).ok_or_else(|| damaged(format!("`until_date` is {until}")))?;
-    Ok((KeyDigest(id(row, "digest")?), words::day(row)?, until))
-}
-
-/// Forgets the keys whose answers concern no date from `before` on.
-pub(super) async fn forget_won_keys(writer: &SqlitePool, before: Date) -> Result<u64, ApplyError> {
-    transact(writer, async |connection: &mut SqliteConnection| {
-        let told = sqlx::query(TELL_FORGOTTEN).bind(before.days()).execute(connection).await;
-        told.map(drop).map_err(|error| apply_error("forgotten keys", &error))
-    })
-    .await?;
-    crash_point!(LedgerForgetTold);
-    let mut forgotten = 0;
-    loop {
-        let mut gone = 0;
-        transact(writer, async |connection: &mut SqliteConnection| {
-            let query = sqlx::query(FORGET).bind(before.days()).bind(words::signed(FORGOTTEN_AT_ONCE));
-            let done = query.execute(connection).await.map_err(|error| apply_error("won keys", &error))?;
-            gone = done.rows_affected();
-            Ok(())
-        })
-        .await?;
-        forgotten += gone;
-        if gone < FORGOTTEN_AT_ONCE {
-            return Ok(forgotten);
-        }
-    }
+    Ok((KeyDigest(id(row, "digest")?), columns::day(row)?, columns::date(row, "until_date")?))
 }

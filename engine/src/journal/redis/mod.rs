@@ -1,0 +1,300 @@
+//! The journal on Redis: one server, a primary with replicas, or a cluster, fenced by epoch, reign and generation.
+//! Must not know: what a record means, who waits for it, how shards are claimed.
+//!
+//! Promise: what an append has returned as appended was in the memory of the primary and of the wanted replicas, in one history that this
+//! process owned. What that survives is the servers' affair and is looked at when the journal is opened (`protocols.md` D).
+//! All that must not be divided happens inside the servers (`library.lua`).
+
+mod append;
+mod claim;
+mod link;
+mod network;
+mod own;
+mod read;
+mod restore;
+mod settle;
+mod standing;
+mod survey;
+mod topology;
+mod trim;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use booking_core::{Date, DayKey, DoctorId, UtcMillis};
+use tokio::sync::{Mutex, watch};
+use uuid::Uuid;
+
+use self::append::{Sent, ShardOutcome};
+use self::link::Lane;
+use self::network::{Manner, Network};
+use self::own::OwnRecords;
+pub use self::restore::Repaired;
+use self::standing::Standings;
+use self::survey::Survey;
+use self::trim::Trimmer;
+use super::{
+    AppendError, DayAppend, DayOutcome, Journal, LoadedDay, LogKind, ReadError, ShardCursor, StoredRecord,
+    StoredSnapshot,
+};
+use crate::clock::Clock;
+use crate::config::StartError;
+use crate::ownership::{ShardSet, Tenures};
+
+/// For one pipeline, its WAIT included. Well below a lease, so that an owner has time left to settle what is unknown.
+const CALL_DEADLINE: Duration = Duration::from_millis(1_500);
+/// How long a batch is offered to servers that certainly have not taken it; a slot that moves takes about this long.
+const APPEND_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the journal is told at its start.
+#[derive(Clone, Debug)]
+pub struct RedisSettings {
+    /// `redis://…` of one server, of a primary and its replicas, or of some nodes of a cluster. May contain a password: never logged.
+    pub urls: Vec<String>,
+    /// Replicas that must have a record before it is acknowledged; 0: none are asked.
+    pub replicas_min: usize,
+    /// Serve although the servers do not sync what they write, or do not tell.
+    pub accept_appendfsync_no: bool,
+    /// Whose data it is: another installation's is refused (`protocols.md` rule 35).
+    pub installation: Uuid,
+    /// How long the servers keep a record that the ledger has, in case the ledger goes back.
+    pub keep: Duration,
+}
+
+impl RedisSettings {
+    /// `urls` with `installation`, no replicas, and a day of records that the ledger has.
+    pub fn new(urls: Vec<String>, installation: Uuid) -> Self {
+        let keep = Duration::from_secs(86_400);
+        Self { urls, replicas_min: 0, accept_appendfsync_no: false, installation, keep }
+    }
+}
+
+/// A [`Journal`] in Redis. Cheap to clone.
+#[derive(Clone)]
+pub struct RedisJournal {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    network: Network,
+    standings: Standings,
+    tenures: Arc<Tenures>,
+    clock: Arc<dyn Clock>,
+    installation: [u8; 16],
+    replicas: usize,
+    survey: Survey,
+    /// Tokio's mutex: held while a batch is on its way, so that positions are sent in their order.
+    appends: Mutex<Appends>,
+    own: parking_lot::Mutex<OwnRecords>,
+    trimmer: Trimmer,
+}
+
+struct Appends {
+    /// Of the next record of this process.
+    next_position: u64,
+    /// What nobody knows the outcome of; settled by the barrier. One batch, or none.
+    unsettled: Vec<Sent>,
+}
+
+impl RedisJournal {
+    /// Looks at the servers, refuses those that forget on purpose, and gives them the functions. Nothing is owned yet.
+    /// `tenures` says until when this process may speak; `clock` is its time.
+    pub async fn open(
+        settings: RedisSettings,
+        tenures: Arc<Tenures>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
+        let refused = |reason: String| StartError::Store(format!("the journal on Redis: {reason}"));
+        let network = Network::open(&settings.urls, Arc::clone(&clock)).await.map_err(refused)?;
+        let survey = survey::survey(&network, &settings).await.map_err(refused)?;
+        network.load_libraries().await.map_err(refused)?;
+        let shared = Shared {
+            network,
+            standings: Standings::none(),
+            tenures,
+            clock,
+            installation: *settings.installation.as_bytes(),
+            replicas: settings.replicas_min,
+            survey,
+            appends: Mutex::new(Appends { next_position: 1, unsettled: Vec::new() }),
+            own: parking_lot::Mutex::default(),
+            trimmer: Trimmer::new(settings.keep),
+        };
+        let this = Self { shared: Arc::new(shared) };
+        trim::start(&this.shared);
+        Ok(this)
+    }
+
+    /// The shards that must be claimed again before anything can be written to them: their history in Redis is another one, or a
+    /// newer owner has them.
+    pub fn lost_shards(&self) -> watch::Receiver<ShardSet> {
+        self.shared.standings.lost()
+    }
+
+    /// The longest time that a part of a cluster goes on without the rest of it: leases must be longer (`protocols.md` D 8).
+    pub fn cluster_node_timeout(&self) -> Option<Duration> {
+        self.shared.survey.cluster_node_timeout
+    }
+
+    /// What this process has written of `shard` and the ledger is not known to have: the memory of `protocols.md` D 7, for
+    /// a repair here or for the next owner who asks.
+    pub fn remembered(&self, shard: u16) -> Vec<StoredRecord> {
+        self.shared.own.lock().of_shard(shard)
+    }
+}
+
+impl Shared {
+    fn manner(&self, lane: Lane, patience: Duration) -> Manner {
+        Manner { lane, replicas: self.replicas, limit: CALL_DEADLINE, patience }
+    }
+
+    /// Offers a batch; the outcomes in its order.
+    async fn append(&self, batch: &[DayAppend]) -> Result<Vec<DayOutcome>, AppendError> {
+        append::require_well_formed(batch).map_err(AppendError::Failed)?;
+        let mut outcomes: Vec<DayOutcome> = batch.iter().map(|append| self.stale(append)).collect();
+        let mut appends = self.appends.lock().await;
+        let mut sent: Vec<(usize, Sent)> = Vec::with_capacity(batch.len());
+        for (index, append) in batch.iter().enumerate() {
+            let epoch = self.epoch_of(append.day.shard());
+            if epoch != 0 && epoch == append.epoch {
+                sent.push((index, Sent { append: append.clone(), first_position: appends.next_position }));
+                appends.next_position += append.records.len() as u64;
+            }
+        }
+        if sent.is_empty() {
+            return Ok(outcomes);
+        }
+        let (calls, groups) = append::calls(&self.installation, &sent, |shard| self.standings.of(shard));
+        let answers = self.network.call(self.manner(Lane::Append, APPEND_PATIENCE), &calls).await;
+        let (mut failed, mut unknown, mut is_written) = (None, None, false);
+        for (group, answer) in groups.iter().zip(answers) {
+            let entries: Vec<&Sent> = group.iter().map(|index| &sent[*index].1).collect();
+            match append::outcome(answer, &entries) {
+                ShardOutcome::Days(days) => {
+                    is_written = true;
+                    group.iter().zip(days).for_each(|(index, day)| outcomes[sent[*index].0] = day);
+                }
+                ShardOutcome::Lost { reason, current } => {
+                    let append = &entries[0].append;
+                    self.standings.lose(append.day.shard(), append.epoch, &reason);
+                    let current = current.unwrap_or(append.epoch);
+                    group.iter().for_each(|index| outcomes[sent[*index].0] = DayOutcome::StaleEpoch { current });
+                }
+                ShardOutcome::Failed(reason) => failed = Some(reason),
+                ShardOutcome::Unknown(reason) => unknown = Some(reason),
+            }
+        }
+        if unknown.is_none() && is_written {
+            // Part of it was written: then it is not true that nothing was.
+            unknown = failed.take();
+        }
+        if unknown.is_none() && failed.is_none() && !self.tenures.is_leased(self.clock.monotonic_micros()) {
+            unknown = Some("the lease ended meanwhile".to_owned());
+        }
+        if let Some(reason) = unknown {
+            appends.unsettled.extend(sent.into_iter().map(|(_, sent)| sent));
+            return Err(AppendError::Unknown(reason));
+        }
+        if let Some(reason) = failed {
+            return Err(AppendError::Failed(reason));
+        }
+        self.remember(&sent, &outcomes);
+        Ok(outcomes)
+    }
+
+    /// The epoch under which `shard` may be written here; 0: it may not.
+    fn epoch_of(&self, shard: u16) -> u32 {
+        let epoch = self.standings.epoch(shard);
+        if self.tenures.epoch(shard) == epoch { epoch } else { 0 }
+    }
+
+    fn stale(&self, append: &DayAppend) -> DayOutcome {
+        DayOutcome::StaleEpoch { current: self.tenures.epoch(append.day.shard()) }
+    }
+
+    /// Keeps what was written until the ledger has it.
+    fn remember(&self, sent: &[(usize, Sent)], outcomes: &[DayOutcome]) {
+        let mut own = self.own.lock();
+        for (index, sent) in sent {
+            if let DayOutcome::Appended { position } = outcomes[*index] {
+                own.push(sent.records(position));
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Journal for RedisJournal {
+    async fn append(&self, batch: &[DayAppend]) -> Result<Vec<DayOutcome>, AppendError> {
+        self.shared.append(batch).await
+    }
+
+    async fn barrier(&self) -> Result<(), AppendError> {
+        settle::barrier(&self.shared).await
+    }
+
+    async fn load(&self, day: DayKey) -> Result<Option<LoadedDay>, ReadError> {
+        read::load(&self.shared, day).await
+    }
+
+    async fn save_snapshots(&self, snapshots: &[StoredSnapshot]) -> Result<(), AppendError> {
+        trim::save_snapshots(&self.shared, snapshots).await
+    }
+
+    async fn read_after(&self, position: u64, limit: usize) -> Result<Vec<StoredRecord>, ReadError> {
+        Ok(self.shared.own.lock().after(position, limit))
+    }
+
+    async fn last_position(&self) -> Result<u64, ReadError> {
+        Ok(self.shared.own.lock().last_position())
+    }
+
+    async fn days_of(&self, doctor: DoctorId, from: Date, to: Date) -> Result<Vec<DayKey>, ReadError> {
+        read::days_of(&self.shared, doctor, from, to).await
+    }
+
+    async fn open_work(&self, until: UtcMillis, limit: usize) -> Result<Vec<(DayKey, UtcMillis)>, ReadError> {
+        read::open_work(&self.shared, until, limit).await
+    }
+
+    fn epoch(&self) -> u32 {
+        self.shared.standings.highest_epoch()
+    }
+
+    fn epoch_of(&self, shard: u16) -> u32 {
+        self.shared.epoch_of(shard)
+    }
+
+    fn log(&self) -> LogKind {
+        LogKind::OfThisProcess
+    }
+
+    async fn install(&self, shards: &[(u16, u32)]) -> Result<Vec<(u16, u32)>, AppendError> {
+        claim::install(&self.shared, shards).await
+    }
+
+    async fn read_shard(&self, shard: u16, after: ShardCursor, limit: usize) -> Result<Vec<StoredRecord>, ReadError> {
+        read::read_shard(&self.shared, shard, after, limit).await
+    }
+
+    fn applied(&self, position: u64) {
+        let gone = self.shared.own.lock().forget_up_to(position);
+        self.shared.trimmer.ledger_has(gone);
+    }
+
+    fn promise(&self) -> String {
+        self.shared.survey.promise.clone()
+    }
+
+    /// Never: what Redis reads back is what it has, and what it has lost is found by the reign.
+    async fn poisoned(&self) -> String {
+        std::future::pending().await
+    }
+
+    async fn close(&self) {
+        self.shared.trimmer.stop();
+        self.shared.network.close().await;
+    }
+}

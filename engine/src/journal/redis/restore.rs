@@ -1,0 +1,161 @@
+//! Puts back what a failover has forgotten, from the ledger's raw records and the memory of owners, before a shard opens.
+//! Must not know: how a history is chosen, who claims the shard.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use booking_core::DayKey;
+
+use super::append::{function, refusal};
+use super::link::Lane;
+use super::network::{Answer, ShardCall};
+use super::{APPEND_PATIENCE, RedisJournal, Shared, read, wire};
+use crate::journal::repair::{Histories, RepairPlan, head_of, plan};
+use crate::journal::{AppendError, Head, LoadedDay, ReadError, StoredRecord};
+use crate::ledger::Ledger;
+use crate::telemetry::catalogue;
+
+/// What a repair of a shard did.
+#[derive(Clone, Debug, Default)]
+pub struct Repaired {
+    /// Days whose log was changed.
+    pub days: Vec<DayKey>,
+    /// Records put back.
+    pub records: usize,
+    /// Records of branches that do not count any more: what of them was acknowledged is lost, and must be told.
+    pub lost: Vec<StoredRecord>,
+}
+
+impl RedisJournal {
+    /// Brings every day of `shard` to its longest known history. To be called after [`crate::journal::Journal::install`] and before
+    /// anything of the shard is loaded. `memory`: what a previous owner remembers, if it could be asked; what this process
+    /// remembers is taken into account anyway.
+    pub async fn repair_shard(
+        &self,
+        shard: u16,
+        ledger: &dyn Ledger,
+        memory: &[StoredRecord],
+    ) -> Result<Repaired, AppendError> {
+        let shared = &*self.shared;
+        let mut remembered: BTreeMap<DayKey, Vec<StoredRecord>> = BTreeMap::new();
+        let own = self.remembered(shard);
+        for record in memory.iter().filter(|record| record.shard == shard).chain(&own) {
+            remembered.entry(record.day).or_default().push(record.clone());
+        }
+        let ledger_heads: BTreeMap<DayKey, Head> =
+            ledger.raw_heads(shard).await.map_err(unreadable)?.into_iter().collect();
+        let stored_heads = read::heads(shared, shard).await.map_err(unreadable)?;
+        let days: BTreeSet<DayKey> = ledger_heads.keys().chain(remembered.keys()).copied().collect();
+        let suspects = suspects(shared, &days, &stored_heads, &ledger_heads, &remembered).await.map_err(unreadable)?;
+        let mut plans = Vec::new();
+        for day in suspects {
+            let histories = histories(shared, day, ledger, remembered.remove(&day).unwrap_or_default()).await?;
+            plans.push(plan(day, &histories));
+        }
+        // In the order in which they were once written, so that the order of the shard only grows.
+        plans.sort_by_key(|plan| plan.put_back.first().map(StoredRecord::cursor));
+        let mut repaired = Repaired::default();
+        for plan in plans.into_iter().filter(|plan| !plan.is_nothing()) {
+            restore(shared, shard, &plan).await?;
+            tell(shard, &plan);
+            repaired.days.push(plan.day);
+            repaired.records += plan.put_back.len();
+            repaired.lost.extend(plan.lost);
+        }
+        Ok(repaired)
+    }
+}
+
+fn unreadable(error: ReadError) -> AppendError {
+    AppendError::Failed(format!("a shard cannot be repaired yet: {error}"))
+}
+
+/// The days whose log in Redis may not be the longest history: the record in which the ledger or a memory ends does not stand there.
+async fn suspects(
+    shared: &Shared,
+    days: &BTreeSet<DayKey>,
+    stored: &BTreeMap<DayKey, Head>,
+    ledger: &BTreeMap<DayKey, Head>,
+    remembered: &BTreeMap<DayKey, Vec<StoredRecord>>,
+) -> Result<Vec<DayKey>, ReadError> {
+    let mut suspects = BTreeSet::new();
+    let mut questions = Vec::new();
+    for day in days {
+        let actual = stored.get(day).copied().unwrap_or_default();
+        let last_remembered =
+            remembered.get(day).and_then(|records| records.iter().max_by_key(|record| record.version));
+        for end in ledger.get(day).copied().into_iter().chain(last_remembered.map(head_of)) {
+            if end.version.sequence > actual.version.sequence {
+                suspects.insert(*day);
+            } else if end != actual {
+                questions.push((*day, end));
+            }
+        }
+    }
+    let wanted: Vec<_> =
+        questions.iter().map(|(day, end)| (*day, (end.version.sequence, end.version.sequence))).collect();
+    let found: BTreeSet<_> =
+        read::slices(shared, &wanted).await?.iter().map(|record| (record.day, record.version, record.hash.0)).collect();
+    let is_missing = |(day, end): &&(DayKey, Head)| !found.contains(&(*day, end.version, end.hash.0));
+    suspects.extend(questions.iter().filter(is_missing).map(|(day, _)| *day));
+    Ok(suspects.into_iter().collect())
+}
+
+async fn histories(
+    shared: &Shared,
+    day: DayKey,
+    ledger: &dyn Ledger,
+    memory: Vec<StoredRecord>,
+) -> Result<Histories, AppendError> {
+    let loaded = read::load(shared, day).await.map_err(unreadable)?;
+    let LoadedDay { snapshot, tail, .. } =
+        loaded.unwrap_or(LoadedDay { snapshot: None, tail: Vec::new(), head: Head::default() });
+    let base = snapshot.map(|snapshot| snapshot.head).unwrap_or_default();
+    let ledger = ledger.raw_records(day, 0).await.map_err(unreadable)?;
+    Ok(Histories { base, stored: tail, ledger, memory })
+}
+
+async fn restore(shared: &Shared, shard: u16, plan: &RepairPlan) -> Result<(), AppendError> {
+    let Some(standing) = shared.standings.of(shard).filter(|standing| !standing.is_lost) else {
+        return Err(AppendError::Failed(format!("shard {shard} is not installed")));
+    };
+    let log = wire::log_key(plan.day);
+    let names = [wire::shard_key(shard), wire::order_key(shard), wire::work_key(shard), wire::snapshots_key(shard)];
+    let mut keys: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
+    keys.push(&log);
+    let mut command = function("hotslot_restore_v1", &keys);
+    command.arg(&shared.installation[..]).arg(standing.epoch).arg(&*standing.reign);
+    command.arg(&plan.day.to_bytes()[..]).arg(&wire::pack_head(plan.keep)[..]);
+    // When the day next has work to do is not in the records: it is woken at once and finds out.
+    command.arg("0");
+    for record in &plan.put_back {
+        command.arg(wire::pack_entry(head_of(record), record.position, &record.body));
+    }
+    let answers =
+        shared.network.call(shared.manner(Lane::Control, APPEND_PATIENCE), &[ShardCall { shard, command }]).await;
+    match answers.into_iter().next() {
+        Some(Answer::Done(value)) => match refusal(&value) {
+            None => Ok(()),
+            Some((reason, _)) => {
+                if reason != "conflict" {
+                    shared.standings.lose(shard, standing.epoch, reason);
+                }
+                Err(AppendError::Failed(format!("{}: it cannot be put back: {reason}", plan.day)))
+            }
+        },
+        Some(Answer::Refused(reason)) => Err(AppendError::Failed(reason)),
+        Some(Answer::Unknown(reason)) => Err(AppendError::Unknown(reason)),
+        None => Err(AppendError::Unknown("no answer".to_owned())),
+    }
+}
+
+/// Never silent: an operator hears of everything that was put back, and of what is lost.
+fn tell(shard: u16, plan: &RepairPlan) {
+    let (day, records, sequence) = (plan.day, plan.put_back.len(), plan.head.version.sequence);
+    tracing::warn!(shard, %day, records, sequence, "Redis had forgotten records of a day; they are put back");
+    metrics::counter!(catalogue::JOURNAL_REPAIRED).increment(records as u64);
+    metrics::counter!(catalogue::JOURNAL_LOST).increment(plan.lost.len() as u64);
+    for record in &plan.lost {
+        let (sequence, epoch, position) = (record.version.sequence, record.version.epoch, record.position);
+        tracing::error!(shard, %day, sequence, epoch, position, "a record of another branch is lost; it may have been acknowledged");
+    }
+}

@@ -1,0 +1,117 @@
+//! What this process may write: of each shard the epoch, reign and generation that Redis has from it, and whether it was lost.
+//! Must not know: connections, how a shard is claimed.
+
+use std::sync::Arc;
+
+use booking_core::SHARD_COUNT;
+use parking_lot::RwLock;
+use tokio::sync::watch;
+
+use crate::ownership::ShardSet;
+
+/// A shard that was installed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Standing {
+    pub(super) epoch: u32,
+    /// `master_replid` when it was installed (`protocols.md` D 2).
+    pub(super) reign: Arc<str>,
+    /// The last one that was tried: raised by every barrier.
+    pub(super) generation: u64,
+    pub(super) is_lost: bool,
+}
+
+/// Every shard.
+pub(super) struct Standings {
+    shards: RwLock<Vec<Option<Standing>>>,
+    lost: watch::Sender<ShardSet>,
+}
+
+impl Standings {
+    pub(super) fn none() -> Self {
+        Self { shards: RwLock::new(vec![None; usize::from(SHARD_COUNT)]), lost: watch::Sender::default() }
+    }
+
+    /// What is held of `shard`, lost or not.
+    pub(super) fn of(&self, shard: u16) -> Option<Standing> {
+        self.shards.read().get(usize::from(shard))?.clone()
+    }
+
+    /// The epoch under which `shard` may be written; 0: it may not.
+    pub(super) fn epoch(&self, shard: u16) -> u32 {
+        let shards = self.shards.read();
+        let standing = shards.get(usize::from(shard)).and_then(Option::as_ref);
+        standing.filter(|standing| !standing.is_lost).map_or(0, |standing| standing.epoch)
+    }
+
+    /// The highest epoch that was installed.
+    pub(super) fn highest_epoch(&self) -> u32 {
+        self.shards.read().iter().flatten().map(|standing| standing.epoch).max().unwrap_or(0)
+    }
+
+    /// `shard` is ours under `epoch`, in the history `reign`.
+    pub(super) fn install(&self, shard: u16, epoch: u32, reign: &str) {
+        if let Some(slot) = self.shards.write().get_mut(usize::from(shard)) {
+            *slot = Some(Standing { epoch, reign: reign.into(), generation: 0, is_lost: false });
+        }
+        self.lost.send_if_modified(|lost| {
+            let was_lost = lost.contains(shard);
+            *lost = lost.iter().filter(|other| *other != shard).collect();
+            was_lost
+        });
+    }
+
+    /// A generation that was never tried.
+    pub(super) fn next_generation(&self, shard: u16) -> u64 {
+        let mut shards = self.shards.write();
+        let Some(Some(standing)) = shards.get_mut(usize::from(shard)) else { return 0 };
+        standing.generation += 1;
+        standing.generation
+    }
+
+    /// The store has a higher generation than was tried.
+    pub(super) fn saw_generation(&self, shard: u16, generation: u64) {
+        if let Some(Some(standing)) = self.shards.write().get_mut(usize::from(shard)) {
+            standing.generation = standing.generation.max(generation);
+        }
+    }
+
+    /// The history in which `shard` was installed under `epoch` is over, or a newer owner has it: nothing is written until it
+    /// is installed again.
+    pub(super) fn lose(&self, shard: u16, epoch: u32, reason: &str) {
+        {
+            let mut shards = self.shards.write();
+            let Some(Some(standing)) = shards.get_mut(usize::from(shard)) else { return };
+            if standing.epoch != epoch || standing.is_lost {
+                return;
+            }
+            standing.is_lost = true;
+        }
+        tracing::warn!(shard, epoch, reason, "a shard is lost in Redis and must be claimed again");
+        self.lost.send_modify(|lost| lost.insert(shard));
+    }
+
+    /// Those that were lost and not installed since.
+    pub(super) fn lost(&self) -> watch::Receiver<ShardSet> {
+        self.lost.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_shard_is_told_and_comes_back_with_a_new_epoch() {
+        let standings = Standings::none();
+        let lost = standings.lost();
+        standings.install(3, 7, "a");
+        assert_eq!((standings.epoch(3), standings.epoch(4), standings.highest_epoch()), (7, 0, 7));
+        assert_eq!((standings.next_generation(3), standings.next_generation(3)), (1, 2));
+        standings.lose(3, 6, "an older one");
+        assert_eq!(standings.epoch(3), 7);
+        standings.lose(3, 7, "reign");
+        assert_eq!((standings.epoch(3), lost.borrow().contains(3)), (0, true));
+        standings.install(3, 8, "b");
+        assert_eq!((standings.epoch(3), lost.borrow().is_empty()), (8, true));
+    }
+}

@@ -1,0 +1,98 @@
+//! Which history of a day counts after a store has forgotten its end, and what must be put back.
+//! Must not know: where the histories come from, how records are written.
+//!
+//! A failover leaves a store with a shorter log than was acknowledged, or with another one. The ledger's raw records and the memory of the
+//! owner have parts of the longest history. The links decide what belongs together: from where the log certainly stands, each next
+//! record is one that covers the one before. Where two do, the ledger's wins, else the one of the higher epoch (`protocols.md` D 7).
+
+use std::collections::BTreeMap;
+
+use booking_core::DayKey;
+
+use super::{Head, StoredRecord, chain};
+
+/// What is known of one day.
+#[derive(Clone, Debug, Default)]
+pub struct Histories {
+    /// Where the store's log begins: the head of its packed state, or the default.
+    pub base: Head,
+    /// The store's records after `base`, in order.
+    pub stored: Vec<StoredRecord>,
+    /// The ledger's raw records, by sequence.
+    pub ledger: Vec<StoredRecord>,
+    /// Records that were acknowledged by an owner and that it remembers.
+    pub memory: Vec<StoredRecord>,
+}
+
+/// What to do with the store's log of one day.
+#[derive(Clone, Debug)]
+pub struct RepairPlan {
+    /// The day.
+    pub day: DayKey,
+    /// Up to here the store's log stays. The default: nothing of it does, nor its packed state.
+    pub keep: Head,
+    /// What follows, in order, with the old versions and links.
+    pub put_back: Vec<StoredRecord>,
+    /// Where the log ends then.
+    pub head: Head,
+    /// Records of another branch, which do not count any more. Some of them may have been acknowledged: never to be passed over in silence.
+    pub lost: Vec<StoredRecord>,
+}
+
+impl RepairPlan {
+    /// Whether the store's log is as it should be.
+    pub fn is_nothing(&self) -> bool {
+        self.put_back.is_empty() && self.lost.is_empty()
+    }
+}
+
+/// The plan for `day`.
+pub fn plan(day: DayKey, histories: &Histories) -> RepairPlan {
+    let Histories { base, stored, ledger, memory } = histories;
+    // A packed state that the ledger contradicts is of another branch, with all that follows it.
+    let same_place = ledger.iter().find(|record| record.version.sequence == base.version.sequence);
+    let is_contradicted = same_place.is_some_and(|record| head_of(record) != *base);
+    let start = if is_contradicted { Head::default() } else { *base };
+    let mut candidates: BTreeMap<u64, Vec<(bool, &StoredRecord)>> = BTreeMap::new();
+    for (is_ledger, source) in [(true, ledger), (false, stored), (false, memory)] {
+        for record in source {
+            candidates.entry(record.version.sequence).or_default().push((is_ledger, record));
+        }
+    }
+    let (mut chosen, mut head): (Vec<&StoredRecord>, Head) = (Vec::new(), start);
+    while let Some(next) = candidates.get(&head.version.sequence.saturating_add(1)) {
+        let follows = |(_, record): &&(bool, &StoredRecord)| {
+            chain::follow(head, day, record.version, record.hash, &record.body).is_ok()
+        };
+        let best = next
+            .iter()
+            .filter(follows)
+            .max_by_key(|(is_ledger, record)| (*is_ledger, record.version.epoch, record.hash.0));
+        let Some((_, record)) = best else { break };
+        head = head_of(record);
+        chosen.push(record);
+    }
+    let kept = chosen
+        .iter()
+        .zip(stored)
+        .take_while(|(record, held)| !is_contradicted && head_of(record) == head_of(held))
+        .count();
+    let keep = kept.checked_sub(1).map_or(start, |last| head_of(chosen[last]));
+    let put_back: Vec<StoredRecord> = chosen[kept..].iter().map(|record| (*record).clone()).collect();
+    let counts = |record: &StoredRecord| {
+        let first = start.version.sequence + 1;
+        let place = record.version.sequence.checked_sub(first).and_then(|place| usize::try_from(place).ok());
+        // What stands before the packed state is in it.
+        place.is_none_or(|place| chosen.get(place).is_some_and(|chosen| head_of(chosen) == head_of(record)))
+    };
+    let mut lost: BTreeMap<_, &StoredRecord> = BTreeMap::new();
+    for record in stored.iter().chain(memory).chain(ledger).filter(|record| !counts(record)) {
+        lost.insert((record.version.sequence, record.version.epoch, record.hash.0), record);
+    }
+    RepairPlan { day, keep, put_back, head, lost: lost.into_values().cloned().collect() }
+}
+
+/// Where a log ends with `record`.
+pub fn head_of(record: &StoredRecord) -> Head {
+    Head { version: record.version, hash: record.hash }
+}

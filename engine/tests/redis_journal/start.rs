@@ -1,0 +1,2 @@
+//! x
+//! Must not know: x.

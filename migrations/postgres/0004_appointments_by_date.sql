@@ -1,0 +1,1 @@
+-- Nothing here: `appointment_by_date` is made with its table, by 0001.

@@ -1,0 +1,1 @@
+-- Nothing here: `applied_shard` has its epoch from the beginning, by 0001.

@@ -1,0 +1,14 @@
+-- The records as they were in a journal that may forget its end, until their days are over. Behind the embedded journal, which
+-- forgets nothing, the table stays empty.
+CREATE TABLE raw_record (
+    date     INTEGER NOT NULL,
+    doctor   BLOB    NOT NULL,
+    sequence INTEGER NOT NULL,
+    epoch    INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    -- Its link of the day's chain.
+    hash     BLOB    NOT NULL,
+    -- The encoded event.
+    body     BLOB    NOT NULL,
+    PRIMARY KEY (date, doctor, sequence)
+) STRICT, WITHOUT ROWID;
