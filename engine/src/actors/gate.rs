@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use booking_core::{DayVersion, Event};
+use booking_core::{DayVersion, Event, UtcMillis};
 
 use super::request::{CommandResult, Request};
 use crate::journal::ChainHash;
@@ -22,6 +22,8 @@ pub struct UndurableRecord {
 /// An answer and the record it waits for.
 struct Waiting {
     version: DayVersion,
+    /// When the request began to wait for its decision.
+    since: UtcMillis,
     request: Request,
     result: CommandResult,
 }
@@ -40,9 +42,17 @@ impl Gate {
     }
 
     /// Holds `result` back until the record `version` is durable.
-    pub fn hold(&mut self, version: DayVersion, request: Request, result: CommandResult) {
+    pub fn hold(&mut self, version: DayVersion, since: UtcMillis, request: Request, result: CommandResult) {
         debug_assert!(self.waiting.back().is_none_or(|last| last.version <= version));
-        self.waiting.push_back(Waiting { version, request, result });
+        self.waiting.push_back(Waiting { version, since, request, result });
+    }
+
+    /// Takes everything: the events, and the requests in the order in which they were decided, each with since when it waits, and the answer
+    /// that it would have had.
+    pub fn take_all(&mut self) -> (Vec<Arc<Event>>, Vec<(UtcMillis, Request, CommandResult)>) {
+        let events = self.records.drain(..).map(|record| record.event).collect();
+        let waiting = self.waiting.drain(..).map(|waiting| (waiting.since, waiting.request, waiting.result));
+        (events, waiting.collect())
     }
 
     /// Takes the events up to `version`, oldest first.

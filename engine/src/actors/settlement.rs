@@ -14,15 +14,29 @@ pub(super) fn settle(claims: &Claims, day: DayKey, sequence: u64, event: &Event)
             continue;
         }
         claims.settle(change.row.patient, change.row.id, day, sequence, Visit::of(&change.row));
+        if !change.row.status.is_live() {
+            claims.freed(change.row.id, day, sequence);
+        }
     }
     match &event.fact {
+        Fact::Moved { .. } => {
+            if let Some(change) = event.changes.last() {
+                claims.freed(change.row.id, day, sequence);
+            }
+        }
         Fact::MovedOut { to, .. } => {
+            if let Some(change) = event.changes.last() {
+                claims.freed(change.row.id, day, sequence);
+            }
             if let Some(visit) = event.changes.last().and_then(|change| Visit::of(&change.row)) {
                 claims.transfer(day, sequence, to.day, visit);
             }
         }
         Fact::MovedIn { row, .. } => claims.settle(row.patient, row.id, day, sequence, Visit::of(row)),
-        Fact::MoveDropped { row, .. } => claims.settle(row.patient, row.id, day, sequence, None),
+        Fact::MoveDropped { row, .. } => {
+            claims.settle(row.patient, row.id, day, sequence, None);
+            claims.freed(row.id, day, sequence);
+        }
         // A place that is kept for a move stays pending: whether the appointment comes is not settled.
         _ => {}
     }

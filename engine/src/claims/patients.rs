@@ -256,13 +256,23 @@ impl Patients {
         waiting.iter().for_each(|waiter| waiter.settled());
     }
 
-    /// The appointment of `visit` is no more on `from`, by its record `sequence`, but on `to`.
-    pub(super) fn transfer(&self, from: DayKey, sequence: u64, to: DayKey, visit: Visit) {
+    /// The appointment of `visit` is no more on `from`, by its record `sequence`, but on `to`, which counts if it `is_here`.
+    pub(super) fn transfer(
+        &self,
+        from: DayKey,
+        sequence: u64,
+        to: DayKey,
+        visit: Visit,
+        is_here: impl FnOnce() -> bool,
+    ) {
         let Visit { patient, appointment, .. } = visit;
         let mut shard = self.shard(patient).lock();
         let known =
             shard.of(patient).iter().filter(|claim| claim.is_of(appointment, to)).map(|claim| claim.sequence).max();
-        self.replace(&mut shard, patient, appointment, to, known.unwrap_or(0), Some(visit));
+        // Asked under the lock: whoever forgets the days that have left comes either before this look, or after what it adds.
+        if is_here() {
+            self.replace(&mut shard, patient, appointment, to, known.unwrap_or(0), Some(visit));
+        }
         self.replace(&mut shard, patient, appointment, from, sequence, None);
         let waiting = shard.take_waiting(patient);
         drop(shard);
