@@ -5,6 +5,8 @@
 mod batch;
 mod claiming;
 mod commit_loop;
+#[cfg(test)]
+mod guarded_tests;
 mod queue;
 #[cfg(test)]
 mod tests;
