@@ -16,9 +16,8 @@ use super::questions;
 use super::recovery;
 use super::request::Request;
 use super::turn::{Turn, complete_answer};
-use crate::claims::Waiter;
 use crate::claims::guard::RecordClaims;
-use crate::committer::{CommitFailure, CommitListener, Submission};
+use crate::committer::{CommitListener, Submission};
 use crate::error::EngineError;
 use crate::journal::{DayAppend, Head, NewRecord, StoredSnapshot};
 use crate::limits::{SNAPSHOT_AWAKE_APPOINTMENTS_MAX, SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX, UNDURABLE_RECORDS_MAX};
@@ -376,31 +375,5 @@ impl DayActor {
             }
             Phase::Loading | Phase::Parked(_) => false,
         }
-    }
-}
-
-impl CommitListener for DayEntry {
-    fn committed(&self, generation: u64, last: DayVersion, position: u64) {
-        self.publications().durable(self.day(), position);
-        if !self.intake().control(Control::Committed { generation, last, position }) {
-            // Nobody will publish it here: who speaks for the day now has read it.
-            self.publications().settled(self.day(), None);
-        }
-    }
-
-    fn failed(&self, generation: u64, failure: CommitFailure) {
-        // What was blocked never reached the journal.
-        if !matches!(failure, CommitFailure::Blocked(_)) {
-            self.publications().unknown(self.day());
-        }
-        if !self.intake().control(Control::Failed { generation, failure }) {
-            self.publications().settled(self.day(), None);
-        }
-    }
-}
-
-impl Waiter for DayEntry {
-    fn settled(&self) {
-        let _ = self.intake().control(Control::Unblocked);
     }
 }

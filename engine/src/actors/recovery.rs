@@ -194,15 +194,15 @@ fn blocked(actor: &mut DayActor, lost: &[Lost]) {
     awake.tip_head = awake.durable_head;
     let now = actor.ports.clock.now();
     let (events, waiting) = actor.gate.take_all();
-    for (_, request, result) in &waiting {
+    for decided in &waiting {
         // Its first decision ended the attempt that it commits.
-        if let (Action::CommitMove(leaving), Ok(_)) = (&request.command.action, result) {
+        if let (Action::CommitMove(leaving), Ok(_)) = (&decided.request.command.action, &decided.result) {
             awake.moves.prepare(leaving.appointment, leaving.move_id, now);
         }
     }
     let (claims, day) = (&actor.ports.claims, actor.entry.day());
     settlement::settle_dropped(claims, day, &awake.durable, events.iter().map(|event| &**event));
-    actor.decide(waiting.into_iter().map(|(since, request, _)| (since, request)), now);
+    actor.decide(waiting.into_iter().map(|decided| (decided.since, decided.request)), now);
     // Holds that had been recorded as over among what was dropped.
     actor.due();
 }

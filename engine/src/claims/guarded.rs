@@ -99,12 +99,8 @@ impl Guard {
             let asked_micros = clock.monotonic_micros();
             match self.stands(blocker).await {
                 Some(true) => return Some(asked_micros),
-                Some(false) => {
-                    if self.store.give_back(&[GivenBack::Id(blocker.id())]).await.is_ok() {
-                        return None;
-                    }
-                }
-                None => {}
+                Some(false) if self.store.give_back(&[GivenBack::Id(blocker.id())]).await.is_ok() => return None,
+                Some(false) | None => {}
             }
             clock.sleep(ASK_PAUSE).await;
         }
