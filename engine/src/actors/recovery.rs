@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use booking_core::{DayVersion, DoctorDay, decode_event, invariant, planted};
+use booking_core::{Action, DayVersion, DoctorDay, decode_event, invariant, planted};
 
 use super::day::{Awake, DayActor, Origin, Phase};
 use super::directory::AsleepDay;
@@ -18,6 +18,8 @@ use super::pending_moves::PendingMoves;
 use super::ports::DayPorts;
 use super::publication;
 use super::settlement;
+use super::turn::ask_about;
+use crate::claims::guard::Lost;
 use crate::committer::CommitFailure;
 use crate::journal::{Head, LoadedDay, LogKind, ReadError, StoredRecord};
 use crate::ledger::overlay::OverlayEntry;
@@ -184,8 +186,40 @@ fn unreadable(actor: &mut DayActor, error: &ReadError) {
     drop(actor.parked.take());
 }
 
+/// Claims of other days stood in the way: nothing was written, and nobody was told anything. Everything submitted before is durable and
+/// has been taken up, and what was submitted after is dropped, so the durable state is the whole truth: every request that waited
+/// is decided again on it, in its order, and those whose way is blocked wait until it is known by what.
+fn blocked(actor: &mut DayActor, lost: &[Lost]) {
+    let Phase::Awake(awake) = &mut actor.phase else { return };
+    tracing::debug!(records = lost.len(), "claims of other days stand in the way; the day decides again");
+    for blocker in lost.iter().flat_map(|lost| &lost.blockers) {
+        if actor.ports.claims.foreign_met(blocker) {
+            ask_about(&actor.ports, blocker.clone());
+        }
+    }
+    actor.generation = actor.ports.committer.new_generation();
+    awake.tip = awake.durable.clone();
+    awake.tip_head = awake.durable_head;
+    let now = actor.ports.clock.now();
+    let (events, waiting) = actor.gate.take_all();
+    for decided in &waiting {
+        // Its first decision ended the attempt that it commits.
+        if let (Action::CommitMove(leaving), Ok(_)) = (&decided.request.command.action, &decided.result) {
+            awake.moves.prepare(leaving.appointment, leaving.move_id, now);
+        }
+    }
+    let (claims, day) = (&actor.ports.claims, actor.entry.day());
+    settlement::settle_dropped(claims, day, &awake.durable, events.iter().map(|event| &**event));
+    actor.decide(waiting.into_iter().map(|decided| (decided.since, decided.request)), now);
+    // Holds that had been recorded as over among what was dropped.
+    actor.due();
+}
+
 /// An append was not acknowledged.
 pub(super) fn append_failed(actor: &mut DayActor, failure: &CommitFailure) {
+    if let CommitFailure::Blocked(lost) = failure {
+        return blocked(actor, lost);
+    }
     tracing::error!(?failure, "an append failed; the day drops its state and reads it again");
     actor.ports.metrics.replays.increment(1);
     actor.note_failure();

@@ -114,6 +114,8 @@ catalogue! {
     OVERLAY_ENTRIES = "hotslot_overlay_entries" Gauge [] &[], "Durable changes kept in memory until the ledger has them.";
     CLAIMED_VISITS = "hotslot_claimed_visits" Gauge [] &[], "Times of patients that are claimed across days: one for every appointment to come, and those being decided.";
     CLAIMED_KEYS = "hotslot_claimed_keys" Gauge [] &[], "Idempotency keys known across days, until their days are over.";
+    CLAIMS_ASKED_ABOUT = "hotslot_claims_asked_about_total" Counter [] &[], "Claims of other nodes' days that stood in the way, so that the day was asked what became of them.";
+    CLAIMS_GIVEN_BACK_WAITING = "hotslot_claims_given_back_waiting" Gauge [] &[], "Claims that wait to be deleted from the shared store; bounded. Those that find no room cost the next one who meets them a question.";
     PARKED_COMMANDS = "hotslot_parked_commands" Gauge [] &[], "Commands that wait for something unsettled on another day; bounded by admission, and each by two seconds.";
     MOVES = "hotslot_moves_total" Counter ["outcome": MOVE_OUTCOMES] &[], "Moves of appointments between days, by outcome; `unknown` ones are settled by asking the day of departure.";
     MOVES_SETTLED = "hotslot_moves_settled_total" Counter [] &[], "Moves on their way in that a day had to ask about because nobody drove them any more: after a crash or a failure.";
