@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, EngineConfig, RedisSettings, StartError, StoreSettings};
+use crate::feed;
 use crate::ids::Ids;
 use crate::journal::Journal;
 use crate::journal::lock::DirectoryLock;
@@ -70,8 +71,9 @@ pub(super) async fn open(
 async fn embedded(config: &EngineConfig) -> Result<Opened, StartError> {
     let journal = Arc::new(SqliteJournal::open(&config.data_dir).await?);
     let ledger = Arc::new(SqliteLedger::open(&config.data_dir).await?);
+    let cluster = Cluster { feed: feed::open(&config.feed, Arc::clone(&ledger) as _)?, ..Cluster::default() };
     let stores = Stores { journal, ledger: Arc::clone(&ledger) as _, registry: ledger, owning: Owning::Sole };
-    Ok(Opened { stores, cluster: Cluster::default(), lock: None })
+    Ok(Opened { stores, cluster, lock: None })
 }
 
 /// One process only: the journal itself says who came last.
@@ -93,8 +95,9 @@ async fn redis_alone(
     let journal = Arc::new(RedisJournal::open(settings, Arc::clone(&tenures), Arc::clone(clock)).await?);
     journal.claim_alone().await?;
     let owning = Owning::Alone { tenures, reclaim: Arc::clone(&journal) as _ };
+    let cluster = Cluster { feed: feed::open(&config.feed, Arc::clone(&ledger) as _)?, ..Cluster::default() };
     let stores = Stores { journal, ledger: Arc::clone(&ledger) as _, registry: ledger, owning };
-    Ok(Opened { stores, cluster: Cluster::default(), lock: Some(lock) })
+    Ok(Opened { stores, cluster, lock: Some(lock) })
 }
 
 /// What both profiles with a database have.
@@ -129,8 +132,9 @@ async fn shared(
     };
     let publish_lock = Some(Arc::new(PostgresPublishLock::new(url)?) as _);
     let ledger = Arc::new(parts.ledger);
+    let feed = feed::open(&config.feed, Arc::clone(&ledger) as _)?;
     let stores = Stores { journal: parts.journal, ledger: Arc::clone(&ledger) as _, registry: ledger, owning };
-    Ok(Opened { stores, cluster: Cluster { transport, publish_lock }, lock: Some(parts.lock) })
+    Ok(Opened { stores, cluster: Cluster { transport, publish_lock, feed }, lock: Some(parts.lock) })
 }
 
 fn redis_settings(settings: &RedisSettings, installation: Uuid) -> redis::RedisSettings {

@@ -130,5 +130,6 @@ pub(super) fn feed(reader: &mut Reader<'_>) -> FeedSettings {
     FeedSettings {
         redis: reader.server_url("feed_redis_url", &REDIS_SCHEMES),
         nats: reader.server_url("feed_nats_url", &NATS_SCHEMES),
+        ..FeedSettings::default()
     }
 }

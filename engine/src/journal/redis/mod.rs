@@ -300,6 +300,10 @@ impl Journal for RedisJournal {
         self.shared.trimmer.ledger_has(gone);
     }
 
+    fn feed_has(&self, sink: &'static str, cursors: &[(u16, ShardCursor)]) {
+        self.shared.trimmer.feed_has(sink, cursors);
+    }
+
     fn promise(&self) -> String {
         self.shared.survey.promise.clone()
     }
