@@ -26,12 +26,6 @@ static SAVE: BulkStatement = BulkStatement::insert(
     },
 );
 
-/// Those that look for rows, for the test of their plans.
-#[cfg(test)]
-pub(in crate::ledger) static BULK_STATEMENTS: [&BulkStatement; 1] = [&SAVE];
-#[cfg(test)]
-pub(in crate::ledger) const STATEMENTS: [&str; 1] = [LOAD];
-
 #[async_trait]
 impl<L: Stored> FeedCursors for L {
     async fn load(&self, sink: &str) -> Result<Vec<(u16, ShardCursor)>, ReadError> {
