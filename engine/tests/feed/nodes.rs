@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use booking_core::DayKey;
-use engine::config::{DatabaseSettings, ServerUrl, StoreSettings};
+use engine::config::{DatabaseSettings, RedisSettings, ServerUrl, StoreSettings};
 use engine::feed::hints::HintChannel;
 use engine::feed::nats::NatsSink;
 use engine::feed::redis_streams::RedisSink;
 use engine::{Engine, EngineConfig, EngineHandle};
 use servers::{Nats, Postgres, Redis};
 
-use crate::support::{assert_same_words, config, day, deduplicated, eventually, in_nats, in_redis, publish, try_book};
+use crate::support::{
+    assert_same_words, book, config, day, deduplicated, eventually, in_nats, in_redis, publish, try_book,
+};
 
 /// Short, so that a kill is soon noticed.
 const LEASE_MILLIS: u64 = 2_000;
-const DAYS: u128 = 12;
-const ROUNDS: u128 = 15;
+const DAYS: u128 = 8;
+const ROUNDS: u128 = 8;
 
 fn node(directory: &Path, url: &str, redis: &Redis, nats: &Nats) -> EngineConfig {
     let mut config = config(directory, Some(redis), Some(nats));
@@ -96,15 +98,10 @@ async fn a_feed_goes_on_without_a_gap_when_a_node_is_killed() {
     // Everything of the first node that is not a thread of its own dies with this runtime, wherever it is.
     let body = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let first = body.spawn(Engine::start(settings, None)).await.expect("it runs").expect("it starts");
-    let handle = first.handle();
-    let last = days.clone();
-    let booked = body.spawn(async move {
-        for day in &last {
-            publish(&handle, *day, 1).await;
-        }
-        book_anywhere(&[handle], &last, 0).await;
-    });
-    booked.await.expect("it books");
+    for day in &days {
+        publish(&first.handle(), *day, 1).await;
+    }
+    book_anywhere(&[first.handle()], &days, 0).await;
     body.shutdown_background();
     std::mem::forget(first);
     let second = node(directories[1].path(), &server.url(), &redis, &nats);
@@ -119,6 +116,28 @@ async fn a_feed_goes_on_without_a_gap_when_a_node_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn behind_a_journal_on_redis_a_feed_goes_on_over_restarts() {
+    let (journal, redis, nats) = (Redis::start().await, Redis::start().await, Nats::start().await);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let days: Vec<_> = (0..DAYS).map(day).collect();
+    let mut config = config(directory.path(), Some(&redis), Some(&nats));
+    let urls = vec![ServerUrl::new(journal.url())];
+    config.stores = StoreSettings::Redis { redis: RedisSettings { urls, replicas: 0, accept_appendfsync_no: false } };
+    for life in 0..2 {
+        // Positions begin anew with each life, under a new epoch.
+        let engine = Engine::start(config.clone(), None).await.expect("it starts");
+        for day in &days {
+            publish(&engine.handle(), *day, 1).await;
+        }
+        book(&engine.handle(), &days, life * 1_000_000, ROUNDS).await;
+        engine.stop().await;
+    }
+    let bookings = 2 * ROUNDS as usize;
+    assert_whole(&in_redis(&redis).await, bookings);
+    assert_whole(&in_nats(&nats).await, bookings);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hints_reach_every_listener() {
     let (redis, nats) = (Redis::start().await, Nats::start().await);
     let redis = || Arc::new(RedisSink::new(&redis.url(), 100).expect("a sink")) as Arc<dyn HintChannel>;
@@ -127,7 +146,11 @@ async fn hints_reach_every_listener() {
         let heard = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&heard);
         let listening = tokio::spawn(async move {
-            listener.listen(&move || drop(counter.fetch_add(1, Ordering::SeqCst))).await;
+            listener
+                .listen(&move || {
+                    counter.fetch_add(1, Ordering::SeqCst);
+                })
+                .await;
         });
         eventually("a hint is heard", async || {
             teller.tell().await.expect("it is told");

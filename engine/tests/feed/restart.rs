@@ -27,12 +27,13 @@ async fn both_sinks_have_every_event_in_the_order_of_its_day_over_a_restart() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let config = config(directory.path(), Some(&redis), Some(&nats));
     let days: Vec<_> = (0..5).map(day).collect();
-    for life in 0..2 {
+    for life in 0..2_u8 {
         let engine = Engine::start(config.clone(), None).await.expect("it starts");
         for day in &days {
-            publish(&engine.handle(), *day, 1).await;
+            // The second is another one, and so an amendment.
+            publish(&engine.handle(), *day, 1 + usize::from(life)).await;
         }
-        book(&engine.handle(), &days, life * 10_000, 60).await;
+        book(&engine.handle(), &days, u128::from(life) * 10_000, 60).await;
         engine.stop().await;
     }
     let expected = expected(directory.path()).await;

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use engine::config::{
-    DatabaseSettings, FEED_EVENTS_MAX_DEFAULT, FeedSettings, LEASE_MILLIS_DEFAULT, NodeSettings, RedisSettings, StoreSettings,
+    DatabaseSettings, FEED_EVENTS_MAX_DEFAULT, FeedSettings, LEASE_MILLIS_DEFAULT, NodeSettings, RedisSettings,
+    StoreSettings,
 };
 
 use super::KeySource;
