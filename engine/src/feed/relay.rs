@@ -5,7 +5,7 @@
 //! the one that was saved. A record is told before its cursor is saved, and so at least once: what was told and not saved is told again under
 //! the same id. No order is broken by that: whoever tells begins after something that the sink has, and goes on without a gap.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -64,8 +64,8 @@ struct Track {
     epoch: u32,
     cursor: ShardCursor,
     saved: ShardCursor,
-    /// What [`Source::changes_of`] said before the last read.
-    seen: u64,
+    /// What [`Source::changes_of`] said before the last look; `None`: nobody has looked.
+    seen: Option<u64>,
     has_more: bool,
     /// When the oldest record that is known and not told was decided.
     waiting_since: Option<UtcMillis>,
@@ -137,15 +137,17 @@ impl Relay {
         if is_sweep {
             state.swept_micros = now;
         }
-        let due = state.tracks.iter().map(|(shard, track)| (*shard, track, self.changes_of(*shard)));
-        let due = due.filter(|(_, track, seen)| is_sweep || track.has_more || track.seen != *seen);
-        let steps = due.map(|(shard, track, seen)| self.step(shard, track.epoch, track.cursor, seen));
+        let due = self.due(state, is_sweep).await?;
+        let steps = due.into_iter().filter_map(|(shard, seen)| {
+            let track = state.tracks.get(&shard)?;
+            Some(self.step(shard, track.epoch, track.cursor, seen))
+        });
         let steps: Vec<Step> =
             futures_util::stream::iter(steps.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).collect().await;
         let (mut at_once, mut failure) = (false, None);
         for step in steps {
             let Some(track) = state.tracks.get_mut(&step.shard) else { continue };
-            (track.cursor, track.seen, track.has_more) = (step.cursor, step.seen, step.has_more);
+            (track.cursor, track.seen, track.has_more) = (step.cursor, Some(step.seen), step.has_more);
             track.waiting_since = step.waiting_since;
             at_once |= step.at_once;
             failure = failure.or(step.failure);
@@ -156,6 +158,35 @@ impl Relay {
             None => {}
         }
         failure.map_or(Ok(at_once), Err)
+    }
+
+    /// What has something to tell, with what was said before the look. New shards, and at a sweep all, are looked at in one question.
+    async fn due(&self, state: &mut State, is_sweep: bool) -> Result<Vec<(u16, u64)>, String> {
+        let (mut due, mut asked) = (Vec::new(), Vec::new());
+        for (shard, track) in &state.tracks {
+            let seen = self.changes_of(*shard);
+            let is_look = is_sweep || track.seen.is_none();
+            let is_new = track.has_more || track.seen.is_some_and(|before| before != seen);
+            if is_new || (is_look && *shard == WHOLE_LOG) {
+                due.push((*shard, seen));
+            } else if is_look {
+                asked.push((*shard, track.cursor, seen));
+            }
+        }
+        if asked.is_empty() {
+            return Ok(due);
+        }
+        let cursors: Vec<_> = asked.iter().map(|(shard, cursor, _)| (*shard, *cursor)).collect();
+        let ahead = self.source.journal.ahead_of(&cursors).await.map_err(|error| error.to_string())?;
+        let ahead: BTreeSet<u16> = ahead.into_iter().collect();
+        for (shard, _, seen) in asked {
+            if ahead.contains(&shard) {
+                due.push((shard, seen));
+            } else if let Some(track) = state.tracks.get_mut(&shard) {
+                track.seen = Some(seen);
+            }
+        }
+        Ok(due)
     }
 
     /// Begins to follow what is ours now, from where it was told last; forgets what is ours no more.
@@ -172,7 +203,7 @@ impl Relay {
             state.tracks.entry(shard).or_insert_with(|| {
                 let cursor = known.get(&shard).copied().unwrap_or_default();
                 begun.push((shard, cursor));
-                Track { epoch, cursor, saved: cursor, seen: 0, has_more: true, waiting_since: None }
+                Track { epoch, cursor, saved: cursor, seen: None, has_more: false, waiting_since: None }
             });
         }
         self.source.journal.feed_has(self.sink.name(), &begun);
