@@ -11,6 +11,9 @@ use serde_json::json;
 
 use super::*;
 
+/// A fact, its changes (status before and after), and what is told.
+type Case = (Fact, &'static [(Option<Status>, Status)], &'static [EventType]);
+
 /// 2030-01-01T08:30:00.250Z.
 const NOW: UtcMillis = UtcMillis(1_893_486_600_250);
 const SECRET: &str = "a wart";
@@ -50,24 +53,24 @@ fn kinds(sequence: u64, event: &Event) -> Vec<EventType> {
 #[test]
 fn every_change_has_its_word() {
     use EventType::*;
-    let held = Some(Status::Held);
-    let booked = Some(Status::Booked);
-    let cases: [(Fact, &[(Option<Status>, Status)], &[EventType]); 9] = [
+    const HELD: Option<Status> = Some(Status::Held);
+    const BOOKED: Option<Status> = Some(Status::Booked);
+    let cases: [Case; 9] = [
         (Fact::Taken, &[(None, Status::Held)], &[Held]),
-        (Fact::Taken, &[(held, Status::Expired), (None, Status::Booked)], &[Expired, Booked]),
-        (Fact::Confirmed, &[(held, Status::Booked)], &[Confirmed]),
-        (Fact::Cancelled, &[(booked, Status::Cancelled)], &[Cancelled]),
-        (Fact::NoShow, &[(booked, Status::NoShow)], &[NoShow]),
-        (Fact::Expired, &[(held, Status::Expired)], &[Expired]),
+        (Fact::Taken, &[(HELD, Status::Expired), (None, Status::Booked)], &[Expired, Booked]),
+        (Fact::Confirmed, &[(HELD, Status::Booked)], &[Confirmed]),
+        (Fact::Cancelled, &[(BOOKED, Status::Cancelled)], &[Cancelled]),
+        (Fact::NoShow, &[(BOOKED, Status::NoShow)], &[NoShow]),
+        (Fact::Expired, &[(HELD, Status::Expired)], &[Expired]),
         (Fact::Remembered, &[], &[]),
         (
             Fact::Closed { reason: Some(PersonalText::plain(SECRET)) },
-            &[(booked, Status::Cancelled)],
+            &[(BOOKED, Status::Cancelled)],
             &[Cancelled, DayClosed],
         ),
         (
             Fact::Moved { from: Seat { start: NOW, place: 0 } },
-            &[(held, Status::Expired), (booked, Status::Booked)],
+            &[(HELD, Status::Expired), (BOOKED, Status::Booked)],
             &[Expired, Moved],
         ),
     ];
