@@ -91,7 +91,7 @@ async fn a_feed_goes_on_without_a_gap_when_a_node_hands_its_shards_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_feed_goes_on_without_a_gap_when_a_node_is_killed() {
-    let (redis, nats, server) = (Redis::start().await, Nats::start().await, Postgres::start().await);
+    let (mut redis, nats, server) = (Redis::start().await, Nats::start().await, Postgres::start().await);
     let directories = [(); 2].map(|()| tempfile::tempdir().expect("a temporary directory"));
     let days: Vec<_> = (0..DAYS).map(day).collect();
     let settings = node(directories[0].path(), &server.url(), &redis, &nats);
@@ -101,9 +101,12 @@ async fn a_feed_goes_on_without_a_gap_when_a_node_is_killed() {
     for day in &days {
         publish(&first.handle(), *day, 1).await;
     }
+    // Its last records it cannot tell to one of the two any more.
+    redis.stop().await;
     book_anywhere(&[first.handle()], &days, 0).await;
     body.shutdown_background();
     std::mem::forget(first);
+    redis.resume().await;
     let second = node(directories[1].path(), &server.url(), &redis, &nats);
     let second = Engine::start(second, None).await.expect("it starts");
     book_anywhere(&[second.handle()], &days, 1_000_000).await;
