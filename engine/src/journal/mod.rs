@@ -260,6 +260,12 @@ pub trait Journal: Send + Sync + 'static {
         let _ = position;
     }
 
+    /// `sink` of the feed has everything of these shards up to these cursors, and needs all after them: what it needs is not trimmed. Told
+    /// once without cursors before a sink needs anything. Never blocks.
+    fn feed_has(&self, sink: &'static str, cursors: &[(u16, ShardCursor)]) {
+        let _ = (sink, cursors);
+    }
+
     /// What an acknowledged record survives here, in words for an operator.
     fn promise(&self) -> String;
 

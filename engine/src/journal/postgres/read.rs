@@ -32,6 +32,14 @@ const READ_SHARD: &str = "
     SELECT doctor, date - '1970-01-01'::date AS day, shard, epoch, sequence, hash, position, body
     FROM journal_record WHERE shard = $1 AND (epoch, position) > ($2, $3) ORDER BY epoch, position LIMIT $4";
 
+/// Each shard by itself and by the index: the limit keeps the planner from joining the whole table.
+const AHEAD_OF: &str = "
+    SELECT wanted.shard FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS wanted(shard, epoch, position)
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM journal_record AS record
+        WHERE record.shard = wanted.shard AND (record.epoch, record.position) > (wanted.epoch, wanted.position)
+        ORDER BY record.epoch, record.position LIMIT 1) AS next";
+
 /// Of the logs that this process has written.
 const READ_OWN: &str = "
     SELECT record.doctor, record.date - '1970-01-01'::date AS day, record.shard, record.epoch, record.sequence, record.hash,
@@ -110,6 +118,16 @@ pub(super) async fn read_shard(
     let query = sqlx::query(READ_SHARD).bind(small(shard)).bind(i64::from(after.epoch)).bind(position).bind(limit);
     let rows = postgres::within_deadline(query.fetch_all(pool)).await.map_err(|error| failed(&error))?;
     records(&rows)
+}
+
+/// See [`crate::journal::Journal::ahead_of`].
+pub(super) async fn ahead_of(pool: &PgPool, cursors: &[(u16, ShardCursor)]) -> Result<Vec<u16>, ReadError> {
+    let logs: Vec<(u16, u32)> = cursors.iter().map(|(shard, cursor)| (*shard, cursor.epoch)).collect();
+    let positions = cursors.iter().map(|(_, cursor)| i64::try_from(cursor.position).unwrap_or(i64::MAX));
+    let ((shards, epochs), positions) = (columns(&logs), positions.collect::<Vec<_>>());
+    let query = sqlx::query(AHEAD_OF).bind(shards).bind(epochs).bind(positions);
+    let rows = postgres::within_deadline(query.fetch_all(pool)).await.map_err(|error| failed(&error))?;
+    rows.iter().map(|row| shard_of(row).map_err(|error| failed(&error))).collect()
 }
 
 /// The records after `after` and up to `until` of these shards' logs, by position.

@@ -290,6 +290,10 @@ impl Journal for RedisJournal {
         read::read_shard(&self.shared, shard, after, limit).await
     }
 
+    async fn ahead_of(&self, cursors: &[(u16, ShardCursor)]) -> Result<Vec<u16>, ReadError> {
+        read::ahead_of(&self.shared, cursors).await
+    }
+
     async fn repair(&self, shards: &[u16], ledger: &dyn Ledger) -> Result<(), ReadError> {
         let repairs = futures_util::stream::iter(shards.iter().copied())
             .map(|shard| async move { self.repair_shard(shard, ledger, &[]).await })
@@ -305,6 +309,10 @@ impl Journal for RedisJournal {
     fn applied(&self, position: u64) {
         let gone = self.shared.own.lock().forget_up_to(position);
         self.shared.trimmer.ledger_has(gone);
+    }
+
+    fn feed_has(&self, sink: &'static str, cursors: &[(u16, ShardCursor)]) {
+        self.shared.trimmer.feed_has(sink, cursors);
     }
 
     fn promise(&self) -> String {

@@ -196,6 +196,19 @@ pub(super) async fn read_shard(
     Ok(records)
 }
 
+/// See [`crate::journal::Journal::ahead_of`]: one call to each server.
+pub(super) async fn ahead_of(shared: &Shared, cursors: &[(u16, ShardCursor)]) -> Result<Vec<u16>, ReadError> {
+    let cursors: Vec<_> = cursors.iter().filter(|(_, cursor)| cursor.position != u64::MAX).collect();
+    let call = |(shard, after): &&(u16, ShardCursor)| {
+        let after = format!("({}-{}", after.epoch, after.position);
+        ShardCall { shard: *shard, command: command(&["XRANGE", &wire::order_key(*shard), &after, "+", "COUNT", "1"]) }
+    };
+    let answers = ask(shared, &cursors.iter().map(call).collect::<Vec<_>>()).await?;
+    let is_ahead = |answer: &Value| list(answer).is_some_and(|entries| !entries.is_empty());
+    let ahead = cursors.iter().zip(answers).filter(|(_, answer)| is_ahead(answer));
+    Ok(ahead.map(|((shard, _), _)| *shard).collect())
+}
+
 /// The records of each day with sequences in its range, first and last included, as far as its log has them.
 pub(super) async fn slices(shared: &Shared, wanted: &[(DayKey, (u64, u64))]) -> Result<Vec<StoredRecord>, ReadError> {
     let call = |(day, (first, last)): &(DayKey, (u64, u64))| {

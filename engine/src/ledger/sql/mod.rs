@@ -8,6 +8,7 @@
 pub(super) mod apply;
 pub(super) mod bulk;
 pub(super) mod columns;
+pub(super) mod feed;
 pub(super) mod forget;
 pub(super) mod people;
 pub(super) mod projections;
