@@ -14,7 +14,8 @@ async fn the_server_says_which_journal_it_has() {
         Profile::RedisPostgres => "Redis",
         Profile::Postgres => "PostgreSQL",
     };
-    let named: Vec<&str> = ["SQLite", "Redis", "PostgreSQL"].into_iter().filter(|name| promises[0].contains(name)).collect();
+    let named: Vec<&str> =
+        ["SQLite", "Redis", "PostgreSQL"].into_iter().filter(|name| promises[0].contains(name)).collect();
     assert_eq!(named, [expected], "{promises:?}");
 }
 
