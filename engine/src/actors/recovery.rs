@@ -19,7 +19,7 @@ use super::ports::DayPorts;
 use super::publication;
 use super::settlement;
 use crate::committer::CommitFailure;
-use crate::journal::{Head, LoadedDay, ReadError, StoredRecord};
+use crate::journal::{Head, LoadedDay, LogKind, ReadError, StoredRecord};
 use crate::ledger::overlay::OverlayEntry;
 use crate::limits::{PANIC_WINDOW_MILLIS, PANICS_MAX, SLEEP_SNAPSHOT_RECORDS_MIN};
 
@@ -69,7 +69,7 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
         actor.ports.publications.settled(actor.entry.day(), None);
         return actor.retry_parked();
     };
-    let (state, overlay) = match rebuild(&actor.entry, &loaded) {
+    let (state, overlay) = match rebuild(&actor.ports, &actor.entry, &loaded) {
         Ok(rebuilt) => rebuilt,
         Err(what) => return unreadable(actor, &ReadError::Damaged(what)),
     };
@@ -82,13 +82,24 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
     wake_up(actor, state, loaded.head, snapshot_sequence);
     drop(publication);
     // Before anything is submitted again: what becomes durable of that is not published by this load.
-    actor.ports.publications.settled(actor.entry.day(), loaded.tail.last().map(|last| last.position));
+    let last_position = loaded.tail.last().and_then(|last| own_position(&actor.ports, last));
+    actor.ports.publications.settled(actor.entry.day(), last_position);
     settle_gate(actor, &loaded.tail);
     actor.retry_parked();
 }
 
+/// The position of `record` in the log that the applier follows. One that another process has written has a position in that one's
+/// log, which says nothing here; the ledger got it when its shard was taken over.
+fn own_position(ports: &DayPorts, record: &StoredRecord) -> Option<u64> {
+    let is_own = match ports.journal.log() {
+        LogKind::Lasting => true,
+        LogKind::OfThisProcess => ports.journal.epoch_of(record.shard) == record.version.epoch,
+    };
+    is_own.then_some(record.position)
+}
+
 /// The state, and the overlay's entries of the tail.
-fn rebuild(entry: &DayEntry, loaded: &LoadedDay) -> Result<(DoctorDay, Vec<OverlayEntry>), String> {
+fn rebuild(ports: &DayPorts, entry: &DayEntry, loaded: &LoadedDay) -> Result<(DoctorDay, Vec<OverlayEntry>), String> {
     let mut state = match &loaded.snapshot {
         Some(snapshot) => DoctorDay::unpack(&snapshot.bytes).map_err(|error| {
             format!("snapshot of day {} after record {}: {error}", entry.day(), snapshot.head.version.sequence)
@@ -102,7 +113,9 @@ fn rebuild(entry: &DayEntry, loaded: &LoadedDay) -> Result<(DoctorDay, Vec<Overl
             .map_err(|error| format!("record {} of day {}: {error}", record.version.sequence, entry.day()))?;
         state.apply(record.version, &event);
         let zone = state.definition().map_or_else(|| Arc::from(""), |definition| Arc::from(&*definition.time_zone));
-        overlay.extend(OverlayEntry::of_event(entry.day(), &zone, &event, record.position));
+        // At position 0 stays only what is pinned, because the ledger does not take it.
+        let position = own_position(ports, record).unwrap_or_default();
+        overlay.extend(OverlayEntry::of_event(entry.day(), &zone, &event, position));
     }
     Ok((state, overlay))
 }
