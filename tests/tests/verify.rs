@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use blackbox::program::{self, Output};
-use blackbox::{Dice, Plan, Server, Wish, at_once, eventually, fresh_id};
+use blackbox::{Dice, Plan, Profile, Server, Wish, at_once, eventually, fresh_id};
 use tokio::task::JoinSet;
 
 const KILLS: usize = 5;
@@ -122,9 +122,25 @@ async fn kills_in_the_middle_of_storms_leave_nothing_to_find() {
     }
 }
 
+/// Files are looked at by one program at a time; servers answer an audit beside the program.
 #[tokio::test]
-async fn a_directory_in_use_is_not_looked_at() {
+async fn a_running_program_is_audited_unless_its_stores_are_files() {
     let server = Server::start().await;
+    if server.stores().profile() != Profile::Embedded {
+        let day = server.publish(&Plan::quarters(PLACES)).await;
+        let bookings = at_once(BUYERS, |_| {
+            let call = server.patient().book(&Wish::any(&day)).key(&fresh_id());
+            async move { call.await.status }
+        });
+        let audits = async {
+            for _ in 0..3 {
+                assert_clean(&server.run_beside(&["verify"]).await);
+            }
+        };
+        let (answers, ()) = tokio::join!(bookings, audits);
+        assert_eq!(answers.iter().filter(|status| **status == 201).count(), PLACES);
+        return;
+    }
     let output = server.run_beside(&["verify"]).await;
     assert_eq!(output.code, Some(2), "{output:?}");
     assert!(output.stdout.is_empty(), "{}", output.stdout);
