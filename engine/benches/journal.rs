@@ -6,9 +6,14 @@ use std::time::Duration;
 
 use booking_core::{Date, DayKey, DoctorId};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use engine::clock::SystemClock;
 use engine::journal::memory::MemoryJournal;
+use engine::journal::postgres::PostgresJournal;
+use engine::journal::redis::{RedisJournal, RedisSettings};
 use engine::journal::sqlite::SqliteJournal;
 use engine::journal::{DayAppend, DayOutcome, Head, Journal, chain};
+use engine::ownership::{Node, Ownership, PostgresOwnership, Tenures};
+use servers::{AppendFsync, Postgres, PostgresOptions, Redis, RedisOptions};
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
@@ -68,6 +73,21 @@ fn append(
     (journal, batch)
 }
 
+/// A new database whose shards are all ours.
+async fn open_postgres(server: &Postgres) -> Arc<dyn Journal> {
+    let url = server.create_database().await;
+    let options = engine::postgres::options(&url).expect("a good address");
+    engine::postgres::migrate(&options).await.expect("the schema comes up to date");
+    let ownership = PostgresOwnership::open(&url).await.expect("it opens");
+    let node = Node { incarnation: Uuid::from_u128(1), address: "here:1".to_owned(), is_live: true };
+    ownership.join(&node, 3_600_000).await.expect("it joins");
+    let wanted: Vec<_> = (0..booking_core::SHARD_COUNT).map(|shard| (shard, 0)).collect();
+    let claimed = ownership.claim(node.incarnation, &wanted).await.expect("an answer");
+    assert_eq!(claimed.len(), wanted.len());
+    ownership.close().await;
+    Arc::new(PostgresJournal::open(&url, Arc::new(Tenures::sole(1)), false).await.expect("it opens"))
+}
+
 fn appending(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime");
@@ -77,7 +97,22 @@ fn appending(criterion: &mut Criterion) {
         let fresh = tempfile::tempdir_in(directory.path()).expect("a directory").keep();
         Arc::new(runtime.block_on(SqliteJournal::open(&fresh)).expect("it opens")) as Arc<dyn Journal>
     };
-    let stores: [(&str, Open<'_>); 2] = [("memory", &memory), ("sqlite", &sqlite)];
+    // With fsync, as SQLite here; both files are on the same disk.
+    let server = runtime.block_on(Postgres::start_with(PostgresOptions { fsync: true, ..PostgresOptions::default() }));
+    let postgres = || runtime.block_on(open_postgres(&server));
+    let servers = [AppendFsync::Always, AppendFsync::EverySecond].map(|append_fsync| {
+        runtime.block_on(Redis::start_with(RedisOptions { append_fsync, ..RedisOptions::default() }))
+    });
+    let [always, every_second] = &servers;
+    let redis_always = || open_redis(&runtime, always);
+    let redis_every_second = || open_redis(&runtime, every_second);
+    let stores: [(&str, Open<'_>); 5] = [
+        ("memory", &memory),
+        ("sqlite", &sqlite),
+        ("postgres", &postgres),
+        ("redis, always", &redis_always),
+        ("redis, every second", &redis_every_second),
+    ];
     for (name, open) in stores {
         let mut group = criterion.benchmark_group(format!("append/{name}"));
         for days in BATCHES {
@@ -89,6 +124,43 @@ fn appending(criterion: &mut Criterion) {
             runtime.block_on(writer.journal.close());
         }
         group.finish();
+    }
+    tell_redis_memory(&runtime, every_second);
+}
+
+/// Empties the server and takes it.
+fn open_redis(runtime: &Runtime, server: &Redis) -> Arc<dyn Journal> {
+    runtime.block_on(async {
+        let () = server.call(&["FLUSHALL"]).await;
+        let settings = RedisSettings::new(vec![server.url()], Uuid::from_u128(1));
+        let tenures = Arc::new(Tenures::none());
+        let journal = RedisJournal::open(settings, tenures, Arc::new(SystemClock::start())).await.expect("it opens");
+        journal.claim_alone().await.expect("it is ours");
+        Arc::new(journal)
+    })
+}
+
+/// Bytes of the server's memory for a record, and how much of its processor an append of a record takes, by days of one append.
+fn tell_redis_memory(runtime: &Runtime, server: &Redis) {
+    let told = |name: &str| -> f64 {
+        let info: String = runtime.block_on(server.call(&["INFO"]));
+        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.and_then(|value| value.trim().parse().ok()).expect("a number")
+    };
+    for days in BATCHES {
+        let open = || open_redis(runtime, server);
+        let mut writer = Writer::new(&open, days);
+        let processor = || told("used_cpu_user") + told("used_cpu_sys");
+        let (memory, before) = (told("used_memory"), processor());
+        let rounds = 20_480 / days.max(4);
+        (0..rounds).for_each(|_| drop(append(runtime, writer.next())));
+        let records = (rounds * days) as f64;
+        let (bytes, seconds) = ((told("used_memory") - memory) / records, processor() - before);
+        eprintln!(
+            "redis, {days} days: {bytes:.0} bytes and {:.1} us of its processor a record",
+            seconds * 1e6 / records
+        );
+        runtime.block_on(writer.journal.close());
     }
 }
 

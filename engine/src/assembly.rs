@@ -1,9 +1,11 @@
 //! How the engine's parts are wired to each other, whatever they are made of: the product and the tests share it.
 //! Must not know: which stores, which runtime.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 
+use async_trait::async_trait;
+use booking_core::{AppointmentId, DayKey, RequestKey};
 use tokio::sync::mpsc;
 
 use crate::actors::admission::Admission;
@@ -14,9 +16,11 @@ use crate::actors::ports::DayPorts;
 use crate::actors::publications::Publications;
 use crate::actors::snapshots::SnapshotQueue;
 use crate::claims::Claims;
+use crate::claims::guard::ClaimStates;
 use crate::clock::Clock;
 use crate::committer::Committer;
 use crate::config::EngineConfig;
+use crate::error::EngineError;
 use crate::handle::moves::{MovingAppointments, settle_open_moves};
 use crate::handle::publish::PublishLanes;
 use crate::handle::{EngineHandle, Parts};
@@ -30,6 +34,7 @@ use crate::ledger::reader::Reader;
 use crate::ledger::registry::Registry;
 use crate::limits::OPEN_MOVES_MAX;
 use crate::ownership::peers::Peers;
+use crate::ownership::peers::{ClaimState, KeyClaimState};
 use crate::ownership::{Cluster, Territory};
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
@@ -83,6 +88,7 @@ impl Assembly {
             journal: Arc::new(AgreedJournal::new(Arc::clone(&self.journal), Arc::clone(&self.ledger))),
             committer: self.committer,
             overlay: Arc::clone(&self.overlay),
+            territory: Arc::clone(&self.territory),
             claims: Arc::clone(&self.claims),
             // A day that finds no room is found again by the sweep of the open-work index.
             on_open_moves: Box::new(move |day| {
@@ -99,6 +105,9 @@ impl Assembly {
             faults: Arc::new(self.faults),
         });
         directory.connect(Arc::clone(&ports));
+        if let Some(guard) = ports.committer.guard() {
+            self.claims.share(Arc::clone(guard), Arc::clone(self.territory.tenures()));
+        }
         let (publish_lanes, idle_lanes) = PublishLanes::new();
         let asking = Arc::clone(&self.clock);
         let parts = Arc::new(Parts {
@@ -125,7 +134,34 @@ impl Assembly {
             stopping: AtomicBool::new(false),
         });
         idle_lanes.start(&Arc::downgrade(&parts), &*ports.spawn);
+        if let Some(guard) = ports.committer.guard() {
+            guard.connect(Arc::new(AskedStates(Arc::downgrade(&parts))));
+            if let Some(work) = guard.work(Arc::clone(&parts.clock)) {
+                ports.spawn.spawn(Box::pin(work));
+            }
+        }
         ports.spawn.spawn(Box::pin(settle_open_moves(opened, Arc::downgrade(&parts))));
         (EngineHandle { parts }, ports)
+    }
+}
+
+/// What owners of days say of claims, asked through the door.
+struct AskedStates(Weak<Parts>);
+
+impl AskedStates {
+    fn handle(&self) -> Result<EngineHandle, EngineError> {
+        let gone = || EngineError::Unavailable("the engine is gone".to_owned());
+        self.0.upgrade().map(|parts| EngineHandle { parts }).ok_or_else(gone)
+    }
+}
+
+#[async_trait]
+impl ClaimStates for AskedStates {
+    async fn claim_state(&self, day: DayKey, appointment: AppointmentId) -> Result<ClaimState, EngineError> {
+        self.handle()?.claim_state(day, appointment).await
+    }
+
+    async fn key_state(&self, day: DayKey, key: &RequestKey) -> Result<KeyClaimState, EngineError> {
+        self.handle()?.key_claim_state(day, key.subject, &key.key).await
     }
 }

@@ -35,6 +35,7 @@ mod asking;
 pub(crate) mod moves;
 pub(crate) mod publish;
 mod reschedule;
+mod stale;
 mod submit;
 
 /// How often an appointment is looked for again because it moved, or changed, just then. Each needs another request for the same
@@ -258,6 +259,9 @@ impl EngineHandle {
         }
         if !parts.clock.is_steady() {
             return not_ready("clock", "the wall clock was stepped by more than a second".to_owned());
+        }
+        if !parts.territory.tenures().is_leased_by(|| parts.clock.monotonic_micros()) {
+            return not_ready("ownership", "the lease of this node has ended".to_owned());
         }
         let lag = parts.applier.lag_records();
         if lag > parts.ledger_lag_max {

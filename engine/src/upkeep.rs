@@ -126,6 +126,7 @@ fn sweep_claims(handle: &EngineHandle, now: UtcMillis) {
     let parts = &handle.parts;
     if let Some(oldest) = claims::oldest_date(now) {
         parts.claims.sweep(now, oldest);
+        parts.claims.sweep_foreign(parts.clock.monotonic_micros());
     }
     parts.meters.claimed_visits.set(parts.claims.visits() as f64);
     parts.meters.claimed_keys.set(parts.claims.keys() as f64);

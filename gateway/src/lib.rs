@@ -11,6 +11,7 @@ mod demo;
 mod fuzz;
 mod metrics;
 mod middleware;
+mod nodes;
 mod openapi;
 #[cfg(feature = "testing")]
 pub mod probes;

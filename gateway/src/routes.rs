@@ -13,6 +13,7 @@ use crate::api::problem::Problem;
 use crate::api::{appointments, bookings, clinics, days, doctors, operations, patients, reschedule, stream};
 use crate::auth::permission::{Guard, Permission};
 use crate::middleware::edge::{self, Answer};
+use crate::nodes::internal;
 use crate::state::Worker;
 
 /// Who may come in.
@@ -73,6 +74,13 @@ pub(crate) fn interface() -> Vec<Entry> {
         page(&get, "/docs/", operations::docs),
         page(&get, "/docs/{file}", operations::docs_file),
     ]
+}
+
+/// What other nodes ask: requests that were passed on, and the engine's questions.
+pub(crate) fn nodes() -> Vec<Entry> {
+    let mut table: Vec<Entry> = interface().into_iter().filter(|entry| entry.path.starts_with("/v1/")).collect();
+    table.push(entry(&Method::POST, internal::ASK, Access::Guarded("Node"), internal::ask));
+    table
 }
 
 /// The metrics.
@@ -218,6 +226,13 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_is_internal_is_never_public() {
+        assert!(interface_and_metrics().iter().all(|entry| !entry.path.starts_with("/internal")));
+        let of_nodes: Vec<&str> = nodes().iter().map(|entry| entry.path).collect();
+        assert!(of_nodes.iter().all(|path| path.starts_with("/v1/") || *path == internal::ASK), "{of_nodes:?}");
     }
 
     #[test]

@@ -17,16 +17,16 @@ use tokio::net::TcpStream;
 
 use crate::config::HttpSettings;
 use crate::routes::{self, Entry};
-use crate::state::{Shared, Worker};
+use crate::state::{Shared, Side, Worker};
 use crate::streams::connection::Socket;
 
 /// Connections that wait to be accepted: the first second of a release opens thousands at once. The kernel cuts it to
 /// `somaxconn`.
 const BACKLOG: i32 = 16_384;
 /// A request's head must arrive within this, so that slow senders do not keep connections for nothing.
-const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 /// A connection that is closed has this long to take the last answer.
-const DISCONNECT_DEADLINE: Duration = Duration::from_secs(2);
+pub(crate) const DISCONNECT_DEADLINE: Duration = Duration::from_secs(2);
 
 /// What handlers share; set after the sockets are bound and before the first request is read.
 pub(crate) type SharedLater = Arc<OnceLock<Arc<Shared>>>;
@@ -39,6 +39,11 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
+    /// A server that `start` starts.
+    pub(crate) fn new(address: SocketAddr, start: impl FnOnce() -> Server + 'static) -> Self {
+        Self { address, start: Box::new(start) }
+    }
+
     /// Starts to accept. The shared state must have been set.
     pub(crate) fn start(self) -> Server {
         (self.start)()
@@ -78,12 +83,13 @@ pub(crate) fn bind(
                 .on_connect_ext(|socket: &Socket, data| {
                     data.insert(Rc::clone(socket.connection()));
                 });
-            fn_service(accept).and_then(http.h1(application(&shared, table)))
+            fn_service(accept).and_then(http.h1(application(&shared, table, Side::Public)))
         })?;
-    Ok(Bound { address, start: Box::new(move || server.run()) })
+    Ok(Bound::new(address, move || server.run()))
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+/// A socket for a server.
+pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // The port of a process that has just ended can be taken over.
     socket.set_reuse_address(true)?;
@@ -102,13 +108,14 @@ async fn accept(stream: TcpStream) -> Result<(Socket, Option<SocketAddr>), Dispa
 }
 
 /// The routes, as one worker has them.
-fn application(
+pub(crate) fn application(
     shared: &SharedLater,
     table: fn() -> Vec<Entry>,
+    side: Side,
 ) -> impl ServiceFactory<Request, Config = (), Response = ServiceResponse, Error = HttpResponse, InitError = ()> + use<>
 {
     // A worker without the shared state has no routes; the program sets it before it starts the servers.
-    let worker = shared.get().map(|shared| Rc::new(Worker::new(Arc::clone(shared))));
+    let worker = shared.get().map(|shared| Rc::new(Worker::new(Arc::clone(shared), side)));
     let app = App::new().configure(move |app| {
         if let Some(worker) = &worker {
             routes::configure(app, worker, table());

@@ -14,11 +14,14 @@ use tracing_subscriber::EnvFilter;
 
 use crate::api::zone::Zone;
 use crate::auth::key::{KEY_FILE, SigningKey};
+use crate::auth::pass::Passes;
 use crate::auth::token::Verifier;
 use crate::commands::{self, Failure};
 use crate::config::{Config, KeySource, LogFormat, LogSettings};
 use crate::metrics::{Exporter, UPKEEP_PERIOD};
 use crate::middleware::rate_limit::RateLimits;
+use crate::nodes::Nodes;
+use crate::nodes::startup::Among;
 use crate::screen::Places;
 use crate::server::{self, Bound, SharedLater};
 use crate::signals::StopSignals;
@@ -68,15 +71,25 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     }
     let key = commands::signing_key(&config)?;
     let later: SharedLater = Arc::new(OnceLock::new());
-    let servers = bind(&config, &later)?;
-    let engine = Engine::start(config.engine.clone(), None).await?;
+    let mut servers = bind(&config, &later)?;
+    let (mut engine_config, passes) = (config.engine.clone(), Arc::new(Passes::new(&key)));
+    let mut among = Among::bind(&config, &later, &passes, &mut engine_config)?;
+    let transport = among.as_mut().and_then(|among| among.transport.take());
+    let engine = Engine::start(engine_config, transport).await?;
     let limits = RateLimits::new(&config.rates);
-    let shared = Arc::new(Shared::new(engine.handle(), Verifier::new(&key), limits, exporter, config.http.streams));
+    let nodes = config.engine.stores.are_shared().then(|| {
+        let tls = among.as_ref().and_then(|among| among.tls.clone());
+        Nodes::new(Arc::clone(engine.handle().territory()), passes, tls)
+    });
+    let streams = config.http.streams;
+    let shared = Shared::new(engine.handle(), Verifier::new(&key), limits, exporter, streams, nodes);
+    let shared = Arc::new(shared);
     if later.set(Arc::clone(&shared)).is_err() {
         return Err(Failure::running("the shared state was set twice"));
     }
     let upkeep = spawn_upkeep(Arc::clone(&shared));
     let places = places(&config, &servers);
+    servers.extend(among.map(|among| among.server));
     let first_screen = first_screen(&config, &places, &shared, &key).await;
     let running: Vec<_> = servers.into_iter().map(Bound::start).collect();
     let handles: Vec<_> = running.iter().map(actix_web::dev::Server::handle).collect();
@@ -95,6 +108,8 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     shared.begin_stopping();
     tracing::info!("stopping");
     let stop = async {
+        // Who asks meanwhile is answered, by another node if need be.
+        engine.hand_on().await;
         futures_util::future::join_all(handles.iter().map(|handle| handle.stop(true))).await;
         upkeep.abort();
         engine::crash_point!(StopServersEnded);

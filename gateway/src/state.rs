@@ -12,6 +12,8 @@ use crate::metrics::Exporter;
 use crate::middleware::measures::HttpMeasures;
 use crate::middleware::rate_limit::RateLimits;
 use crate::middleware::request_name::RequestIds;
+use crate::nodes::Nodes;
+use crate::nodes::forward::Forwarder;
 use crate::streams::crowd::Crowds;
 use crate::streams::{StreamSettings, Streams};
 
@@ -30,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) profile_lock: tokio::sync::Mutex<()>,
     /// Live days.
     pub(crate) streams: Arc<Streams>,
+    /// What it takes to be one of several nodes; `None` where nothing is shared.
+    pub(crate) nodes: Option<Arc<Nodes>>,
     stopping: AtomicBool,
 }
 
@@ -41,11 +45,14 @@ impl Shared {
         limits: RateLimits,
         exporter: Exporter,
         streams: StreamSettings,
+        nodes: Option<Nodes>,
     ) -> Self {
-        let streams = Arc::new(Streams::new(engine.clone(), streams));
+        let nodes = nodes.map(Arc::new);
+        let streams = Arc::new(Streams::new(engine.clone(), streams, nodes.clone()));
         Self {
             engine,
             streams,
+            nodes,
             verifier,
             limits,
             exporter,
@@ -66,6 +73,15 @@ impl Shared {
     }
 }
 
+/// Who asks at a listener.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Side {
+    /// Callers.
+    Public,
+    /// Other nodes, on behalf of callers.
+    Nodes,
+}
+
 /// Of one HTTP worker thread.
 pub(crate) struct Worker {
     /// Of the whole process.
@@ -76,11 +92,24 @@ pub(crate) struct Worker {
     pub(crate) request_ids: RequestIds,
     /// This worker's readers of live days.
     pub(crate) crowds: Rc<Crowds>,
+    /// Who asks.
+    pub(crate) side: Side,
+    /// How other nodes are asked; `None` if there can be none, and for what another node has passed on: it is not passed on twice.
+    pub(crate) forwarder: Option<Forwarder>,
 }
 
 impl Worker {
-    /// For a worker of this process.
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, measures: HttpMeasures::new(), request_ids: RequestIds::default(), crowds: Rc::default() }
+    /// For a worker of this process, which answers `side`.
+    pub(crate) fn new(shared: Arc<Shared>, side: Side) -> Self {
+        let nodes = shared.nodes.as_ref().filter(|_| side == Side::Public);
+        let forwarder = nodes.map(|nodes| Forwarder::new(Arc::clone(nodes), Arc::clone(shared.engine.clock())));
+        Self {
+            shared,
+            measures: HttpMeasures::new(),
+            request_ids: RequestIds::default(),
+            crowds: Rc::default(),
+            side,
+            forwarder,
+        }
     }
 }

@@ -3,24 +3,26 @@
 
 pub(crate) mod connection;
 pub(crate) mod crowd;
+mod elsewhere;
 mod follow;
 mod frame;
 mod pace;
 pub(crate) mod reader;
+mod relay;
 
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use booking_core::DayKey;
 use engine::EngineHandle;
-use engine::telemetry::catalogue::{STREAM_CLIENTS, STREAMS_REFUSED};
 use engine::view::DayView;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use crate::nodes::Nodes;
 use connection::Connection;
 use crowd::Crowds;
 use frame::{Frame, id_of};
@@ -47,6 +49,8 @@ pub(crate) struct StreamSettings {
 /// All streams of the process.
 pub(crate) struct Streams {
     engine: EngineHandle,
+    /// For days that other nodes speak for.
+    nodes: Option<Arc<Nodes>>,
     runtime: Handle,
     settings: StreamSettings,
     clients: AtomicUsize,
@@ -57,9 +61,10 @@ pub(crate) struct Streams {
 
 impl Streams {
     /// Must be called on the runtime that is to run the days' tasks.
-    pub(crate) fn new(engine: EngineHandle, settings: StreamSettings) -> Self {
+    pub(crate) fn new(engine: EngineHandle, settings: StreamSettings, nodes: Option<Arc<Nodes>>) -> Self {
         Self {
             engine,
+            nodes,
             runtime: Handle::current(),
             settings,
             clients: AtomicUsize::new(0),
@@ -73,28 +78,25 @@ impl Streams {
         self.stop.send_replace(true);
     }
 
-    /// A reader of one of this worker's `crowds`, on `connection`, that has seen everything up to `seen` and is shown `view` at once if
-    /// that is newer; `None` if there are too many.
+    /// A reader of `day` in one of this worker's `crowds`, on `connection`, that has seen everything up to `seen` and
+    /// is shown `view` at once if that is newer. Without a view the day is elsewhere: the reader is shown what the node
+    /// there tells. `None` if there are too many.
     pub(crate) fn join(
         self: &Arc<Self>,
         crowds: &Rc<Crowds>,
-        view: &DayView,
+        day: DayKey,
+        view: Option<&DayView>,
         seen: Option<u128>,
         connection: Rc<Connection>,
     ) -> Option<Reader> {
-        if self.clients.fetch_add(1, Ordering::AcqRel) >= self.settings.clients_max {
-            self.clients.fetch_sub(1, Ordering::AcqRel);
-            metrics::counter!(STREAMS_REFUSED).increment(1);
-            return None;
-        }
-        metrics::gauge!(STREAM_CLIENTS).increment(1.0);
+        self.enter()?;
         connection.begin_stream(self.stop.subscribe());
-        let (latest, frames) = self.frames_of(view.day);
+        let (latest, frames) = self.frames_of(day);
         let now_millis = self.monotonic_millis();
-        if seen.is_none_or(|seen| seen < id_of(view)) {
+        if let Some(view) = view.filter(|view| seen.is_none_or(|seen| seen < id_of(view))) {
             offer(&latest, view, now_millis);
         }
-        let crowd = crowds.of(self, view.day, frames);
+        let crowd = crowds.of(self, day, frames);
         let pace = Pace::new(EVENT_INTERVAL_MILLIS, self.heartbeat_millis(), now_millis);
         let member = Rc::new(Member::new(connection, seen, pace));
         let place = crowd.join(Rc::clone(&member));
@@ -149,8 +151,9 @@ impl Streams {
     }
 }
 
-/// Puts the picture before the readers. One that they have already is rendered again only if it has become old: whoever opens a stream then is not
-/// shown the `server_time` of the last change, and those who open at the same time share one event.
+/// Puts the picture before the readers. One that they have already is rendered again only if it has become old: whoever
+/// opens a stream then is not shown the `server_time` of the last change, and those who open at the same time share one
+/// event.
 fn offer(latest: &Latest, view: &DayView, now_millis: u64) {
     let id = id_of(view);
     let fresh = |frame: &Frame| now_millis.saturating_sub(frame.rendered_millis) < EVENT_INTERVAL_MILLIS;
@@ -158,7 +161,14 @@ fn offer(latest: &Latest, view: &DayView, now_millis: u64) {
     if known {
         return;
     }
-    let Some(frame) = Frame::of(view, now_millis) else { return };
+    if let Some(frame) = Frame::of(view, now_millis) {
+        offer_frame(latest, frame);
+    }
+}
+
+/// Puts an event before the readers, unless they have a newer one.
+fn offer_frame(latest: &Latest, frame: Frame) {
+    let id = frame.id;
     latest.send_if_modified(|slot| {
         let before = slot.as_ref().map(|frame| frame.id);
         if before <= Some(id) {

@@ -9,7 +9,11 @@ CREATE TABLE raw_record (
     hash     uuid    NOT NULL,
     -- The encoded event: sealed or packed already where it is worth it.
     body     bytea   NOT NULL,
+    -- Of the day: whoever takes a shard over asks where its days end.
+    shard    smallint NOT NULL,
     PRIMARY KEY (date, doctor, sequence)
 );
+
+CREATE INDEX raw_record_by_shard ON raw_record (shard, date, doctor, sequence);
 
 ALTER TABLE raw_record ALTER COLUMN body SET STORAGE EXTERNAL;

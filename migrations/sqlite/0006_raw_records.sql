@@ -10,5 +10,9 @@ CREATE TABLE raw_record (
     hash     BLOB    NOT NULL,
     -- The encoded event.
     body     BLOB    NOT NULL,
+    -- Of the day: whoever takes a shard over asks where its days end.
+    shard    INTEGER NOT NULL,
     PRIMARY KEY (date, doctor, sequence)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX raw_record_by_shard ON raw_record (shard, date, doctor, sequence);

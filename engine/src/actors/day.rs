@@ -16,8 +16,8 @@ use super::questions;
 use super::recovery;
 use super::request::Request;
 use super::turn::{Turn, complete_answer};
-use crate::claims::Waiter;
-use crate::committer::{CommitFailure, CommitListener, Submission};
+use crate::claims::guard::RecordClaims;
+use crate::committer::{CommitListener, Submission};
 use crate::error::EngineError;
 use crate::journal::{DayAppend, Head, NewRecord, StoredSnapshot};
 use crate::limits::{SNAPSHOT_AWAKE_APPOINTMENTS_MAX, SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX, UNDURABLE_RECORDS_MAX};
@@ -258,24 +258,25 @@ impl DayActor {
     }
 
     /// Decides `requests`, each of which waits since the instant beside it.
-    fn decide(&mut self, requests: impl Iterator<Item = (UtcMillis, Request)>, now: UtcMillis) {
+    pub(super) fn decide(&mut self, requests: impl Iterator<Item = (UtcMillis, Request)>, now: UtcMillis) {
         let Phase::Awake(awake) = &mut self.phase else { return };
         let expected = awake.tip_head;
-        let mut turn = Turn::new(awake, &mut self.gate, &mut self.parked, &self.entry, &self.ports, now);
+        let mut turn =
+            Turn::new(awake, &mut self.gate, &mut self.parked, &self.entry, &self.ports, self.generation, now);
         requests.for_each(|(since, request)| turn.take(request, since));
         if turn.settled_arrival {
             let waiting = turn.parked.take();
             waiting.into_iter().for_each(|(since, request)| turn.take(request, since));
         }
-        let (records, awaits_arrival) = (turn.records, turn.awaits_arrival);
-        self.submit(expected, records);
+        let (records, claims, awaits_arrival) = (turn.records, turn.claims, turn.awaits_arrival);
+        self.submit(expected, records, claims);
         self.release();
         if awaits_arrival {
             self.ask_about_arrivals(now);
         }
     }
 
-    pub(super) fn submit(&mut self, expected: Head, records: Vec<NewRecord>) {
+    pub(super) fn submit(&mut self, expected: Head, records: Vec<NewRecord>, claims: Vec<RecordClaims>) {
         let Phase::Awake(awake) = &mut self.phase else { return };
         let Some(last) = records.last() else { return };
         let append = DayAppend {
@@ -288,7 +289,7 @@ impl DayActor {
         self.has_submitted = true;
         let listener = Arc::clone(&self.entry) as Arc<dyn CommitListener>;
         crash_point!(DayBeforeSubmit);
-        self.ports.committer.submit(Submission { generation: self.generation, append, listener });
+        self.ports.committer.submit(Submission { generation: self.generation, append, claims, listener });
         crash_point!(DaySubmitted);
     }
 
@@ -374,28 +375,5 @@ impl DayActor {
             }
             Phase::Loading | Phase::Parked(_) => false,
         }
-    }
-}
-
-impl CommitListener for DayEntry {
-    fn committed(&self, generation: u64, last: DayVersion, position: u64) {
-        self.publications().durable(self.day(), position);
-        if !self.intake().control(Control::Committed { generation, last, position }) {
-            // Nobody will publish it here: who speaks for the day now has read it.
-            self.publications().settled(self.day(), None);
-        }
-    }
-
-    fn failed(&self, generation: u64, failure: CommitFailure) {
-        self.publications().unknown(self.day());
-        if !self.intake().control(Control::Failed { generation, failure }) {
-            self.publications().settled(self.day(), None);
-        }
-    }
-}
-
-impl Waiter for DayEntry {
-    fn settled(&self) {
-        let _ = self.intake().control(Control::Unblocked);
     }
 }

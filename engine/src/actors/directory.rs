@@ -94,6 +94,11 @@ impl Directory {
         }
     }
 
+    /// The entry of `day` if it is awake; nothing is started.
+    pub fn known(&self, day: DayKey) -> Option<Arc<DayEntry>> {
+        self.awake.get(&day).map(|found| Arc::clone(found.value()))
+    }
+
     fn start(&self, day: DayKey, now: UtcMillis) -> Arc<DayEntry> {
         let ports = self.ports.get().expect("the directory is connected before the first look-up");
         let origin = match self.asleep.remove(&day) {

@@ -68,10 +68,11 @@ impl DayActor {
         }
         let expected = awake.tip_head;
         let decision = awake.tip.decide(&Command::expire(), now);
-        let mut turn = Turn::new(awake, &mut self.gate, &mut self.parked, &self.entry, &self.ports, now);
+        let mut turn =
+            Turn::new(awake, &mut self.gate, &mut self.parked, &self.entry, &self.ports, self.generation, now);
         decision.event.into_iter().for_each(|event| turn.adopt(event));
         let records = turn.records;
         crash_point!(ExpiryDecided);
-        self.submit(expected, records);
+        self.submit(expected, records, Vec::new());
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use booking_core::{DayVersion, Event};
+use booking_core::{DayVersion, Event, UtcMillis};
 
 use super::request::{CommandResult, Request};
 use crate::journal::ChainHash;
@@ -19,11 +19,20 @@ pub struct UndurableRecord {
     pub event: Arc<Event>,
 }
 
+/// A request that was decided, and not told.
+pub struct Decided {
+    /// When it began to wait for its decision.
+    pub since: UtcMillis,
+    /// Itself.
+    pub request: Request,
+    /// The answer that it would have had.
+    pub result: CommandResult,
+}
+
 /// An answer and the record it waits for.
 struct Waiting {
     version: DayVersion,
-    request: Request,
-    result: CommandResult,
+    decided: Decided,
 }
 
 /// See the module. Versions never fall from one entry to the next, so both queues are popped from the front.
@@ -40,9 +49,15 @@ impl Gate {
     }
 
     /// Holds `result` back until the record `version` is durable.
-    pub fn hold(&mut self, version: DayVersion, request: Request, result: CommandResult) {
+    pub fn hold(&mut self, version: DayVersion, since: UtcMillis, request: Request, result: CommandResult) {
         debug_assert!(self.waiting.back().is_none_or(|last| last.version <= version));
-        self.waiting.push_back(Waiting { version, request, result });
+        self.waiting.push_back(Waiting { version, decided: Decided { since, request, result } });
+    }
+
+    /// Takes everything: the events, and the requests in the order in which they were decided.
+    pub fn take_all(&mut self) -> (Vec<Arc<Event>>, Vec<Decided>) {
+        let events = self.records.drain(..).map(|record| record.event).collect();
+        (events, self.waiting.drain(..).map(|waiting| waiting.decided).collect())
     }
 
     /// Takes the events up to `version`, oldest first.
@@ -54,7 +69,7 @@ impl Gate {
     /// Takes the answers that wait for nothing later than `version`, oldest first.
     pub fn take_answers(&mut self, version: DayVersion) -> Vec<(Request, CommandResult)> {
         let count = self.waiting.iter().take_while(|waiting| waiting.version <= version).count();
-        self.waiting.drain(..count).map(|waiting| (waiting.request, waiting.result)).collect()
+        self.waiting.drain(..count).map(|waiting| (waiting.decided.request, waiting.decided.result)).collect()
     }
 
     /// The last event whose chain link is one of `links`: after a re-read, everything up to it has landed.

@@ -23,6 +23,7 @@ pub mod entry;
 pub mod gate;
 pub mod in_flight;
 pub mod intake;
+mod listener;
 pub mod notices;
 pub mod parked;
 pub mod pending_moves;

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::committer::Committer;
 use crate::journal::Journal;
 use crate::ledger::overlay::Overlay;
+use crate::ownership::Territory;
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
 
@@ -27,6 +28,8 @@ pub struct DayPorts {
     pub committer: Committer,
     /// Own writes.
     pub overlay: Arc<Overlay>,
+    /// What this process speaks for.
+    pub territory: Arc<Territory>,
     /// Patients' time and keys across days.
     pub claims: Arc<Claims>,
     /// Told of days with moves on their way in, to be settled. Never blocks; what it drops is found by the sweep.

@@ -42,6 +42,7 @@ pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: 
     crash_point!(DayOverlayPublished);
     for DurableEvent { event, sequence, .. } in events {
         settlement::settle(&ports.claims, entry.day(), *sequence, event);
+        forget_visit_elsewhere(ports, event);
     }
     crash_point!(DayClaimsSettled);
     if !keys.is_empty() {
@@ -51,6 +52,16 @@ pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: 
     publish_picture(ports, entry, durable, time_zone, UtcMillis(i64::MIN));
     crash_point!(DayPicturePublished);
     drop(publication);
+}
+
+/// A visit that has left for a day of another node is that node's to know: what becomes of it there is not heard of here, so it
+/// would keep its patient busy for ever.
+fn forget_visit_elsewhere(ports: &DayPorts, event: &Event) {
+    if let (Some(to), Some(change)) = (event.moved_to(), event.changes.last())
+        && !ports.territory.is_here(to.day)
+    {
+        ports.claims.settle(change.row.patient, change.row.id, to.day, u64::MAX, None);
+    }
 }
 
 /// Publishes `durable` whole, as after a load: all won keys, the picture, the timer (not before `not_before`, so that a failing store

@@ -108,10 +108,12 @@ fn rows(awake: &Awake, day: DayKey, query: &AppointmentQuery) -> Vec<PlacedAppoi
 
 fn claim(awake: &Awake, appointment: AppointmentId, now: UtcMillis) -> ClaimState {
     if let Some(row) = awake.durable.appointment(appointment).filter(|row| row.status.is_live()) {
-        // A hold that has ended just now is recorded first.
-        return match row.is_due(now) {
-            true => ClaimState::Pending,
-            false => ClaimState::Live { start: row.start, end: row.end },
+        // A hold that has ended just now is recorded first; so is whatever else is decided and takes it from there.
+        let stays = |tip: &booking_core::Appointment| tip.status.is_live() && tip.start == row.start;
+        let is_settled = awake.tip.appointment(appointment).is_some_and(stays) && !row.is_due(now);
+        return match is_settled {
+            true => ClaimState::Live { start: row.start, end: row.end },
+            false => ClaimState::Pending,
         };
     }
     let is_decided = awake.tip.appointment(appointment).is_some_and(|row| row.status.is_live());

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use booking_core::{DayVersion, DoctorDay, decode_event, invariant, planted};
+use booking_core::{Action, DayVersion, DoctorDay, decode_event, invariant, planted};
 
 use super::day::{Awake, DayActor, Origin, Phase};
 use super::directory::AsleepDay;
@@ -18,6 +18,8 @@ use super::pending_moves::PendingMoves;
 use super::ports::DayPorts;
 use super::publication;
 use super::settlement;
+use super::turn::ask_about;
+use crate::claims::guard::Lost;
 use crate::committer::CommitFailure;
 use crate::journal::{Head, LoadedDay, LogKind, ReadError, StoredRecord};
 use crate::ledger::overlay::OverlayEntry;
@@ -69,7 +71,7 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
         actor.ports.publications.settled(actor.entry.day(), None);
         return actor.retry_parked();
     };
-    let (state, overlay) = match rebuild(&actor.ports, &actor.entry, &loaded) {
+    let (state, overlay) = match rebuild(&actor.entry, &actor.ports, &loaded) {
         Ok(rebuilt) => rebuilt,
         Err(what) => return unreadable(actor, &ReadError::Damaged(what)),
     };
@@ -82,24 +84,14 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
     wake_up(actor, state, loaded.head, snapshot_sequence);
     drop(publication);
     // Before anything is submitted again: what becomes durable of that is not published by this load.
-    let last_position = loaded.tail.last().and_then(|last| own_position(&actor.ports, last));
-    actor.ports.publications.settled(actor.entry.day(), last_position);
+    let last = loaded.tail.last().map(|last| position_here(&actor.ports, last));
+    actor.ports.publications.settled(actor.entry.day(), last);
     settle_gate(actor, &loaded.tail);
     actor.retry_parked();
 }
 
-/// The position of `record` in the log that the applier follows. One that another process has written has a position in that one's
-/// log, which says nothing here; the ledger got it when its shard was taken over.
-fn own_position(ports: &DayPorts, record: &StoredRecord) -> Option<u64> {
-    let is_own = match ports.journal.log() {
-        LogKind::Lasting => true,
-        LogKind::OfThisProcess => ports.journal.epoch_of(record.shard) == record.version.epoch,
-    };
-    is_own.then_some(record.position)
-}
-
 /// The state, and the overlay's entries of the tail.
-fn rebuild(ports: &DayPorts, entry: &DayEntry, loaded: &LoadedDay) -> Result<(DoctorDay, Vec<OverlayEntry>), String> {
+fn rebuild(entry: &DayEntry, ports: &DayPorts, loaded: &LoadedDay) -> Result<(DoctorDay, Vec<OverlayEntry>), String> {
     let mut state = match &loaded.snapshot {
         Some(snapshot) => DoctorDay::unpack(&snapshot.bytes).map_err(|error| {
             format!("snapshot of day {} after record {}: {error}", entry.day(), snapshot.head.version.sequence)
@@ -113,11 +105,16 @@ fn rebuild(ports: &DayPorts, entry: &DayEntry, loaded: &LoadedDay) -> Result<(Do
             .map_err(|error| format!("record {} of day {}: {error}", record.version.sequence, entry.day()))?;
         state.apply(record.version, &event);
         let zone = state.definition().map_or_else(|| Arc::from(""), |definition| Arc::from(&*definition.time_zone));
-        // At position 0 stays only what is pinned, because the ledger does not take it.
-        let position = own_position(ports, record).unwrap_or_default();
-        overlay.extend(OverlayEntry::of_event(entry.day(), &zone, &event, position));
+        overlay.extend(OverlayEntry::of_event(entry.day(), &zone, &event, position_here(ports, record)));
     }
     Ok((state, overlay))
+}
+
+/// The position of `record` in the log that this process's ledger follows; 0 if an earlier owner has written it: then the ledger got it when
+/// the shard was taken over.
+fn position_here(ports: &DayPorts, record: &StoredRecord) -> u64 {
+    let is_ours = || ports.journal.epoch_of(record.shard) == record.version.epoch;
+    if ports.journal.log() == LogKind::Lasting || is_ours() { record.position } else { 0 }
 }
 
 /// Lets the answers go whose records have landed; the others are told 503.
@@ -189,8 +186,40 @@ fn unreadable(actor: &mut DayActor, error: &ReadError) {
     drop(actor.parked.take());
 }
 
+/// Claims of other days stood in the way: nothing was written, and nobody was told anything. Everything submitted before is durable and
+/// has been taken up, and what was submitted after is dropped, so the durable state is the whole truth: every request that waited
+/// is decided again on it, in its order, and those whose way is blocked wait until it is known by what.
+fn blocked(actor: &mut DayActor, lost: &[Lost]) {
+    let Phase::Awake(awake) = &mut actor.phase else { return };
+    tracing::debug!(records = lost.len(), "claims of other days stand in the way; the day decides again");
+    for blocker in lost.iter().flat_map(|lost| &lost.blockers) {
+        if actor.ports.claims.foreign_met(blocker) {
+            ask_about(&actor.ports, blocker.clone());
+        }
+    }
+    actor.generation = actor.ports.committer.new_generation();
+    awake.tip = awake.durable.clone();
+    awake.tip_head = awake.durable_head;
+    let now = actor.ports.clock.now();
+    let (events, waiting) = actor.gate.take_all();
+    for decided in &waiting {
+        // Its first decision ended the attempt that it commits.
+        if let (Action::CommitMove(leaving), Ok(_)) = (&decided.request.command.action, &decided.result) {
+            awake.moves.prepare(leaving.appointment, leaving.move_id, now);
+        }
+    }
+    let (claims, day) = (&actor.ports.claims, actor.entry.day());
+    settlement::settle_dropped(claims, day, &awake.durable, events.iter().map(|event| &**event));
+    actor.decide(waiting.into_iter().map(|decided| (decided.since, decided.request)), now);
+    // Holds that had been recorded as over among what was dropped.
+    actor.due();
+}
+
 /// An append was not acknowledged.
 pub(super) fn append_failed(actor: &mut DayActor, failure: &CommitFailure) {
+    if let CommitFailure::Blocked(lost) = failure {
+        return blocked(actor, lost);
+    }
     tracing::error!(?failure, "an append failed; the day drops its state and reads it again");
     actor.ports.metrics.replays.increment(1);
     actor.note_failure();

@@ -14,7 +14,8 @@ use super::gate::{Gate, UndurableRecord};
 use super::parked::Parked;
 use super::ports::DayPorts;
 use super::request::{CommandReply, CommandResult, Request};
-use crate::claims::{Claimed, Visit, Waiter, Wish};
+use crate::claims::guard::{Blocker, RecordClaims};
+use crate::claims::{Claimed, ForeignAnswer, Visit, Waiter, Wish};
 use crate::error::EngineError;
 use crate::journal::{Head, NewRecord, chain};
 
@@ -32,6 +33,10 @@ pub(super) struct Turn<'actor> {
     pub(super) now: UtcMillis,
     /// What is to be appended, in order.
     pub(super) records: Vec<NewRecord>,
+    /// What they claim, where several processes decide.
+    pub(super) claims: Vec<RecordClaims>,
+    /// Names the state that is decided on.
+    generation: u64,
     /// Whether a move on its way in was settled: who waits for it can be decided again.
     pub(super) settled_arrival: bool,
     /// Whether somebody waits for a move on its way in.
@@ -46,6 +51,7 @@ impl<'actor> Turn<'actor> {
         parked: &'actor mut Parked,
         entry: &'actor Arc<DayEntry>,
         ports: &'actor DayPorts,
+        generation: u64,
         now: UtcMillis,
     ) -> Self {
         Self {
@@ -56,6 +62,8 @@ impl<'actor> Turn<'actor> {
             ports,
             now,
             records: Vec::new(),
+            claims: Vec::new(),
+            generation,
             settled_arrival: false,
             awaits_arrival: false,
         }
@@ -65,7 +73,7 @@ impl<'actor> Turn<'actor> {
     pub(super) fn take(&mut self, mut request: Request, since: UtcMillis) {
         #[cfg(feature = "testing")]
         self.ports.faults.before_decide(&request.command);
-        let Some(decision) = self.decide(&mut request.command) else {
+        let Some(decision) = self.decide(&mut request.command, request.queued_micros) else {
             self.parked.push(since, request);
             if let Some(at) = self.parked.next_overdue_at() {
                 self.ports.deadlines.arm(self.entry.day(), at);
@@ -82,12 +90,17 @@ impl<'actor> Turn<'actor> {
         if is_told_at_once {
             return request.settle(complete_answer(self.entry, result));
         }
-        self.gate.hold(self.awake.tip.version(), request, result);
+        self.gate.hold(self.awake.tip.version(), since, request, result);
     }
 
     /// Adopts a decided event on the tip and frames it as the next record.
     pub(super) fn adopt(&mut self, event: Event) {
         let version = self.awake.tip.next_version();
+        if self.ports.claims.guard().is_some() {
+            let day = self.entry.day();
+            let (visit, key) = (visit_of(&event), key_of(&event, day.date));
+            self.claims.extend(RecordClaims::of(day, version, self.generation, visit, key));
+        }
         self.awake.tip.apply(version, &event);
         let body: Arc<[u8]> = booking_core::encode_event(&event).into();
         let hash = chain::link(self.awake.tip_head.hash, self.entry.day(), version, &body);
@@ -97,7 +110,7 @@ impl<'actor> Turn<'actor> {
     }
 
     /// The decision, with everything claimed that it needs; `None` if it must wait.
-    fn decide(&mut self, command: &mut Command) -> Option<Decision> {
+    fn decide(&mut self, command: &mut Command, queued_micros: u64) -> Option<Decision> {
         if let Action::CommitMove(leaving) = &command.action
             && !self.awake.moves.end(leaving.appointment, leaving.move_id)
         {
@@ -110,7 +123,7 @@ impl<'actor> Turn<'actor> {
                 self.awaits_arrival = true;
                 return None;
             }
-            let busy = match self.claim(command, &decision) {
+            let busy = match self.claim(command, &decision, queued_micros) {
                 Claimed::Granted => return Some(decision),
                 Claimed::KeyElsewhere => return Some(self.awake.tip.refuse(command, self.now, Rejection::KeyReused)),
                 Claimed::Unsettled { expire } => {
@@ -128,7 +141,7 @@ impl<'actor> Turn<'actor> {
 
     /// Claims what the decision is to record, for winners only. A refusal because of another appointment is decided again
     /// if the patient is busy elsewhere too: the earliest of all is named.
-    fn claim(&self, command: &Command, decision: &Decision) -> Claimed {
+    fn claim(&self, command: &Command, decision: &Decision, queued_micros: u64) -> Claimed {
         let day = self.entry.day();
         if let Err(Rejection::AlreadyBooked { .. }) = decision.outcome
             && let Some((patient, except, known)) = wish_of(&command.action)
@@ -144,7 +157,18 @@ impl<'actor> Turn<'actor> {
         }
         let sequence = self.awake.tip.next_version().sequence;
         let waiter = Arc::clone(self.entry) as Arc<dyn Waiter>;
-        self.ports.claims.claim(&Wish { day, sequence, visit, key, now: self.now }, &waiter)
+        let wish = Wish { day, sequence, visit, key, now: self.now };
+        let elsewhere = match self.ports.claims.look_elsewhere(&wish, queued_micros, &waiter) {
+            ForeignAnswer::Clear => return self.ports.claims.claim(&wish, &waiter),
+            ForeignAnswer::KeyElsewhere => return Claimed::KeyElsewhere,
+            ForeignAnswer::Asked(again) => {
+                again.into_iter().for_each(|blocker| ask_about(self.ports, blocker));
+                return Claimed::Unsettled { expire: None };
+            }
+            ForeignAnswer::Busy(elsewhere) => elsewhere,
+        };
+        let here = wish.visit.map(|it| self.ports.claims.busy(it.patient, day, it.appointment, self.now));
+        Claimed::Busy(elsewhere.into_iter().chain(here.into_iter().flatten()).collect())
     }
 
     /// Keeps the books of moves.
@@ -157,6 +181,13 @@ impl<'actor> Turn<'actor> {
             _ => {}
         }
     }
+}
+
+/// Has somebody find out what became of a claim of another day; who waits for it is told.
+pub(super) fn ask_about(ports: &DayPorts, blocker: Blocker) {
+    let Some(guard) = ports.claims.guard() else { return };
+    let (claims, clock) = (Arc::clone(&ports.claims), Arc::clone(&ports.clock));
+    ports.spawn.spawn(Box::pin(Arc::clone(guard).ask_about(claims, clock, blocker)));
 }
 
 /// The time of its patient that an event takes, of a winner.

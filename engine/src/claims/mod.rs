@@ -8,23 +8,34 @@
 //!
 //! Locks: one shard at a time, never across an await. A waiter is entered under the lock that its obstacle was seen under.
 
+mod foreign;
+pub mod guard;
+pub mod guarded;
 mod keys;
+#[cfg(feature = "testing")]
+pub mod memory;
 mod patients;
+pub mod postgres;
 mod restore;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use booking_core::{AppointmentId, Busy, Date, DayKey, PatientId, RequestKey, UtcMillis};
+use uuid::Uuid;
 
+use self::foreign::Foreign;
+pub use self::foreign::ForeignAnswer;
+use self::guard::{Blocker, GivenBack};
+use self::guarded::Guard;
 use self::keys::{KeyAnswer, KeyClaims};
 pub use self::patients::Visit;
 use self::patients::{Patients, VisitAnswer};
 pub use self::restore::restore;
 use crate::ledger::won_keys::KeyDigest;
 pub use crate::ledger::won_keys::oldest_date;
-use crate::ownership::ShardSet;
+use crate::ownership::{ShardSet, Tenures};
 
 /// Is told that something it waited for is settled. Must not block.
 pub trait Waiter: Send + Sync + 'static {
@@ -75,9 +86,71 @@ pub enum Claimed {
 pub struct Claims {
     patients: Patients,
     keys: KeyClaims,
+    /// Where several processes decide.
+    shared: OnceLock<Shared>,
+}
+
+/// What several processes need beside the index, which has the days of one of them only.
+struct Shared {
+    guard: Arc<Guard>,
+    tenures: Arc<Tenures>,
+    foreign: Foreign,
 }
 
 impl Claims {
+    /// From now on this index is the first look only: it has the days that `tenures` says are open here, and `guard` has all. Called once,
+    /// before any day is asked.
+    pub fn share(&self, guard: Arc<Guard>, tenures: Arc<Tenures>) {
+        let shared = self.shared.set(Shared { guard, tenures, foreign: Foreign::default() });
+        debug_assert!(shared.is_ok(), "an index is shared once");
+    }
+
+    /// The claims of all processes, where there are several.
+    pub fn guard(&self) -> Option<&Arc<Guard>> {
+        self.shared.get().map(|shared| &shared.guard)
+    }
+
+    /// Whether claims of days of other processes, as far as they are known, stand in the way of `wish`, for a request that was queued at
+    /// `queued_micros`. `waiter` is kept if they are being asked about.
+    pub fn look_elsewhere(&self, wish: &Wish<'_>, queued_micros: u64, waiter: &Arc<dyn Waiter>) -> ForeignAnswer {
+        let Some(shared) = self.shared.get() else { return ForeignAnswer::Clear };
+        let key = wish.key.map(|(key, _)| key);
+        shared.foreign.look(wish.day, wish.visit.as_ref(), key, queued_micros, waiter)
+    }
+
+    /// A claim of another day has stood in the way: whoever meets it from now on waits. False if it is being asked about already.
+    pub fn foreign_met(&self, blocker: &Blocker) -> bool {
+        self.shared.get().is_some_and(|shared| shared.foreign.met(blocker))
+    }
+
+    /// A claim of another day stood when that day was asked at `asked_micros`.
+    pub fn foreign_stood(&self, blocker: &Blocker, asked_micros: u64) {
+        if let Some(shared) = self.shared.get() {
+            shared.foreign.stood(blocker, asked_micros);
+        }
+    }
+
+    /// A claim of another day is gone, or nothing is known of it.
+    pub fn foreign_gone(&self, id: Uuid) {
+        if let Some(shared) = self.shared.get() {
+            shared.foreign.forget(id);
+        }
+    }
+
+    /// Forgets what was known of other processes' claims long before `now_micros`.
+    pub fn sweep_foreign(&self, now_micros: u64) {
+        if let Some(shared) = self.shared.get() {
+            shared.foreign.sweep(now_micros);
+        }
+    }
+
+    /// Record `sequence` of `day` is durable and takes `appointment` from where it was: what earlier records claimed for it can go.
+    pub fn freed(&self, appointment: AppointmentId, day: DayKey, sequence: u64) {
+        if let Some(shared) = self.shared.get() {
+            shared.guard.give_back(GivenBack::Before { appointment, day, sequence });
+        }
+    }
+
     /// Claims all of `wish`, or nothing. `waiter` is kept only if the answer is [`Claimed::Unsettled`]. The patient's time comes
     /// first: a key that has won elsewhere stands in place of a success only, and a refusal stays that refusal.
     pub fn claim(&self, wish: &Wish<'_>, waiter: &Arc<dyn Waiter>) -> Claimed {
@@ -118,9 +191,17 @@ impl Claims {
         self.patients.settle(patient, appointment, day, sequence, visit);
     }
 
-    /// An appointment has left `from` by record `sequence` for the visit on another day.
+    /// An appointment has left `from` by record `sequence` for the visit on another day. If that is a day of another process, nobody here
+    /// would ever end the visit: it is not kept.
     pub fn transfer(&self, from: DayKey, sequence: u64, to: DayKey, visit: Visit) {
-        self.patients.transfer(from, sequence, to, visit);
+        let is_here = || self.shared.get().is_none_or(|shared| shared.tenures.is_open(to.shard()));
+        self.patients.transfer(from, sequence, to, visit, is_here);
+    }
+
+    /// `day` keeps a place for the appointment of `visit`, says the state that was read again: whatever later records had claimed for it
+    /// is gone.
+    pub fn arriving(&self, day: DayKey, visit: Visit) {
+        self.patients.arriving(day, &visit);
     }
 
     /// Whether a claim of `appointment` on `day` is pending.

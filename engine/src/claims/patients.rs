@@ -256,14 +256,38 @@ impl Patients {
         waiting.iter().for_each(|waiter| waiter.settled());
     }
 
-    /// The appointment of `visit` is no more on `from`, by its record `sequence`, but on `to`.
-    pub(super) fn transfer(&self, from: DayKey, sequence: u64, to: DayKey, visit: Visit) {
+    /// The appointment of `visit` is no more on `from`, by its record `sequence`, but on `to`, which counts if it `is_here`.
+    pub(super) fn transfer(
+        &self,
+        from: DayKey,
+        sequence: u64,
+        to: DayKey,
+        visit: Visit,
+        is_here: impl FnOnce() -> bool,
+    ) {
         let Visit { patient, appointment, .. } = visit;
         let mut shard = self.shard(patient).lock();
         let known =
             shard.of(patient).iter().filter(|claim| claim.is_of(appointment, to)).map(|claim| claim.sequence).max();
-        self.replace(&mut shard, patient, appointment, to, known.unwrap_or(0), Some(visit));
+        // Asked under the lock: whoever forgets the days that have left comes either before this look, or after what it adds.
+        if is_here() {
+            self.replace(&mut shard, patient, appointment, to, known.unwrap_or(0), Some(visit));
+        }
         self.replace(&mut shard, patient, appointment, from, sequence, None);
+        let waiting = shard.take_waiting(patient);
+        drop(shard);
+        waiting.iter().for_each(|waiter| waiter.settled());
+    }
+
+    /// A place on `day` is kept for the appointment of `visit`, says the state that was read, and no later record of `day` is left:
+    /// one claim, as settled as the day of departure has told.
+    pub(super) fn arriving(&self, day: DayKey, visit: &Visit) {
+        let Visit { patient, appointment, .. } = *visit;
+        let mut shard = self.shard(patient).lock();
+        let has_left = shard.of(patient).iter().any(|claim| claim.is_of(appointment, day) && !claim.pending);
+        self.replace(&mut shard, patient, appointment, day, u64::MAX, None);
+        shard.add(patient, Claim::new(visit, day, 0, !has_left));
+        self.claims.fetch_add(1, Ordering::Relaxed);
         let waiting = shard.take_waiting(patient);
         drop(shard);
         waiting.iter().for_each(|waiter| waiter.settled());

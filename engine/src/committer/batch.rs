@@ -8,6 +8,7 @@ use booking_core::{DayKey, DayVersion};
 use foldhash::{HashMap, HashSet};
 
 use super::{CommitFailure, CommitListener, Submission};
+use crate::claims::guard::RecordClaims;
 use crate::journal::{DayAppend, DayOutcome, Head};
 
 /// Most records of one append. The gain of a larger batch ends where a sync is a small part of its cost; beyond it only
@@ -26,6 +27,8 @@ pub(super) struct Waiter {
 pub(super) struct Group {
     pub(super) day: DayKey,
     pub(super) generation: u64,
+    /// What the records claim.
+    pub(super) claims: Vec<RecordClaims>,
     waiters: Vec<Waiter>,
 }
 
@@ -71,13 +74,26 @@ impl Batch {
         batch
     }
 
+    /// Those of its days that `is_first` says, and the others, each in order.
+    pub(super) fn split(self, is_first: impl Fn(&Group) -> bool) -> (Self, Self) {
+        let (mut first, mut second) = (Self::default(), Self::default());
+        for (group, append) in self.groups.into_iter().zip(self.appends) {
+            let part = if is_first(&group) { &mut first } else { &mut second };
+            part.record_count += append.records.len();
+            part.groups.push(group);
+            part.appends.push(append);
+        }
+        (first, second)
+    }
+
     fn open_group(&mut self, submission: Submission) {
-        let Submission { generation, append, listener } = submission;
+        let Submission { generation, append, claims, listener } = submission;
         let last = last_of(&append).version;
         self.record_count += append.records.len();
         self.groups.push(Group {
             day: append.day,
             generation,
+            claims,
             waiters: vec![Waiter { listener, last, records_after: 0 }],
         });
         self.appends.push(append);
@@ -90,7 +106,7 @@ impl Batch {
     }
 
     fn join(&mut self, place: usize, submission: Submission) {
-        let Submission { append: later, listener, .. } = submission;
+        let Submission { append: later, claims, listener, .. } = submission;
         let (append, group) = (&mut self.appends[place], &mut self.groups[place]);
         let added = later.records.len();
         for waiter in &mut group.waiters {
@@ -98,6 +114,7 @@ impl Batch {
         }
         let last = last_of(&later).version;
         group.waiters.push(Waiter { listener, last, records_after: 0 });
+        group.claims.extend(claims);
         append.records.extend(later.records);
         append.next_work_at = later.next_work_at;
         self.record_count += added;

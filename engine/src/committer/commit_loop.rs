@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use booking_core::planted;
 use futures_util::FutureExt;
+use futures_util::future::join;
 use metrics::{Counter, Gauge, Histogram};
 
 use super::batch::{Batch, Group, verdict};
+use super::claiming::Claimer;
 use super::queue::{Queue, Work};
 use super::{CommitFailure, Submission};
+use crate::claims::guarded::Guard;
 use crate::clock::Clock;
 use crate::journal::{AppendError, DayOutcome, Journal};
 use crate::telemetry::catalogue;
@@ -38,6 +41,8 @@ pub struct CommitLoop {
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
     poison: Option<Arc<str>>,
+    /// Where several processes decide.
+    claimer: Option<Claimer>,
     meters: Meters,
 }
 
@@ -50,6 +55,7 @@ struct Meters {
     poisoned: Counter,
     conflict: Counter,
     stale_epoch: Counter,
+    blocked: Counter,
 }
 
 impl Meters {
@@ -64,6 +70,7 @@ impl Meters {
             poisoned: failure("poisoned"),
             conflict: failure("conflict"),
             stale_epoch: failure("stale_epoch"),
+            blocked: failure("blocked"),
         }
     }
 
@@ -75,13 +82,20 @@ impl Meters {
             CommitFailure::Poisoned(_) => &self.poisoned,
             CommitFailure::Conflict { .. } => &self.conflict,
             CommitFailure::StaleEpoch => &self.stale_epoch,
+            CommitFailure::Blocked(_) => &self.blocked,
         }
     }
 }
 
 impl CommitLoop {
-    pub(super) fn new(queue: Arc<Queue>, journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Self {
-        Self { queue, journal, clock, poison: None, meters: Meters::new() }
+    pub(super) fn new(
+        queue: Arc<Queue>,
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        guard: Option<Arc<Guard>>,
+    ) -> Self {
+        let claimer = guard.map(|guard| Claimer::new(guard, Arc::clone(&clock)));
+        Self { queue, journal, clock, poison: None, claimer, meters: Meters::new() }
     }
 
     /// Turns until the committer is stopped.
@@ -103,16 +117,53 @@ impl CommitLoop {
             Work::Nothing => return Turn::Idle,
             Work::End => return Turn::Ended,
         };
+        match self.claimer.take() {
+            None => self.write(&batch).await,
+            Some(mut claimer) => {
+                self.write_claimed(&mut claimer, batch).await;
+                self.claimer = Some(claimer);
+            }
+        }
+        self.queue.settle();
+        Turn::Settled
+    }
+
+    async fn write(&mut self, batch: &Batch) {
         crash_point!(CommitterBeforeAppend);
-        match self.append(&batch).await {
+        match self.append(batch).await {
             Ok(outcomes) => self.tell_outcomes(&batch.groups, &outcomes),
             Err(failure) => {
                 self.meters.of(&failure).increment(1);
                 self.fail(batch.groups.iter(), &failure);
             }
         }
-        self.queue.settle();
-        Turn::Settled
+    }
+
+    /// Days that claim nothing go on meanwhile; those whose claims are all granted follow, and of the others nothing is written.
+    async fn write_claimed(&mut self, claimer: &mut Claimer, batch: Batch) {
+        let (claiming, plain) = batch.split(|group| !group.claims.is_empty());
+        let claims = claimer.claim(&claiming);
+        let lost = if plain.groups.is_empty() { claims.await } else { join(claims, self.write(&plain)).await.0 };
+        let granted = match lost {
+            Ok(mut lost) => {
+                let (blocked, granted) = claiming.split(|group| lost.contains_key(&group.day));
+                for group in &blocked.groups {
+                    let failure = CommitFailure::Blocked(lost.remove(&group.day).unwrap_or_default().into());
+                    self.meters.of(&failure).increment(1);
+                    claimer.give_back(group);
+                    self.fail(std::iter::once(group), &failure);
+                }
+                granted
+            }
+            Err(failure) => {
+                self.meters.of(&failure).increment(1);
+                claiming.groups.iter().for_each(|group| claimer.give_back(group));
+                return self.fail(claiming.groups.iter(), &failure);
+            }
+        };
+        if !granted.groups.is_empty() {
+            self.write(&granted).await;
+        }
     }
 
     /// Outcomes in the order of the batch, or why the whole batch has none; then a re-read tells the truth.

@@ -3,7 +3,10 @@
 //! Must not know: what a record means, who is answered when it is durable.
 
 mod batch;
+mod claiming;
 mod commit_loop;
+#[cfg(test)]
+mod guarded_tests;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -12,6 +15,8 @@ use std::sync::Arc;
 
 use booking_core::{DayKey, DayVersion};
 
+use crate::claims::guard::{Lost, RecordClaims};
+use crate::claims::guarded::Guard;
 use crate::clock::Clock;
 use crate::journal::{DayAppend, Head, Journal};
 
@@ -33,6 +38,9 @@ pub enum CommitFailure {
     },
     /// A newer owner exists.
     StaleEpoch,
+    /// Not written: claims of other days stand in the way of some of the records. Everything submitted before is durable, and whoever was
+    /// told so has been told before this.
+    Blocked(Arc<[Lost]>),
 }
 
 /// Told what became of a submission, in the order of submissions of its day. Called on the committer's task, without any
@@ -52,6 +60,8 @@ pub struct Submission {
     pub generation: u64,
     /// What to append.
     pub append: DayAppend,
+    /// What the records claim across days, where several processes decide: all of it is claimed before anything is appended.
+    pub claims: Vec<RecordClaims>,
     /// Who is told.
     pub listener: Arc<dyn CommitListener>,
 }
@@ -60,12 +70,18 @@ pub struct Submission {
 #[derive(Clone)]
 pub struct Committer {
     queue: Arc<queue::Queue>,
+    guard: Option<Arc<Guard>>,
 }
 
 impl Committer {
     /// Starts the committer's task on the present tokio runtime. It is never cancelled: it ends by [`Committer::stop`].
     pub fn start(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> Self {
-        let (committer, commit_loop) = Self::with_loop(journal, clock);
+        Self::start_guarded(journal, clock, None)
+    }
+
+    /// As [`Committer::start`], for a process that is one of several: records claim in `guard` first.
+    pub fn start_guarded(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, guard: Option<Arc<Guard>>) -> Self {
+        let (committer, commit_loop) = Self::with_guarded_loop(journal, clock, guard);
         tokio::spawn(commit_loop.run());
         committer
     }
@@ -73,7 +89,16 @@ impl Committer {
     /// As [`Committer::start`], on a thread of its own: between two batches the loop sleeps and is woken several times, which a
     /// runtime with other workers pays for with a search for work each time.
     pub fn start_thread(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> std::io::Result<Self> {
-        let (committer, commit_loop) = Self::with_loop(journal, clock);
+        Self::start_guarded_thread(journal, clock, None)
+    }
+
+    /// As [`Committer::start_thread`], for a process that is one of several: records claim in `guard` first.
+    pub fn start_guarded_thread(
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        guard: Option<Arc<Guard>>,
+    ) -> std::io::Result<Self> {
+        let (committer, commit_loop) = Self::with_guarded_loop(journal, clock, guard);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         std::thread::Builder::new().name("committer".to_owned()).spawn(move || runtime.block_on(commit_loop.run()))?;
         Ok(committer)
@@ -81,9 +106,23 @@ impl Committer {
 
     /// As [`Committer::start`], but the caller drives the loop, turn by turn: for simulation.
     pub fn with_loop(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>) -> (Self, CommitLoop) {
+        Self::with_guarded_loop(journal, clock, None)
+    }
+
+    /// As [`Committer::with_loop`], for a process that is one of several.
+    pub fn with_guarded_loop(
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        guard: Option<Arc<Guard>>,
+    ) -> (Self, CommitLoop) {
         let queue = Arc::new(queue::Queue::new());
-        let commit_loop = CommitLoop::new(Arc::clone(&queue), journal, clock);
-        (Self { queue }, commit_loop)
+        let commit_loop = CommitLoop::new(Arc::clone(&queue), journal, clock, guard.clone());
+        (Self { queue, guard }, commit_loop)
+    }
+
+    /// Where records claim first, in a process that is one of several.
+    pub fn guard(&self) -> Option<&Arc<Guard>> {
+        self.guard.as_ref()
     }
 
     /// A name for a new incarnation of a day's state: greater than all before. One counter serves every day, because a day that goes to

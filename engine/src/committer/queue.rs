@@ -122,11 +122,11 @@ impl Queue {
     }
 
     /// Queues `submission`, or drops it if its generation is closed; gives it back if the task has ended.
-    pub(super) fn push(&self, submission: Submission) -> Result<(), Submission> {
+    pub(super) fn push(&self, submission: Submission) -> Result<(), Box<Submission>> {
         {
             let mut state = self.state.lock();
             if state.ended {
-                return Err(submission);
+                return Err(Box::new(submission));
             }
             if state.closed.is_closed(submission.append.day, submission.generation) {
                 return Ok(());

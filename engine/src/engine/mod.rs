@@ -38,11 +38,11 @@ impl Engine {
     /// recorder is installed.
     pub async fn start(config: EngineConfig, transport: Option<Arc<dyn PeerTransport>>) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-        let Opened { stores, cluster, lock } = stores::open(&config, &clock, &SystemIds, transport).await?;
+        let Opened { stores, cluster, guard, lock } = stores::open(&config, &clock, &SystemIds, transport).await?;
         tracing::info!(promise = stores.journal.promise(), "what the journal promises");
         let (journal, ledger) = (Arc::clone(&stores.journal), Arc::clone(&stores.ledger));
         let ownership = stores.owning.store();
-        let committer = Committer::start_thread(Arc::clone(&journal), Arc::clone(&clock))
+        let committer = Committer::start_guarded_thread(Arc::clone(&journal), Arc::clone(&clock), guard)
             .map_err(|error| StartError::Store(format!("cannot start the committer's thread: {error}")))?;
         let threads = ActorThreads::start(config.actor_threads.max(1))
             .map_err(|error| StartError::Store(format!("cannot start the actors' threads: {error}")))?;

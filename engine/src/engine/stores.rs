@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::claims::guarded::Guard;
+use crate::claims::postgres::PostgresClaims;
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, EngineConfig, RedisSettings, StartError, StoreSettings};
 use crate::ids::Ids;
@@ -32,6 +34,8 @@ pub(crate) const INSTALLATION_FILE: &str = "installation";
 pub(super) struct Opened {
     pub(super) stores: Stores,
     pub(super) cluster: Cluster,
+    /// What is claimed across nodes, where there can be several.
+    pub(super) guard: Option<Arc<Guard>>,
     /// Held for as long as the process lives, where no store holds it itself.
     pub(super) lock: Option<DirectoryLock>,
 }
@@ -71,7 +75,7 @@ async fn embedded(config: &EngineConfig) -> Result<Opened, StartError> {
     let journal = Arc::new(SqliteJournal::open(&config.data_dir).await?);
     let ledger = Arc::new(SqliteLedger::open(&config.data_dir).await?);
     let stores = Stores { journal, ledger: Arc::clone(&ledger) as _, registry: ledger, owning: Owning::Sole };
-    Ok(Opened { stores, cluster: Cluster::default(), lock: None })
+    Ok(Opened { stores, cluster: Cluster::default(), guard: None, lock: None })
 }
 
 /// One process only: the journal itself says who came last.
@@ -94,7 +98,7 @@ async fn redis_alone(
     journal.claim_alone().await?;
     let owning = Owning::Alone { tenures, reclaim: Arc::clone(&journal) as _ };
     let stores = Stores { journal, ledger: Arc::clone(&ledger) as _, registry: ledger, owning };
-    Ok(Opened { stores, cluster: Cluster::default(), lock: Some(lock) })
+    Ok(Opened { stores, cluster: Cluster::default(), guard: None, lock: Some(lock) })
 }
 
 /// What both profiles with a database have.
@@ -127,10 +131,11 @@ async fn shared(
         address: config.node.address.clone().unwrap_or_default(),
         lease_millis: config.node.lease_millis,
     };
+    let guard = Some(Arc::new(Guard::new(Arc::new(PostgresClaims::open(url).await?))));
     let publish_lock = Some(Arc::new(PostgresPublishLock::new(url)?) as _);
     let ledger = Arc::new(parts.ledger);
     let stores = Stores { journal: parts.journal, ledger: Arc::clone(&ledger) as _, registry: ledger, owning };
-    Ok(Opened { stores, cluster: Cluster { transport, publish_lock }, lock: Some(parts.lock) })
+    Ok(Opened { stores, cluster: Cluster { transport, publish_lock }, guard, lock: Some(parts.lock) })
 }
 
 /// What the journal on Redis is told.

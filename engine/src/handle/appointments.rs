@@ -1,9 +1,10 @@
 //! Reading appointments: by id, by day, by patient; own writes included, whichever node has recorded them.
 //! Must not know: HTTP, who may see what.
 //!
-//! A process alone finds everything in its overlay and its ledger. With other nodes, what waits for the ledger is in the overlay of whoever
-//! recorded it. What is known here to stand on a day of ours is the newest there is: any later change would begin with a record of that day.
-//! So from anything older the way leads forward: the owner of the day where it was last known knows of more, or it stands there.
+//! A process alone finds everything in its overlay and its ledger. With other nodes, what waits for the ledger is in the overlay of
+//! whoever recorded it. What is known here to stand on a day of ours is the newest there is: any later change would begin with a record
+//! of that day. So from anything older the way leads forward: the owner of the day where it was last known knows of more, or it stands
+//! there.
 
 use std::collections::{BTreeMap, BTreeSet};
 

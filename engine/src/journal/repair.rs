@@ -7,9 +7,32 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use booking_core::DayKey;
 
-use super::{Head, StoredRecord, chain};
+use super::{Head, ReadError, StoredRecord, chain};
+use crate::ledger::Ledger;
+
+/// A ledger, as a repair sees it.
+#[async_trait]
+pub trait RawRecords: Send + Sync {
+    /// See [`Ledger::raw_heads`].
+    async fn heads(&self, shard: u16) -> Result<Vec<(DayKey, Head)>, ReadError>;
+
+    /// See [`Ledger::raw_records`]: all of `day`.
+    async fn records(&self, day: DayKey) -> Result<Vec<StoredRecord>, ReadError>;
+}
+
+#[async_trait]
+impl<L: Ledger + ?Sized> RawRecords for L {
+    async fn heads(&self, shard: u16) -> Result<Vec<(DayKey, Head)>, ReadError> {
+        self.raw_heads(shard).await
+    }
+
+    async fn records(&self, day: DayKey) -> Result<Vec<StoredRecord>, ReadError> {
+        self.raw_records(day, 0).await
+    }
+}
 
 /// What is known of one day.
 #[derive(Clone, Debug, Default)]
@@ -95,4 +118,73 @@ pub fn plan(day: DayKey, histories: &Histories) -> RepairPlan {
 /// Where a log ends with `record`.
 pub fn head_of(record: &StoredRecord) -> Head {
     Head { version: record.version, hash: record.hash }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use booking_core::{Date, DoctorId};
+
+    use super::*;
+
+    fn day() -> DayKey {
+        DayKey { doctor: DoctorId::from_bytes([7; 16]), date: Date::from_days(20_000).expect("a date") }
+    }
+
+    /// One record after each other, each under its epoch and with a body of one letter.
+    fn grow(head: Head, records: &[(u32, u8)]) -> Vec<StoredRecord> {
+        let mut head = head;
+        let next = |(epoch, letter): &(u32, u8)| {
+            let record = chain::next_record(head, day(), *epoch, Arc::from([*letter]));
+            head = Head { version: record.version, hash: record.hash };
+            let (position, shard) = (record.version.sequence, day().shard());
+            StoredRecord { day: day(), shard, position, version: record.version, hash: record.hash, body: record.body }
+        };
+        records.iter().map(next).collect()
+    }
+
+    fn letters(records: &[StoredRecord]) -> String {
+        records.iter().map(|record| char::from(record.body[0])).collect()
+    }
+
+    fn check(histories: &Histories, keep: u64, put_back: &str, lost: &str) -> RepairPlan {
+        let plan = plan(day(), histories);
+        let found = (plan.keep.version.sequence, letters(&plan.put_back), letters(&plan.lost));
+        assert_eq!(found, (keep, put_back.to_owned(), lost.to_owned()));
+        plan
+    }
+
+    #[test]
+    fn the_longest_history_is_put_together_from_its_parts() {
+        let all = grow(Head::default(), &[(1, b'a'), (1, b'b'), (1, b'c'), (2, b'd'), (2, b'e')]);
+        let base = Head::default();
+        let parts = Histories { base, stored: all[..1].into(), ledger: all[..3].into(), memory: all[3..].into() };
+        let plan = check(&parts, 1, "bcde", "");
+        assert_eq!(plan.head, head_of(&all[4]));
+        let whole = Histories { base, stored: all.clone(), ledger: all[..3].into(), memory: all[3..].into() };
+        assert!(check(&whole, 5, "", "").is_nothing());
+        let empty = Histories { base, stored: Vec::new(), ledger: all.clone(), memory: Vec::new() };
+        check(&empty, 0, "abcde", "");
+        let packed =
+            Histories { base: head_of(&all[2]), stored: all[3..4].into(), ledger: all.clone(), memory: Vec::new() };
+        check(&packed, 4, "e", "");
+        let no_way = Histories { base, stored: all[..1].into(), ledger: Vec::new(), memory: all[3..].into() };
+        check(&no_way, 1, "", "de");
+    }
+
+    #[test]
+    fn at_a_fork_the_ledger_wins_else_the_higher_epoch_and_the_other_branch_is_named() {
+        let trunk = grow(Head::default(), &[(1, b'a'), (1, b'b')]);
+        let end = head_of(&trunk[1]);
+        let (old, new) = (grow(end, &[(1, b'c'), (1, b'd'), (1, b'e')]), grow(end, &[(2, b'x')]));
+        let with = |branch: &[StoredRecord]| [&trunk[..], branch].concat();
+        let base = Head::default();
+        let by_epoch = Histories { base, stored: with(&old), ledger: Vec::new(), memory: new.clone() };
+        check(&by_epoch, 2, "x", "cde");
+        let by_ledger = Histories { base, stored: with(&new), ledger: with(&old[..2]), memory: old[2..].into() };
+        check(&by_ledger, 2, "cde", "x");
+        let packed = Histories { base: head_of(&new[0]), stored: Vec::new(), ledger: with(&old), memory: Vec::new() };
+        check(&packed, 0, "abcde", "");
+    }
 }

@@ -41,10 +41,11 @@ const MAP: &str = "
     SELECT 1, incarnation, NULL, NULL, shard, epoch FROM shard_owner ORDER BY kind, shard, incarnation";
 
 /// Locks in the order of shards, as appends and barriers do, then looks at what the rows say once they are locked: an append
-/// that holds one has ended by then. A lease is locked too, so that a renewal and a claim over its end exclude each other.
+/// that holds one has ended by then. The owner's lease is locked too, to see a renewal that came meanwhile; the caller's own may be
+/// renewed meanwhile, but not be taken out.
 const CLAIM: &str = "
     WITH self AS MATERIALIZED (
-        SELECT incarnation FROM node WHERE incarnation = $1 AND lease_until > clock_timestamp() FOR SHARE),
+        SELECT incarnation FROM node WHERE incarnation = $1 AND lease_until > clock_timestamp() FOR KEY SHARE),
     locked AS MATERIALIZED (
         SELECT owner.shard, owner.epoch, owner.incarnation FROM shard_owner AS owner
         WHERE owner.shard = ANY ($2::smallint[]) AND EXISTS (SELECT FROM self) ORDER BY owner.shard FOR UPDATE),
@@ -81,6 +82,8 @@ pub struct PostgresOwnership {
     options: PgConnectOptions,
     /// One statement at a time; `None` until it is needed, and after a failure.
     session: Mutex<Option<Session>>,
+    /// A renewal never waits behind a claim, which waits for the appends of others.
+    renewing: Mutex<Option<Session>>,
 }
 
 struct Session {
@@ -92,7 +95,7 @@ impl PostgresOwnership {
     /// Over the database of `url`, whose schema is up to date ([`postgres::migrate`]).
     pub async fn open(url: &str) -> Result<Self, StartError> {
         let options = postgres::for_purpose(&postgres::options(url)?, "ownership", Purpose::Write);
-        let ownership = Self { session: Mutex::new(None), options };
+        let ownership = Self { session: Mutex::new(None), renewing: Mutex::new(None), options };
         let session = ownership.connect().await;
         *ownership.session.lock().await =
             Some(session.map_err(|error| StartError::Store(format!("the store of ownership does not open: {error}")))?);
@@ -110,13 +113,21 @@ impl PostgresOwnership {
         Ok(Session { connection, notices })
     }
 
-    /// Runs one statement that commits by itself. After a warning, an error or the deadline nobody knows what it did: the
-    /// caller reads the map, and the connection is not used again.
     async fn run(
         &self,
         query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
     ) -> Result<Vec<PgRow>, OwnershipError> {
-        let mut slot = self.session.lock().await;
+        self.run_on(&self.session, query).await
+    }
+
+    /// Runs one statement that commits by itself. After a warning, an error or the deadline nobody knows what it did: the
+    /// caller reads the map, and the connection is not used again.
+    async fn run_on(
+        &self,
+        session: &Mutex<Option<Session>>,
+        query: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
+    ) -> Result<Vec<PgRow>, OwnershipError> {
+        let mut slot = session.lock().await;
         let mut session = match slot.take() {
             Some(session) => session,
             None => self.connect().await.map_err(|error| unavailable(&error))?,
@@ -164,7 +175,8 @@ impl Ownership for PostgresOwnership {
     }
 
     async fn renew(&self, incarnation: Uuid, lease_millis: u64) -> Result<(), OwnershipError> {
-        let rows = self.run(sqlx::query(RENEW).bind(incarnation).bind(millis(lease_millis))).await?;
+        let query = sqlx::query(RENEW).bind(incarnation).bind(millis(lease_millis));
+        let rows = self.run_on(&self.renewing, query).await?;
         if rows.is_empty() { Err(OwnershipError::LeaseEnded) } else { Ok(()) }
     }
 
@@ -192,10 +204,11 @@ impl Ownership for PostgresOwnership {
 
     /// Releases the connection.
     async fn close(&self) {
-        if let Some(session) = self.session.lock().await.take()
-            && let Err(error) = session.connection.close().await
-        {
-            tracing::warn!(%error, "the connection of the store of ownership did not close");
+        let sessions = [self.session.lock().await.take(), self.renewing.lock().await.take()];
+        for session in sessions.into_iter().flatten() {
+            if let Err(error) = session.connection.close().await {
+                tracing::warn!(%error, "a connection of the store of ownership did not close");
+            }
         }
     }
 }

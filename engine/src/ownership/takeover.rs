@@ -177,7 +177,10 @@ impl Shards {
     /// Ends what is under way on `set` and forgets it, so that somebody else can take it over without a gap. New requests are sent
     /// away from the first moment on.
     pub(crate) async fn hand_on(&self, set: &ShardSet) {
-        set.iter().for_each(|shard| self.tenures.close(shard));
+        for shard in set.iter() {
+            self.tenures.close(shard);
+            self.handle.shard_left(shard);
+        }
         let deadline = self.clock.monotonic_micros() + HAND_ON_MILLIS_MAX * 1_000;
         while self.directory_leaves(set, false) > 0 {
             if self.clock.monotonic_micros() > deadline {
@@ -198,7 +201,10 @@ impl Shards {
 
     /// Somebody else speaks for `set`, or soon will.
     pub(crate) fn drop_at_once(&self, set: &ShardSet) {
-        set.iter().for_each(|shard| self.tenures.revoke(shard));
+        for shard in set.iter() {
+            self.tenures.revoke(shard);
+            self.handle.shard_left(shard);
+        }
         self.directory_leaves(set, true);
         self.handle.parts.claims.forget_shards(set);
     }

@@ -105,6 +105,12 @@ impl Tenures {
         self.deadline_micros.fetch_max(deadline_micros, Ordering::AcqRel);
     }
 
+    /// Ends the lease at `deadline_micros`, as if it had not been renewed since.
+    #[cfg(feature = "testing")]
+    pub fn end_lease(&self, deadline_micros: u64) {
+        self.deadline_micros.store(deadline_micros, Ordering::Release);
+    }
+
     /// What is ours, open or not.
     pub fn owned(&self) -> ShardSet {
         (0..SHARD_COUNT).filter(|shard| self.epoch(*shard) != 0).collect()

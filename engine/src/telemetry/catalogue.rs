@@ -70,6 +70,11 @@ const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "other"];
 const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "5xx"];
 const LIMIT_KINDS: &[&str] = &["subject", "address"];
 const JOURNAL_FAILURES: &[&str] = &["failed", "unknown", "poisoned", "conflict", "stale_epoch"];
+/// How a request that reached the wrong node ended: answered by another one, here after all, nobody could be asked in time, or asked without
+/// an answer to something that must not be asked twice.
+pub const FORWARD_OUTCOMES: &[&str] = &["answered", "here", "unavailable", "lost"];
+/// What one question to another node came to.
+pub const HOP_RESULTS: &[&str] = &["answered", "moved", "not_sent", "lost"];
 /// Why commands are turned away before they are decided.
 pub const SHED_REASONS: &[&str] = &["day_queue", "engine_queue", "ledger_lag", "stopping"];
 
@@ -109,6 +114,8 @@ catalogue! {
     OVERLAY_ENTRIES = "hotslot_overlay_entries" Gauge [] &[], "Durable changes kept in memory until the ledger has them.";
     CLAIMED_VISITS = "hotslot_claimed_visits" Gauge [] &[], "Times of patients that are claimed across days: one for every appointment to come, and those being decided.";
     CLAIMED_KEYS = "hotslot_claimed_keys" Gauge [] &[], "Idempotency keys known across days, until their days are over.";
+    CLAIMS_ASKED_ABOUT = "hotslot_claims_asked_about_total" Counter [] &[], "Claims of other nodes' days that stood in the way, so that the day was asked what became of them.";
+    CLAIMS_GIVEN_BACK_WAITING = "hotslot_claims_given_back_waiting" Gauge [] &[], "Claims that wait to be deleted from the shared store; bounded. Those that find no room cost the next one who meets them a question.";
     PARKED_COMMANDS = "hotslot_parked_commands" Gauge [] &[], "Commands that wait for something unsettled on another day; bounded by admission, and each by two seconds.";
     MOVES = "hotslot_moves_total" Counter ["outcome": MOVE_OUTCOMES] &[], "Moves of appointments between days, by outcome; `unknown` ones are settled by asking the day of departure.";
     MOVES_SETTLED = "hotslot_moves_settled_total" Counter [] &[], "Moves on their way in that a day had to ask about because nobody drove them any more: after a crash or a failure.";
@@ -126,6 +133,11 @@ catalogue! {
     LEASE_LEFT = "hotslot_lease_left_seconds" Gauge [] &[], "How long this node may still speak for its shards without another renewal; 0: it confirms nothing.";
     OWNERSHIP_FAILURES = "hotslot_ownership_failures_total" Counter [] &[], "Questions to the store of ownership that failed.";
     NODES_SEEN = "hotslot_nodes_seen" Gauge [] &[], "Live nodes, this one included, as the store of ownership said last.";
+    FORWARDS = "hotslot_forwards_total" Counter ["outcome": FORWARD_OUTCOMES] &[], "Requests that reached a node which does not speak for their day, by outcome.";
+    FORWARD_DURATION = "hotslot_forward_duration_seconds" Histogram [] LATENCY_BUCKETS, "Time from finding out that a request is at the wrong node to its answer: hops and waiting.";
+    FORWARD_HOPS = "hotslot_forward_hops_total" Counter ["result": HOP_RESULTS] &[], "Questions to other nodes on behalf of requests, by result. Many `moved`: shards change hands, or this node does not see the map.";
+    FORWARDS_IN_FLIGHT = "hotslot_forwards_in_flight" Gauge [] &[], "Requests being forwarded now; bounded for each HTTP worker.";
+    STREAMS_RELAYED = "hotslot_streams_relayed" Gauge [] &[], "Days that this node streams from the node that speaks for them; one each, however many read.";
     CLOCK_STEADY = "hotslot_clock_steady" Gauge [] &[], "1 while the engine's clock agrees with the wall clock within a second.";
     BUILD_INFO = "hotslot_build_info" Gauge [] &[], "Always 1.";
 }

@@ -4,6 +4,7 @@
 mod behaviour;
 mod claims;
 mod faulty_storms;
+mod guard;
 mod moves;
 mod moving_storms;
 mod support;

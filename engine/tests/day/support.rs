@@ -10,6 +10,7 @@ use booking_core::{
 };
 use engine::assembly::Assembly;
 use engine::claims::Claims;
+use engine::claims::guarded::Guard;
 use engine::clock::Clock;
 use engine::committer::Committer;
 use engine::ids::SystemIds;
@@ -52,6 +53,11 @@ impl World {
 
     /// A world over a journal that may have records.
     pub async fn over(journal: Arc<MemoryJournal>, faults: Faults) -> Self {
+        Self::beside(journal, faults, None).await
+    }
+
+    /// A world over a journal that others may write too: whatever it claims is claimed in `guard`.
+    pub async fn beside(journal: Arc<MemoryJournal>, faults: Faults, guard: Option<Arc<Guard>>) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let clock = Arc::new(ManualClock::at(START));
         let ledger = Arc::new(SqliteLedger::open(directory.path()).await.expect("a ledger"));
@@ -70,8 +76,11 @@ impl World {
         engine::claims::restore(&claims, &*ledger, &overlay, &engine::ownership::ShardSet::ALL, clock.now())
             .await
             .expect("claims");
-        let committer =
-            Committer::start(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&clock) as Arc<dyn Clock>);
+        let committer = Committer::start_guarded(
+            Arc::clone(&journal) as Arc<dyn Journal>,
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            guard,
+        );
         let (engine, _ports) = Assembly {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             ids: Arc::new(SystemIds),

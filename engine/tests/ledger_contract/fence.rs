@@ -11,7 +11,7 @@ use engine::ownership::Tenures;
 
 use crate::ledger::{apply_news, assert_same_rows};
 use crate::story::{Story, day, sold_again};
-use crate::{Backend, Database};
+use crate::{Backend, Database, Stores};
 
 fn is_away(outcome: &Result<(), ApplyError>, word: &str) -> bool {
     matches!(outcome, Err(ApplyError::Unavailable(reason)) if reason.contains(word))
@@ -164,10 +164,9 @@ async fn a_server_that_restarts_is_found_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_takes_no_writes_is_away() {
     let database = Database::new().await;
+    let ledger = Database::ledger(&database.url, Tenures::sole(Database::EPOCH)).await;
+    // As a primary that was demoted: connections that are made from now on only read.
     database.server.execute("ALTER DATABASE postgres SET default_transaction_read_only = on").await;
-    let tenures = Arc::new(Tenures::sole(Database::EPOCH));
-    let opened = PostgresLedger::open(&database.url, tenures, false).await;
-    let ledger = opened.expect("the schema is up to date: nothing is written");
     let story = town();
     let outcome = ledger.apply(&story.records, story.position()).await;
     assert!(is_away(&outcome, "read-only"), "{outcome:?}");
@@ -194,6 +193,30 @@ async fn a_refusal_names_no_value() {
     for id in [holder.to_string(), intruder.to_string(), day(1).doctor.to_string()] {
         assert!(!reason.contains(&id), "{reason}");
     }
+}
+
+/// A database that puts texts in the order of a dictionary.
+struct Dictionary {
+    _server: servers::Postgres,
+    url: String,
+}
+
+#[async_trait::async_trait]
+impl Backend for Dictionary {
+    async fn open(&self) -> Stores {
+        let ledger = Database::ledger(&self.url, Tenures::none()).await;
+        Stores { ledger: ledger.clone(), registry: ledger }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_do_not_depend_on_the_locale_of_the_server() {
+    let server = servers::Postgres::start().await;
+    let create = "CREATE DATABASE dictionary TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'de-CH'";
+    server.execute(create).await;
+    let url = server.url_of("dictionary");
+    let backend = Dictionary { _server: server, url };
+    crate::registry_agreement::agree(&backend).await;
 }
 
 #[tokio::test]

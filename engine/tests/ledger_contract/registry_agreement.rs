@@ -98,7 +98,7 @@ async fn postgres_agrees_on_everything() {
 }
 
 /// Has both write the same, and asks both the same.
-async fn agree(backend: &impl Backend) {
+pub(crate) async fn agree(backend: &impl Backend) {
     let registry = backend.open().await.registry;
     let stored = &*registry;
     let memory = MemoryLedger::default();

@@ -17,9 +17,9 @@ const DAYS: u128 = 12;
 /// A booking under a key on each of some days.
 fn town() -> Story {
     let mut story = Story::new();
-    story.key = Some("book");
     for number in 1..=DAYS {
         story.publish(day(number), 2, 1);
+        story.key = Some("book");
         story.book(day(number), number, 0);
     }
     story

@@ -1,2 +1,188 @@
-//! x
-//! Must not know: x.
+//! A primary that dies or is cut off before its replica has everything.
+//! Must not know: clusters.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use booking_core::DayKey;
+use engine::journal::contract::day;
+use engine::journal::repair::{RawRecords, head_of};
+use engine::journal::{AppendError, DayOutcome, Head, Journal, ReadError, ShardCursor, StoredRecord};
+use servers::{OldPrimary, Redis, RedisOptions, ReplicaPair};
+
+use crate::support::{Owner, alone, eventually, open, owner_under, settings};
+
+/// What a ledger keeps of the records.
+#[derive(Default)]
+struct Kept(BTreeMap<DayKey, Vec<StoredRecord>>);
+
+impl Kept {
+    /// Everything that `owner` remembers of `day`'s shard.
+    fn of(owner: &Owner, day: DayKey) -> Self {
+        Self([(day, owner.journal.remembered(day.shard()))].into())
+    }
+}
+
+#[async_trait]
+impl RawRecords for Kept {
+    async fn heads(&self, shard: u16) -> Result<Vec<(DayKey, Head)>, ReadError> {
+        let of_shard = self.0.iter().filter(|(day, _)| day.shard() == shard);
+        Ok(of_shard.filter_map(|(day, records)| Some((*day, head_of(records.last()?)))).collect())
+    }
+
+    async fn records(&self, day: DayKey) -> Result<Vec<StoredRecord>, ReadError> {
+        Ok(self.0.get(&day).cloned().unwrap_or_default())
+    }
+}
+
+async fn pair() -> ReplicaPair {
+    let pair = ReplicaPair::start(RedisOptions::default(), 1).await;
+    pair.wait_until_in_step().await;
+    pair
+}
+
+/// Appends that find the loss; becomes ready when it is found.
+async fn notice_loss(owner: &Owner, day: DayKey, head: Head) {
+    let lost = owner.journal.lost_shards();
+    eventually("the loss is noticed", async || {
+        let appended = owner.try_append(day, head, b"never").await;
+        assert!(!matches!(appended, Ok((DayOutcome::Appended { .. }, _))), "{appended:?}");
+        if matches!(appended, Err(AppendError::Unknown(_))) {
+            owner.settle().await;
+        }
+        lost.borrow().contains(day.shard())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_owner_puts_a_forgotten_end_back_from_its_memory() {
+    let mut pair = pair().await;
+    let owner = alone(settings(pair.urls(), 0)).await;
+    let head = owner.append(day(1), Head::default(), b"one").await;
+    pair.wait_until_in_step().await;
+    pair.hold_replication();
+    let head = owner.append(day(1), head, b"two").await;
+    let head = owner.append(day(1), head, b"three").await;
+    pair.promote(0, OldPrimary::Killed).await;
+    notice_loss(&owner, day(1), head).await;
+
+    owner.journal.reclaim_alone(&[day(1).shard()]).await.expect("it takes it back");
+    assert_eq!(owner.bodies(day(1)).await, [b"one"], "the new primary has forgotten");
+    let repaired = owner.journal.repair_shard(day(1).shard(), &Kept::default(), &[]).await.expect("a repair");
+    assert_eq!((repaired.records, repaired.lost.len(), repaired.days), (2, 0, vec![day(1)]));
+    let head_now = owner.journal.load(day(1)).await.expect("a load").expect("a day").head;
+    assert_eq!(head_now, head, "with its old sequences, epochs and links");
+    owner.append(day(1), head, b"four").await;
+    assert_eq!(owner.bodies(day(1)).await, [&b"one"[..], b"two", b"three", b"four"]);
+    let shard = owner.journal.read_shard(day(1).shard(), ShardCursor::default(), 9).await.expect("a read");
+    assert_eq!(shard.iter().map(|record| record.version.sequence).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    let again = owner.journal.repair_shard(day(1).shard(), &Kept::default(), &[]).await.expect("a repair");
+    assert!(again.days.is_empty(), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_owner_puts_it_back_from_the_ledger_and_from_what_the_previous_one_tells() {
+    let mut pair = pair().await;
+    let first = owner_under(settings(pair.urls(), 0), 1).await;
+    let head = first.append(day(1), Head::default(), b"one").await;
+    pair.wait_until_in_step().await;
+    pair.hold_replication();
+    let head = first.append(day(1), head, b"two").await;
+    let ledger = Kept::of(&first, day(1));
+    let head = first.append(day(1), head, b"three").await;
+    let told = first.journal.remembered(day(1).shard());
+    pair.promote(0, OldPrimary::Killed).await;
+
+    let second = owner_under(settings(pair.urls(), 0), 2).await;
+    let repaired = second.journal.repair_shard(day(1).shard(), &ledger, &[]).await.expect("a repair");
+    assert_eq!((repaired.records, repaired.lost.len()), (1, 0), "as far as the ledger has it");
+    assert_eq!(second.bodies(day(1)).await, [b"one", b"two"]);
+    let repaired = second.journal.repair_shard(day(1).shard(), &ledger, &told).await.expect("a repair");
+    assert_eq!((repaired.records, repaired.lost.len()), (1, 0));
+    second.append(day(1), head, b"four").await;
+    assert_eq!(second.bodies(day(1)).await, [&b"one"[..], b"two", b"three", b"four"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_fork_the_ledgers_branch_replaces_what_redis_has() {
+    let redis = Redis::start().await;
+    let owner = owner_under(settings(vec![redis.url()], 0), 1).await;
+    let trunk = owner.append(day(1), Head::default(), b"one").await;
+    owner.append(day(1), trunk, b"two").await;
+    let ledger = Kept::of(&owner, day(1));
+    let () = redis.call(&["FLUSHALL"]).await;
+    let other = owner_under(settings(vec![redis.url()], 0), 2).await;
+    let fork = other.append(day(1), Head::default(), b"uno").await;
+    other.append(day(1), fork, b"due").await;
+    other.append(day(2), Head::default(), b"beside").await;
+
+    let third = owner_under(settings(vec![redis.url()], 0), 3).await;
+    let repaired = third.journal.repair_shard(day(1).shard(), &ledger, &[]).await.expect("a repair");
+    let lost: Vec<_> = repaired.lost.iter().map(|record| record.body.to_vec()).collect();
+    assert_eq!((repaired.records, lost), (2, vec![b"uno".to_vec(), b"due".to_vec()]));
+    assert_eq!(third.bodies(day(1)).await, [b"one", b"two"]);
+    let shard = third.journal.read_shard(day(1).shard(), ShardCursor::default(), 9).await.expect("a read");
+    assert_eq!(shard.iter().map(|record| record.body.to_vec()).collect::<Vec<_>>(), [b"one", b"two"]);
+    assert_eq!(third.bodies(day(2)).await, [b"beside"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emptied_server_is_filled_again() {
+    let redis = Redis::start().await;
+    let owner = alone(settings(vec![redis.url()], 0)).await;
+    let head = owner.append(day(1), Head::default(), b"one").await;
+    let head = owner.append(day(1), head, b"two").await;
+    let () = redis.call(&["FLUSHALL"]).await;
+    notice_loss(&owner, day(1), head).await;
+    let ours = owner.journal.reclaim_alone(&[day(1).shard()]).await.expect("it takes it back");
+    assert_eq!(ours.len(), 1);
+    let repaired = owner.journal.repair_shard(day(1).shard(), &Kept::default(), &[]).await.expect("a repair");
+    assert_eq!(repaired.records, 2);
+    owner.append(day(1), head, b"three").await;
+    assert_eq!(owner.bodies(day(1)).await.len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_from_an_older_copy_is_repaired_from_memory() {
+    let options = RedisOptions { append_only: false, ..RedisOptions::default() };
+    let mut redis = Redis::start_with(options).await;
+    let mut accepting = settings(vec![redis.url()], 0);
+    accepting.accept_appendfsync_no = true;
+    let owner = alone(accepting).await;
+    let head = owner.append(day(1), Head::default(), b"one").await;
+    let () = redis.call(&["SAVE"]).await;
+    let head = owner.append(day(1), head, b"the last second").await;
+    redis.kill().await;
+    redis.restart().await;
+    notice_loss(&owner, day(1), head).await;
+    owner.journal.reclaim_alone(&[day(1).shard()]).await.expect("it takes it back");
+    let repaired = owner.journal.repair_shard(day(1).shard(), &Kept::default(), &[]).await.expect("a repair");
+    assert_eq!(repaired.records, 1);
+    owner.append(day(1), head, b"three").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_its_replica_nothing_is_acknowledged() {
+    let mut pair = pair().await;
+    let owner = alone(settings(pair.urls(), 1)).await;
+    let head = owner.append(day(1), Head::default(), b"one").await;
+    pair.hold_replication();
+    let unknown = owner.try_append(day(1), head, b"two").await;
+    assert!(matches!(unknown, Err(AppendError::Unknown(_))), "{unknown:?}");
+    assert!(owner.journal.barrier().await.is_err(), "the barrier waits for the replica too");
+    assert_eq!(owner.remembered(day(1)).len(), 1);
+    pair.release_replication();
+    owner.settle().await;
+    assert_eq!(owner.remembered(day(1)), [b"one", b"two"]);
+
+    // Two primaries at once: the old one goes on, and whoever writes to it hears that no replica has it.
+    pair.promote(0, OldPrimary::Isolated).await;
+    let head = owner.journal.load(day(1)).await.expect("a load").expect("a day").head;
+    let unknown = owner.try_append(day(1), head, b"three").await;
+    assert!(matches!(unknown, Err(AppendError::Unknown(_))), "{unknown:?}");
+    let second = open(settings(vec![pair.url()], 0)).await;
+    second.take(2).await;
+    assert_eq!(second.bodies(day(1)).await, [b"one", b"two"]);
+    second.append(day(1), head, b"trois").await;
+}

@@ -54,9 +54,14 @@ pub(crate) async fn owner_under(settings: RedisSettings, epoch: u32) -> Owner {
 impl Owner {
     /// Takes every shard under `epoch`.
     pub(crate) async fn take(&self, epoch: u32) {
-        let all: Vec<(u16, u32)> = (0..SHARD_COUNT).map(|shard| (shard, epoch)).collect();
-        let ours = self.journal.install(&all).await.expect("it installs");
-        assert_eq!(ours, all);
+        self.take_some(&(0..SHARD_COUNT).collect::<Vec<_>>(), epoch).await;
+    }
+
+    /// Takes `shards` under `epoch`.
+    pub(crate) async fn take_some(&self, shards: &[u16], epoch: u32) {
+        let wanted: Vec<(u16, u32)> = shards.iter().map(|shard| (*shard, epoch)).collect();
+        let ours = self.journal.install(&wanted).await.expect("it installs");
+        assert_eq!(ours, wanted);
         ours.iter().for_each(|(shard, epoch)| self.tenures.grant(*shard, *epoch));
         self.tenures.extend(u64::MAX);
     }

@@ -1,6 +1,7 @@
 //! One request as a handler sees it: path, query, headers and body, read strictly.
 //! Must not know: what is done with them.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use actix_web::dev::Payload;
@@ -21,6 +22,7 @@ use super::query::Query;
 use super::{body, input};
 use crate::auth::Principal;
 use crate::middleware::request_name::RequestName;
+use crate::nodes::forward::Forwarder;
 use crate::state::Worker;
 
 /// One request.
@@ -29,17 +31,65 @@ pub(crate) struct Call {
     request: HttpRequest,
     payload: Payload,
     name: RequestName,
+    /// Where the body is kept, once it is read, for a node that has to be asked instead.
+    kept: Option<Kept>,
+    attempt: Attempt,
+}
+
+/// A body that has been read; shared.
+pub(crate) type Kept = Rc<OnceCell<Bytes>>;
+
+/// Which attempt at a request this is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Attempt {
+    /// As it came.
+    First,
+    /// Once more: what it is about has come here meanwhile.
+    Again,
+    /// Nobody could be asked: an old answer is better than none.
+    LastResort,
 }
 
 impl Call {
     /// Of a worker.
     pub(crate) fn new(worker: Rc<Worker>, request: HttpRequest, payload: Payload, name: RequestName) -> Self {
-        Self { worker, request, payload, name }
+        Self { worker, request, payload, name, kept: None, attempt: Attempt::First }
+    }
+
+    /// Keeps the body, once it is read, in `kept`.
+    pub(crate) fn keeping(mut self, kept: Kept) -> Self {
+        self.kept = Some(kept);
+        self
+    }
+
+    /// A request whose body is in `kept`, if it has one, in another attempt.
+    pub(crate) fn repeated(self, kept: Kept, attempt: Attempt) -> Self {
+        Self { kept: Some(kept), attempt, ..self }
+    }
+
+    /// Which attempt at the request this is.
+    pub(crate) fn attempt(&self) -> Attempt {
+        self.attempt
+    }
+
+    /// The name under which it is answered and logged.
+    pub(crate) fn name(&self) -> &RequestName {
+        &self.name
+    }
+
+    /// How other nodes are asked, unless this call was passed on by one.
+    pub(crate) fn forwarder(&self) -> Option<&Forwarder> {
+        self.worker.forwarder.as_ref()
     }
 
     /// The worker that answers.
     pub(crate) fn worker(&self) -> &Worker {
         &self.worker
+    }
+
+    /// The worker that answers, to be kept.
+    pub(crate) fn shared_worker(&self) -> Rc<Worker> {
+        Rc::clone(&self.worker)
     }
 
     /// The request itself.
@@ -119,8 +169,17 @@ impl Call {
         body::parse(&bytes)
     }
 
-    async fn read_body(&mut self) -> Result<Bytes, Problem> {
-        body::read(&self.request, std::mem::replace(&mut self.payload, Payload::None)).await
+    /// The body as it came.
+    pub(crate) async fn read_body(&mut self) -> Result<Bytes, Problem> {
+        if let Some(bytes) = self.kept.as_ref().and_then(|kept| kept.get()) {
+            return Ok(bytes.clone());
+        }
+        let bytes = body::read(&self.request, std::mem::replace(&mut self.payload, Payload::None)).await?;
+        if let Some(kept) = &self.kept {
+            // A body is read once.
+            let _ = kept.set(bytes.clone());
+        }
+        Ok(bytes)
     }
 
     /// The idempotency key, if given.

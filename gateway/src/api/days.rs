@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
-use booking_core::{DayKey, PersonalText, Precondition, Rejection};
+use actix_web::http::header::{AGE, CACHE_CONTROL, HeaderValue};
+use actix_web::web::Bytes;
+use booking_core::{Date, DayKey, DoctorId, PersonalText, Precondition, Rejection};
 use engine::EngineError;
 use engine::view::{DayReply, PublishRequest};
 use serde::Deserialize;
+use serde_json::value::to_raw_value;
 
-use super::call::{Call, json};
+use super::call::{Attempt, Call, json};
 use super::checks::Checks;
 use super::day_body::DayBody;
 use super::day_view;
@@ -23,6 +25,10 @@ use super::tag::{self, Condition};
 use super::zone::Zone;
 use crate::auth::permission::{Guard, ManageDay};
 use crate::middleware::edge::Answer;
+use crate::nodes;
+use crate::nodes::days::Part;
+use crate::nodes::question::{self, PART};
+use crate::state::Side;
 
 /// Most days of one range, both ends included.
 const RANGE_DAYS_MAX: i32 = 92;
@@ -122,8 +128,19 @@ fn answer(status: StatusCode, reply: &DayReply) -> Answer {
 pub(crate) async fn read(call: Call) -> Answer {
     call.no_query()?;
     let day = call.path_day()?;
-    let view = call.engine().day(day).await.map_err(|error| of_engine(error, call.now()))?;
-    day_view::conditional_answer(call.headers(), &view)
+    match call.engine().day(day).await {
+        Ok(view) => day_view::conditional_answer(call.headers(), &view),
+        Err(EngineError::NotHere { .. }) if call.attempt() == Attempt::LastResort => old_answer(&call, day),
+        Err(error) => Err(of_engine(error, call.now())),
+    }
+}
+
+/// What was known when the lease of this node ended, and how old it can be at most (RFC 9111, section 5.1).
+fn old_answer(call: &Call, day: DayKey) -> Answer {
+    let (view, age_seconds) = call.engine().stale_day(day).ok_or_else(|| Problem::not_here(day.shard()))?;
+    let mut response = day_view::conditional_answer(call.headers(), &view)?;
+    response.headers_mut().insert(AGE, HeaderValue::from(age_seconds));
+    Ok(response)
 }
 
 /// `GET /v1/doctors/{id}/days`
@@ -136,11 +153,33 @@ pub(crate) async fn list(call: Call) -> Answer {
         return Err(Problem::invalid(format!("from and to must span 1 to {RANGE_DAYS_MAX} days.")));
     }
     call.engine().registry().doctor(doctor).await?.ok_or_else(no_doctor)?;
-    let days = call.engine().days(doctor, from, to).await.map_err(|error| of_engine(error, call.now()))?;
-    if let Some(day) = days.elsewhere.first() {
-        return Err(of_engine(EngineError::NotHere { shard: day.shard() }, call.now()));
+    let here = || part_here(&call, doctor, from, to);
+    let own = here().await?;
+    if call.worker().side == Side::Nodes && call.headers().contains_key(PART) {
+        return json(StatusCode::OK, &own);
     }
-    let mut response = json(StatusCode::OK, &Items { items: days.views.iter().map(day_view::summary).collect() })?;
+    let whole = match (own.elsewhere.first().and_then(|date| Date::from_days(*date)), call.forwarder()) {
+        (None, _) => own,
+        (Some(_), Some(forwarder)) => {
+            let question = question::of_request(call.request(), call.name(), None, Bytes::new());
+            nodes::days::complete(forwarder, question, own, here).await?
+        }
+        (Some(date), None) => return Err(Problem::not_here(DayKey { doctor, date }.shard())),
+    };
+    let mut response = json(StatusCode::OK, &Items { items: whole.items.into_iter().map(|(_, item)| item).collect() })?;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)
+}
+
+/// The days of `doctor` that this node speaks for, and which others there may be.
+async fn part_here(call: &Call, doctor: DoctorId, from: Date, to: Date) -> Result<Part, Problem> {
+    let reply = call.engine().days(doctor, from, to).await.map_err(|error| of_engine(error, call.now()))?;
+    let mut part = Part::default();
+    for view in &reply.views {
+        let item = to_raw_value(&day_view::summary(view));
+        let item = item.map_err(|error| Problem::internal(format!("a day is no JSON: {error}")))?;
+        part.items.push((view.day.date.days(), item));
+    }
+    part.elsewhere = reply.elsewhere.iter().map(|day| day.date.days()).collect();
+    Ok(part)
 }

@@ -35,6 +35,7 @@ struct Extra {
     allow: Option<&'static str>,
     part: Option<&'static str>,
     replayed: bool,
+    shard: Option<u16>,
     cause: Option<String>,
 }
 
@@ -83,6 +84,13 @@ impl Problem {
         problem
     }
 
+    /// `unavailable`, unless another node speaks for `shard`.
+    pub(crate) fn not_here(shard: u16) -> Self {
+        let mut problem = Self::unavailable(format!("shard {shard} is being taken over"));
+        problem.extra().shard = Some(shard);
+        problem
+    }
+
     fn extra(&mut self) -> &mut Extra {
         self.extra.get_or_insert_default()
     }
@@ -126,6 +134,11 @@ impl Problem {
     /// The code.
     pub(crate) fn code(&self) -> Code {
         self.code
+    }
+
+    /// The shard that this process does not speak for, if that is the problem.
+    pub(crate) fn shard(&self) -> Option<u16> {
+        self.extra.as_ref()?.shard
     }
 
     /// What the log is told.

@@ -22,7 +22,7 @@ pub(crate) fn of_engine(error: EngineError, now: UtcMillis) -> Problem {
         }
         EngineError::Repeated(first) => of_engine(*first, now).replayed(),
         EngineError::Unavailable(cause) => Problem::unavailable(cause),
-        EngineError::NotHere { shard } => Problem::unavailable(format!("shard {shard} is being taken over")),
+        EngineError::NotHere { shard } => Problem::not_here(shard),
         EngineError::Internal(cause) => Problem::internal(cause),
     }
 }
@@ -110,6 +110,19 @@ mod tests {
         let response = of_engine(repeated, UtcMillis(0)).response("r");
         assert_eq!(response.status(), 409);
         assert_eq!(response.headers().get("idempotency-replayed").map(|value| value.as_bytes()), Some(&b"true"[..]));
+    }
+
+    #[test]
+    fn what_is_elsewhere_names_its_shard_and_is_unavailable_to_callers() {
+        let twin = EngineError::Repeated(Box::new(EngineError::NotHere { shard: 7 }));
+        for error in [EngineError::NotHere { shard: 7 }, twin] {
+            let problem = of_engine(error, UtcMillis(0));
+            assert_eq!((problem.shard(), problem.code()), (Some(7), Code::Unavailable));
+        }
+        for error in [EngineError::Unavailable(String::new()), Rejection::SoldOut.into(), Rejection::UnknownDay.into()]
+        {
+            assert_eq!(of_engine(error, UtcMillis(0)).shard(), None, "only what is elsewhere is forwarded");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub(crate) mod cache;
 pub(crate) mod key;
+pub(crate) mod pass;
 pub(crate) mod permission;
 pub(crate) mod token;
 mod usual_form;

@@ -24,7 +24,7 @@ use crate::config::RateSettings;
 use crate::metrics::Exporter;
 use crate::middleware::rate_limit::RateLimits;
 use crate::routes;
-use crate::state::{Shared, Worker};
+use crate::state::{Shared, Side, Worker};
 use crate::streams::StreamSettings;
 
 /// A request before it is sent.
@@ -74,7 +74,7 @@ impl World {
         };
         let streams = StreamSettings { clients_max: 10, heartbeat_seconds: 15 };
         let (verifier, limits) = (Verifier::new(&key), RateLimits::new(&rates));
-        let shared = Arc::new(Shared::new(engine.handle(), verifier, limits, Exporter::detached(), streams));
+        let shared = Arc::new(Shared::new(engine.handle(), verifier, limits, Exporter::detached(), streams, None));
         let now = engine.handle().clock().now();
         let [doctor, patient, clinic] = [1, 2, 3].map(Uuid::from_u128);
         Self { _directory: directory, engine, shared, key, doctor, patient, clinic, now }
@@ -82,7 +82,7 @@ impl World {
 
     /// The routes, as a worker has them.
     pub(super) async fn routes(&self) -> impl Service<Request, Response = ServiceResponse, Error = Error> + use<> {
-        let worker = Rc::new(Worker::new(Arc::clone(&self.shared)));
+        let worker = Rc::new(Worker::new(Arc::clone(&self.shared), Side::Public));
         let table = routes::interface_and_metrics();
         actix_web::test::init_service(App::new().configure(move |app| routes::configure(app, &worker, table))).await
     }

@@ -16,13 +16,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::FutureExt;
 
 use super::accept::takes_json;
-use super::access_log;
 use super::request_name::{REQUEST_ID, RequestName};
-use crate::api::call::Call;
+use super::{access_log, elsewhere};
+use crate::api::call::{Attempt, Call};
 use crate::api::catalogue::Code;
 use crate::api::problem::Problem;
 use crate::auth::Principal;
-use crate::state::Worker;
+use crate::nodes::question::{self, HOP};
+use crate::state::{Side, Worker};
 
 /// What every handler returns.
 pub(crate) type Answer = Result<HttpResponse, Problem>;
@@ -33,7 +34,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 /// Answers one request: `handle` is asked if nothing before it refuses.
 pub(crate) async fn answer<H, F>(worker: Rc<Worker>, request: HttpRequest, payload: Payload, handle: H) -> HttpResponse
 where
-    H: FnOnce(Call) -> F,
+    H: Fn(Call) -> F,
     F: Future<Output = Answer>,
 {
     let engine = &worker.shared.engine;
@@ -45,13 +46,15 @@ where
         Err(problem) => Err(problem),
         Ok(()) => {
             let call = Call::new(Rc::clone(&worker), request.clone(), payload, name.clone());
-            // A panic is a defect; it costs its request an answer of 500, and nobody else anything.
-            AssertUnwindSafe(handle(call)).catch_unwind().await.unwrap_or_else(|panic| Err(of_panic(panic.as_ref())))
+            match &worker.forwarder {
+                None => attempt(&handle, call).await,
+                Some(forwarder) => elsewhere::answer(forwarder, &handle, call).await,
+            }
         }
     };
     let (mut response, problem) = match outcome {
         Ok(response) => (response, None),
-        Err(problem) => (name.with_text(|text| problem.response(text)), Some(problem)),
+        Err(problem) => (refusal(&worker, &name, &problem), Some(problem)),
     };
     let headers = response.headers_mut();
     if let Some(value) = name.header() {
@@ -69,12 +72,33 @@ where
     response
 }
 
+/// One attempt at a request. A panic is a defect; it costs its request an answer of 500, and nobody else anything.
+pub(super) async fn attempt<H, F>(handle: &H, call: Call) -> Answer
+where
+    H: Fn(Call) -> F,
+    F: Future<Output = Answer>,
+{
+    AssertUnwindSafe(handle(call)).catch_unwind().await.unwrap_or_else(|panic| Err(of_panic(panic.as_ref())))
+}
+
+/// To a node that has passed the request on it is said where it must go; to callers never.
+fn refusal(worker: &Worker, name: &RequestName, problem: &Problem) -> HttpResponse {
+    match problem.shard().filter(|_| worker.side == Side::Nodes) {
+        Some(shard) => question::moved(shard),
+        None => name.with_text(|text| problem.response(text)),
+    }
+}
+
 fn check_head(worker: &Worker, request: &HttpRequest) -> Result<(), Problem> {
     let line_bytes = request.uri().path().len() + request.uri().query().map_or(0, str::len);
     let head_bytes: usize =
         request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() + line_bytes;
     if head_bytes > HEAD_BYTES_MAX {
         return Err(Problem::of(Code::HeadersTooLarge));
+    }
+    if worker.side == Side::Nodes {
+        // Limits were applied where the caller came in. What no node has passed on has no business here.
+        return if request.headers().contains_key(HOP) { Ok(()) } else { Err(Problem::of(Code::NotFound)) };
     }
     let limits = &worker.shared.limits;
     match request.peer_addr().map(|peer| peer.ip()) {
@@ -91,6 +115,9 @@ pub(crate) fn authenticate(call: &Call) -> Result<Arc<Principal>, Problem> {
         .verifier
         .verify(token, shared.engine.clock().now())
         .map_err(|error| Problem::new(Code::Unauthenticated, error.to_string()))?;
+    if call.worker().side == Side::Nodes || call.attempt() != Attempt::First {
+        return Ok(principal);
+    }
     let peer = call.request().peer_addr().map(|peer| peer.ip());
     if shared.limits.applies_to(peer) {
         shared.limits.check_subject(principal.subject).map_err(limited)?;
@@ -103,7 +130,8 @@ pub(crate) fn check_accept(call: &Call) -> Result<(), Problem> {
     if takes_json(call.request().headers()) { Ok(()) } else { Err(Problem::of(Code::NotAcceptable)) }
 }
 
-fn bearer_token(request: &HttpRequest) -> Option<&str> {
+/// The token of a caller, or the pass of a node.
+pub(crate) fn bearer_token(request: &HttpRequest) -> Option<&str> {
     let mut values = request.headers().get_all(AUTHORIZATION);
     let value = values.next()?;
     if values.next().is_some() {

@@ -4,6 +4,7 @@
 pub(crate) mod accept;
 pub(crate) mod access_log;
 pub(crate) mod edge;
+mod elsewhere;
 pub(crate) mod measures;
 pub(crate) mod rate_limit;
 pub(crate) mod request_name;

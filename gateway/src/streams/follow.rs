@@ -5,17 +5,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use booking_core::{DayKey, UtcMillis};
+use engine::EngineError;
 use engine::actors::notices::DayWatch;
 use engine::view::DayView;
+use tokio::sync::watch;
 
 use super::pace::Spacing;
-use super::{Latest, Streams, offer};
+use super::{Latest, Streams, elsewhere, offer};
 
 /// Least time between two renderings of a day: fifty a second in a storm. Each reader keeps the interval of events from its own last
 /// one, so this, and not another such interval, is what it can lag behind beyond it.
 const RENDER_INTERVAL_MILLIS: u64 = 20;
-/// The clock is looked at this often although nothing is due, because it may have been slewed; and a day that could not be read is read again.
+/// The clock is looked at this often although nothing is due, because it may have been slewed; and a day that could not
+/// be read is read again.
 const LOOK_MILLIS_MAX: i64 = 1_000;
+
+/// Between two looks for a day that is elsewhere or comes back: about what a takeover adds to the time without news.
+const LOOK_ELSEWHERE: Duration = Duration::from_millis(100);
 
 /// Renders `day` at every change until nobody reads it.
 pub(crate) async fn follow(streams: Arc<Streams>, day: DayKey, latest: Arc<Latest>) {
@@ -52,6 +58,12 @@ impl Following {
                     offer(&self.latest, &view, self.streams.monotonic_millis());
                     next_change(&view)
                 }
+                Err(EngineError::NotHere { .. }) => {
+                    if !self.read_elsewhere(&mut stop).await {
+                        return;
+                    }
+                    continue;
+                }
                 // Not readable now: the readers keep what they have.
                 Err(_) => Some(UtcMillis(self.streams.engine.clock().now().0.saturating_add(LOOK_MILLIS_MAX))),
             };
@@ -64,6 +76,30 @@ impl Following {
             if !goes_on {
                 return;
             }
+        }
+    }
+
+    /// Shows what the node that speaks for the day tells, until it does not any more; false if the readers are to end, or have left.
+    async fn read_elsewhere(&self, stop: &mut watch::Receiver<bool>) -> bool {
+        let read = async {
+            if let Some(nodes) = &self.streams.nodes {
+                elsewhere::read(&self.streams, nodes, self.day, &self.latest).await;
+            }
+            // However it ended: the day is looked for anew, but not all the time.
+            tokio::time::sleep(LOOK_ELSEWHERE).await;
+        };
+        tokio::select! {
+            () = read => true,
+            () = self.came_here() => true,
+            () = self.left() => false,
+            _ = stop.wait_for(|stop| *stop) => false,
+        }
+    }
+
+    /// Until this process speaks for the day.
+    async fn came_here(&self) {
+        while !self.streams.engine.territory().is_here(self.day) {
+            tokio::time::sleep(LOOK_ELSEWHERE).await;
         }
     }
 

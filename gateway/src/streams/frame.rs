@@ -10,10 +10,10 @@ use crate::api::day_view;
 const PHASE_BITS: u32 = 12;
 
 /// What is sent in long silence, so that proxies keep the connection.
-const HEARTBEAT: &[u8] = b": heartbeat\n\n";
+pub(super) const HEARTBEAT: &[u8] = b": heartbeat\n\n";
 
 /// These bytes, which are not none, as one chunk of a chunked body (RFC 9112, section 7.1): every stream's answer has such a body.
-fn chunk_of(bytes: &[u8]) -> Bytes {
+pub(super) fn chunk_of(bytes: &[u8]) -> Bytes {
     let mut chunk = format!("{:X}\r\n", bytes.len()).into_bytes();
     chunk.extend_from_slice(bytes);
     chunk.extend_from_slice(b"\r\n");
@@ -36,6 +36,12 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
+    /// The event without the framing of a chunk, for a body that is framed on its way.
+    pub(super) fn event(&self) -> Bytes {
+        let from = self.chunk.iter().position(|byte| *byte == b'\n').map_or(0, |line| line + 1);
+        self.chunk.slice(from..self.chunk.len().saturating_sub(2).max(from))
+    }
+
     /// The picture as an event; `None` if it cannot be written, which is a defect that reading the day tells as well.
     pub(crate) fn of(view: &DayView, rendered_millis: u64) -> Option<Self> {
         let id = id_of(view);
@@ -57,6 +63,12 @@ pub(crate) fn id_of(view: &DayView) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_is_what_its_chunk_holds() {
+        let frame = Frame { id: 1, rendered_millis: 0, chunk: chunk_of(b"id: 1\ndata: x\n\n") };
+        assert_eq!(&frame.event()[..], b"id: 1\ndata: x\n\n");
+    }
 
     #[test]
     fn a_chunk_says_its_length() {

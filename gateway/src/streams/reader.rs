@@ -5,11 +5,9 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use actix_web::web::Bytes;
-use engine::telemetry::catalogue::STREAM_CLIENTS;
 use futures_util::Stream;
 
 use super::Streams;
@@ -105,7 +103,6 @@ impl Stream for Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         self.crowd.leave(self.place);
-        self.streams.clients.fetch_sub(1, Ordering::AcqRel);
-        metrics::gauge!(STREAM_CLIENTS).decrement(1.0);
+        self.streams.leave_one();
     }
 }

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use booking_core::DayKey;
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
 use super::link::{self, Link};
 use super::sent::Sent;
@@ -31,16 +31,14 @@ const RAISE: &str = "
 
 /// See [`crate::journal::Journal::barrier`]. Every failure leaves it to be tried again.
 pub(super) async fn raise(shared: &Shared) -> Result<(), AppendError> {
-    let mut slot = shared.barrier.lock().await;
+    let _one_at_a_time = shared.raising.lock().await;
     let (generation, sent) = {
         let mut state = shared.state.lock();
         state.generation += 1;
         (state.generation, state.in_flight.clone())
     };
-    let mut link = match slot.take() {
-        Some(link) => link,
-        None => shared.connect("barrier").await.map_err(|error| unknown(&error))?,
-    };
+    // A connection of its own each time: it is seldom needed, and an old one may be gone without having said so.
+    let mut link = shared.connect("barrier").await.map_err(|error| unknown(&error))?;
     terminate(shared, &mut link, sent.as_deref()).await.map_err(|error| unknown(&error))?;
     let mut shards: Vec<(u16, u32)> =
         shared.tenures.owned().iter().map(|shard| (shard, shared.tenures.epoch(shard))).collect();
@@ -56,7 +54,9 @@ pub(super) async fn raise(shared: &Shared) -> Result<(), AppendError> {
     if let Some(sent) = sent {
         settle(shared, &mut link.connection, &sent).await.map_err(|error| unknown(&error))?;
     }
-    *slot = Some(link);
+    if let Err(error) = link.connection.close().await {
+        tracing::debug!(%error, "the connection of a barrier did not close");
+    }
     Ok(())
 }
 

@@ -37,8 +37,9 @@ use crate::config::StartError;
 use crate::ownership::Tenures;
 use crate::postgres::{self, Purpose, WriteFailure};
 
-/// Longest wait for a write. With a synchronous standby away a commit waits for ever; its caller is told that nobody knows.
-const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// Longest wait for a write. With a synchronous standby away a commit waits for ever; its caller is told that nobody
+/// knows. Longer than the server waits for a lock, shorter than a lease.
+const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 /// Loads, the applier's pages and snapshots.
 const READERS_MAX: u32 = 4;
 /// Own records in memory for the applier, about ten megabytes; what is older is read from the table.
@@ -57,8 +58,8 @@ struct Shared {
     /// The only connection that appends; `None` until it is needed, and after an outcome that nobody knows.
     /// Its mutex is tokio's: held while an append is under way, so that there is one at a time.
     appender: Mutex<Option<Link>>,
-    /// Apart from the appender's, whose append it may have to end.
-    barrier: Mutex<Option<Link>>,
+    /// Held while a barrier is raised, on a connection apart from the appender's, whose append it may have to end.
+    raising: Mutex<()>,
     readers: PgPool,
     /// Never held across a wait.
     state: parking_lot::Mutex<State>,
@@ -74,7 +75,7 @@ struct State {
     in_flight: Option<Arc<Sent>>,
     /// Processes of the server whose connections were given up, to be ended by the next barrier.
     abandoned: Vec<Backend>,
-    /// The logs that this process has written since the ledger last had everything.
+    /// The logs that this process has written: one for each shard it has claimed, each time.
     logs: BTreeSet<(u16, u32)>,
 }
 
@@ -105,7 +106,7 @@ impl PostgresJournal {
                 settings,
                 tenures,
                 appender: Mutex::new(Some(link.map_err(failed)?)),
-                barrier: Mutex::new(None),
+                raising: Mutex::new(()),
                 state: parking_lot::Mutex::new(state),
                 poison: Poison::default(),
             }),
@@ -250,12 +251,7 @@ impl Journal for PostgresJournal {
     }
 
     fn applied(&self, position: u64) {
-        let mut state = self.shared.state.lock();
-        state.recent.forget_up_to(position);
-        // Whatever is under way has named its logs already.
-        if position >= state.recent.last_position() && state.in_flight.is_none() {
-            state.logs.clear();
-        }
+        self.shared.state.lock().recent.forget_up_to(position);
     }
 
     fn promise(&self) -> String {
@@ -267,12 +263,10 @@ impl Journal for PostgresJournal {
     }
 
     async fn close(&self) {
-        let appender = self.shared.appender.lock().await.take();
-        let barrier = self.shared.barrier.lock().await.take();
-        for link in appender.into_iter().chain(barrier) {
-            if let Err(error) = link.connection.close().await {
-                tracing::warn!(%error, "a connection of the journal did not close");
-            }
+        if let Some(link) = self.shared.appender.lock().await.take()
+            && let Err(error) = link.connection.close().await
+        {
+            tracing::warn!(%error, "the connection of the journal did not close");
         }
         self.shared.readers.close().await;
     }

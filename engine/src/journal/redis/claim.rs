@@ -19,11 +19,17 @@ use crate::running::Reclaim;
 /// A failover of a cluster takes its node timeout and a second or two: who takes over waits for it.
 const INSTALL_PATIENCE: Duration = Duration::from_secs(5);
 
-/// See [`crate::journal::Journal::install`].
+/// See [`crate::journal::Journal::install`]. What was installed under that epoch before is only looked after: by a barrier.
 pub(super) async fn install(shared: &Shared, shards: &[(u16, u32)]) -> Result<Vec<(u16, u32)>, AppendError> {
     let call = |(shard, epoch): &(u16, u32)| {
-        let mut command = function("hotslot_install_v1", &[wire::shard_key(*shard).as_bytes()]);
+        let key = wire::shard_key(*shard);
+        let standing = shared.standings.of(*shard).filter(|standing| !standing.is_lost && standing.epoch == *epoch);
+        let mut command =
+            function(if standing.is_some() { "hotslot_barrier_v1" } else { "hotslot_install_v1" }, &[key.as_bytes()]);
         command.arg(&shared.installation[..]).arg(*epoch);
+        if let Some(standing) = standing {
+            command.arg(&*standing.reign).arg(shared.standings.next_generation(*shard));
+        }
         ShardCall { shard: *shard, command }
     };
     let calls: Vec<ShardCall> = shards.iter().map(call).collect();
@@ -36,7 +42,14 @@ pub(super) async fn install(shared: &Shared, shards: &[(u16, u32)]) -> Result<Ve
                     shared.standings.install(shard, epoch, reign);
                     ours.push((shard, epoch));
                 }
-                (Some(("epoch", current)), _) => tracing::warn!(shard, epoch, current, "a newer owner has the shard"),
+                (None, None) => ours.push((shard, epoch)),
+                (Some(("reign" | "missing", _)), _) => {
+                    shared.standings.lose(shard, epoch, ("its history is over", None))
+                }
+                (Some(("epoch", current)), _) => {
+                    tracing::warn!(shard, epoch, current, "a newer owner has the shard");
+                    shared.standings.lose(shard, epoch, ("epoch", current));
+                }
                 (Some(("installation", _)), _) => {
                     let reason = format!(
                         "shard {shard} in Redis belongs to another installation: use another Redis, or empty it"

@@ -17,9 +17,10 @@ use tokio::sync::Mutex;
 pub(super) enum Lane {
     /// Appends, each with its WAIT.
     Append,
-    /// Barriers and everything that belongs to a change of owners.
+    /// Barriers and everything that belongs to a change of owners: rare, and mostly when something has just broken. Each call has
+    /// a new connection, so that none fails because its connection had died long ago.
     Control,
-    /// Reads, and writes whose loss costs time only.
+    /// Reads, and writes that may be done twice.
     Read,
 }
 
@@ -40,7 +41,8 @@ pub(super) struct Link {
     info: ConnectionInfo,
     /// Where the connections' tasks live: whoever asks first may end sooner.
     runtime: Handle,
-    lanes: [Mutex<Option<MultiplexedConnection>>; 3],
+    /// Of appends and of reads.
+    lanes: [Mutex<Option<MultiplexedConnection>>; 2],
 }
 
 impl Link {
@@ -65,7 +67,9 @@ impl Link {
         match pipeline.query_async(&mut connection).await {
             Ok(answers) => Ok(answers),
             Err(error) => {
-                *self.lanes[lane as usize].lock().await = None;
+                if let Some(slot) = self.slot(lane) {
+                    *slot.lock().await = None;
+                }
                 Err(Broken { sent: true, reason: words(&error) })
             }
         }
@@ -82,21 +86,32 @@ impl Link {
     }
 
     async fn connection(&self, lane: Lane) -> Result<MultiplexedConnection, String> {
+        let Some(slot) = self.slot(lane) else { return self.connect().await };
         // Tokio's mutex: held while the one connection of the lane is made.
-        let mut slot = self.lanes[lane as usize].lock().await;
+        let mut slot = slot.lock().await;
         if let Some(connection) = &*slot {
             return Ok(connection.clone());
         }
+        Ok(slot.insert(self.connect().await?).clone())
+    }
+
+    fn slot(&self, lane: Lane) -> Option<&Mutex<Option<MultiplexedConnection>>> {
+        match lane {
+            Lane::Append => Some(&self.lanes[0]),
+            Lane::Read => Some(&self.lanes[1]),
+            Lane::Control => None,
+        }
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, String> {
         let client = Client::open(self.info.clone()).map_err(|error| words(&error))?;
         let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_DEADLINE));
         let connecting =
             self.runtime.spawn(async move { client.get_multiplexed_async_connection_with_config(&config).await });
-        let connection = match connecting.await {
-            Ok(connected) => connected.map_err(|error| words(&error))?,
-            Err(_) => return Err("the runtime is being shut down".to_owned()),
-        };
-        *slot = Some(connection.clone());
-        Ok(connection)
+        match connecting.await {
+            Ok(connected) => connected.map_err(|error| words(&error)),
+            Err(_) => Err("the runtime is being shut down".to_owned()),
+        }
     }
 
     /// Gives the connections up.

@@ -138,6 +138,12 @@ impl RedisJournal {
         self.shared.standings.lost()
     }
 
+    /// Removes from Redis what a packed state covers and the ledger has had for long enough; how many records have gone. Done
+    /// once a minute anyway.
+    pub async fn trim(&self) -> Result<u64, ReadError> {
+        trim::trim_due(&self.shared).await
+    }
+
     /// The longest time that a part of a cluster goes on without the rest of it: leases must be longer (`protocols.md` D 8).
     pub fn cluster_node_timeout(&self) -> Option<Duration> {
         self.shared.survey.cluster_node_timeout
@@ -183,7 +189,7 @@ impl Shared {
                 }
                 ShardOutcome::Lost { reason, current } => {
                     let append = &entries[0].append;
-                    self.standings.lose(append.day.shard(), append.epoch, &reason);
+                    self.standings.lose(append.day.shard(), append.epoch, (&reason, current));
                     let current = current.unwrap_or(append.epoch);
                     group.iter().for_each(|index| outcomes[sent[*index].0] = DayOutcome::StaleEpoch { current });
                 }
@@ -216,7 +222,8 @@ impl Shared {
     }
 
     fn stale(&self, append: &DayAppend) -> DayOutcome {
-        DayOutcome::StaleEpoch { current: self.tenures.epoch(append.day.shard()) }
+        let shard = append.day.shard();
+        DayOutcome::StaleEpoch { current: self.tenures.epoch(shard).max(self.standings.newer_epoch(shard)) }
     }
 
     /// Keeps what was written until the ledger has it.

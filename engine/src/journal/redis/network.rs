@@ -54,7 +54,7 @@ pub(super) struct Manner {
 pub(super) enum Answer {
     /// The server's answer; enough replicas have it.
     Done(Value),
-    /// Certainly nothing was done.
+    /// Certainly nothing was done; or it may be done twice ([`Lane::Read`]).
     Refused(String),
     /// Nobody knows.
     Unknown(String),
@@ -212,8 +212,10 @@ impl Network {
         let all = |answer: &dyn Fn() -> Answer| group.iter().map(|index| (*index, answer())).collect();
         let mut replies = match link.call(manner.lane, &commands, manner.limit).await {
             Ok(replies) => replies,
-            Err(Broken { sent: true, reason }) => return all(&|| Answer::Unknown(reason.clone())),
-            Err(Broken { sent: false, reason }) => return all(&|| Answer::Refused(reason.clone())),
+            Err(Broken { sent: true, reason }) if manner.lane != Lane::Read => {
+                return all(&|| Answer::Unknown(reason.clone()));
+            }
+            Err(Broken { reason, .. }) => return all(&|| Answer::Refused(reason.clone())),
         };
         if replies.len() != commands.len() {
             return all(&|| Answer::Unknown("a server answered to something else".to_owned()));

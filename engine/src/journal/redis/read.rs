@@ -61,7 +61,8 @@ fn require_own_history(shared: &Shared, shard: u16, epoch: &Value, reigns: [&Val
     if is_own {
         return Ok(());
     }
-    shared.standings.lose(shard, standing.epoch, "a load met another history or a newer owner");
+    let newer = number(epoch).and_then(|epoch| u32::try_from(epoch).ok()).filter(|epoch| *epoch > standing.epoch);
+    shared.standings.lose(shard, standing.epoch, ("a load met another history or a newer owner", newer));
     Err(ReadError::Unavailable("the shard is lost in Redis and must be claimed again".to_owned()))
 }
 

@@ -9,9 +9,8 @@ use super::append::{function, refusal};
 use super::link::Lane;
 use super::network::{Answer, ShardCall};
 use super::{APPEND_PATIENCE, RedisJournal, Shared, read, wire};
-use crate::journal::repair::{Histories, RepairPlan, head_of, plan};
+use crate::journal::repair::{Histories, RawRecords, RepairPlan, head_of, plan};
 use crate::journal::{AppendError, Head, LoadedDay, ReadError, StoredRecord};
-use crate::ledger::Ledger;
 use crate::telemetry::catalogue;
 
 /// What a repair of a shard did.
@@ -32,7 +31,7 @@ impl RedisJournal {
     pub async fn repair_shard(
         &self,
         shard: u16,
-        ledger: &dyn Ledger,
+        ledger: &(impl RawRecords + ?Sized),
         memory: &[StoredRecord],
     ) -> Result<Repaired, AppendError> {
         let shared = &*self.shared;
@@ -41,8 +40,7 @@ impl RedisJournal {
         for record in memory.iter().filter(|record| record.shard == shard).chain(&own) {
             remembered.entry(record.day).or_default().push(record.clone());
         }
-        let ledger_heads: BTreeMap<DayKey, Head> =
-            ledger.raw_heads(shard).await.map_err(unreadable)?.into_iter().collect();
+        let ledger_heads: BTreeMap<DayKey, Head> = ledger.heads(shard).await.map_err(unreadable)?.into_iter().collect();
         let stored_heads = read::heads(shared, shard).await.map_err(unreadable)?;
         let days: BTreeSet<DayKey> = ledger_heads.keys().chain(remembered.keys()).copied().collect();
         let suspects = suspects(shared, &days, &stored_heads, &ledger_heads, &remembered).await.map_err(unreadable)?;
@@ -103,14 +101,14 @@ async fn suspects(
 async fn histories(
     shared: &Shared,
     day: DayKey,
-    ledger: &dyn Ledger,
+    ledger: &(impl RawRecords + ?Sized),
     memory: Vec<StoredRecord>,
 ) -> Result<Histories, AppendError> {
     let loaded = read::load(shared, day).await.map_err(unreadable)?;
     let LoadedDay { snapshot, tail, .. } =
         loaded.unwrap_or(LoadedDay { snapshot: None, tail: Vec::new(), head: Head::default() });
     let base = snapshot.map(|snapshot| snapshot.head).unwrap_or_default();
-    let ledger = ledger.raw_records(day, 0).await.map_err(unreadable)?;
+    let ledger = ledger.records(day).await.map_err(unreadable)?;
     Ok(Histories { base, stored: tail, ledger, memory })
 }
 
@@ -135,9 +133,9 @@ async fn restore(shared: &Shared, shard: u16, plan: &RepairPlan) -> Result<(), A
     match answers.into_iter().next() {
         Some(Answer::Done(value)) => match refusal(&value) {
             None => Ok(()),
-            Some((reason, _)) => {
+            Some((reason, current)) => {
                 if reason != "conflict" {
-                    shared.standings.lose(shard, standing.epoch, reason);
+                    shared.standings.lose(shard, standing.epoch, (reason, current));
                 }
                 Err(AppendError::Failed(format!("{}: it cannot be put back: {reason}", plan.day)))
             }

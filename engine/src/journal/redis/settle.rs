@@ -82,8 +82,8 @@ fn settle(shared: &Shared, (shard, epoch): (u16, u32), sent: &[Sent], answer: An
             shared.standings.saw_generation(shard, current.unwrap_or_default().into());
             return Err("a higher generation stands already".to_owned());
         }
-        Some((reason, _)) => {
-            shared.standings.lose(shard, epoch, reason);
+        Some((reason, current)) => {
+            shared.standings.lose(shard, epoch, (reason, current));
             return Ok(());
         }
     }

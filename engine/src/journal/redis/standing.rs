@@ -18,6 +18,8 @@ pub(super) struct Standing {
     /// The last one that was tried: raised by every barrier.
     pub(super) generation: u64,
     pub(super) is_lost: bool,
+    /// Of a newer owner, if the store named one; else 0.
+    pub(super) newer_epoch: u32,
 }
 
 /// Every shard.
@@ -43,6 +45,11 @@ impl Standings {
         standing.filter(|standing| !standing.is_lost).map_or(0, |standing| standing.epoch)
     }
 
+    /// The epoch of a newer owner of `shard`, if the store named one; else 0.
+    pub(super) fn newer_epoch(&self, shard: u16) -> u32 {
+        self.of(shard).map_or(0, |standing| standing.newer_epoch)
+    }
+
     /// The highest epoch that was installed.
     pub(super) fn highest_epoch(&self) -> u32 {
         self.shards.read().iter().flatten().map(|standing| standing.epoch).max().unwrap_or(0)
@@ -51,7 +58,7 @@ impl Standings {
     /// `shard` is ours under `epoch`, in the history `reign`.
     pub(super) fn install(&self, shard: u16, epoch: u32, reign: &str) {
         if let Some(slot) = self.shards.write().get_mut(usize::from(shard)) {
-            *slot = Some(Standing { epoch, reign: reign.into(), generation: 0, is_lost: false });
+            *slot = Some(Standing { epoch, reign: reign.into(), generation: 0, is_lost: false, newer_epoch: 0 });
         }
         self.lost.send_if_modified(|lost| {
             let was_lost = lost.contains(shard);
@@ -76,15 +83,15 @@ impl Standings {
     }
 
     /// The history in which `shard` was installed under `epoch` is over, or a newer owner has it: nothing is written until it
-    /// is installed again.
-    pub(super) fn lose(&self, shard: u16, epoch: u32, reason: &str) {
+    /// is installed again. `newer`: the newer owner's epoch, if the store named it.
+    pub(super) fn lose(&self, shard: u16, epoch: u32, (reason, newer): (&str, Option<u32>)) {
         {
             let mut shards = self.shards.write();
             let Some(Some(standing)) = shards.get_mut(usize::from(shard)) else { return };
             if standing.epoch != epoch || standing.is_lost {
                 return;
             }
-            standing.is_lost = true;
+            (standing.is_lost, standing.newer_epoch) = (true, newer.unwrap_or(0));
         }
         tracing::warn!(shard, epoch, reason, "a shard is lost in Redis and must be claimed again");
         self.lost.send_modify(|lost| lost.insert(shard));
@@ -107,9 +114,10 @@ mod tests {
         standings.install(3, 7, "a");
         assert_eq!((standings.epoch(3), standings.epoch(4), standings.highest_epoch()), (7, 0, 7));
         assert_eq!((standings.next_generation(3), standings.next_generation(3)), (1, 2));
-        standings.lose(3, 6, "an older one");
+        standings.lose(3, 6, ("an older one", None));
         assert_eq!(standings.epoch(3), 7);
-        standings.lose(3, 7, "reign");
+        standings.lose(3, 7, ("epoch", Some(9)));
+        assert_eq!(standings.newer_epoch(3), 9);
         assert_eq!((standings.epoch(3), lost.borrow().contains(3)), (0, true));
         standings.install(3, 8, "b");
         assert_eq!((standings.epoch(3), lost.borrow().is_empty()), (8, true));

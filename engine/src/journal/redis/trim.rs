@@ -31,8 +31,10 @@ const NOTES: u32 = 24;
 /// How far the ledger was, and when.
 #[derive(Default)]
 struct Notes {
-    /// The latest, not yet a note.
+    /// The latest, perhaps not yet a note.
     latest: ShardCursor,
+    /// The last that was one.
+    noted: ShardCursor,
     /// Instants in microseconds, rising.
     notes: VecDeque<(u64, ShardCursor)>,
 }
@@ -64,9 +66,9 @@ impl Trimmer {
         let keep = self.keep.as_micros() as u64;
         let mut due = Vec::new();
         for (shard, notes) in self.shards.lock().iter_mut() {
-            let last = notes.notes.back().copied();
-            let is_time = last.is_none_or(|(at, _)| now_micros >= at.saturating_add(between));
-            if is_time && last.is_none_or(|(_, cursor)| cursor < notes.latest) {
+            let is_time = notes.notes.back().is_none_or(|(at, _)| now_micros >= at.saturating_add(between));
+            if is_time && notes.noted < notes.latest {
+                notes.noted = notes.latest;
                 notes.notes.push_back((now_micros, notes.latest));
             }
             let mut free = None;

@@ -74,5 +74,5 @@ impl Stored for PostgresLedger {
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(test)]
 mod tests;

@@ -139,6 +139,14 @@ impl BulkStatement {
             Form::List { columns, .. } => columns.to_vec(),
         }
     }
+
+    /// How many columns there are.
+    pub(in crate::ledger) const fn width(&self) -> usize {
+        match self.form {
+            Form::Insert { columns, .. } => columns.len(),
+            Form::List { columns, .. } => columns.len(),
+        }
+    }
 }
 
 /// ` ON CONFLICT … DO UPDATE …` with the columns that are not of the key.

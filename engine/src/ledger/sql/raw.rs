@@ -8,9 +8,9 @@ use sqlx::error::BoxDynError;
 use super::Dialect;
 use super::audit::Audited;
 use super::bulk::{Bind, BulkStatement, Column, Conflict, Kind};
-use super::columns::{Columns, id, number, value};
+use super::columns::{Columns, day, id, number, value};
 use super::statement::Statement;
-use crate::journal::{ChainHash, ReadError, StoredRecord};
+use crate::journal::{ChainHash, Head, ReadError, StoredRecord};
 use crate::ledger::{AppliedRecord, ApplyError};
 
 const COLUMNS: &[Column] = &[
@@ -21,6 +21,7 @@ const COLUMNS: &[Column] = &[
     ("position", Kind::Integer),
     ("hash", Kind::Id),
     ("body", Kind::Bytes),
+    ("shard", Kind::Integer),
 ];
 
 /// The same record again changes nothing and counts; another one in its place changes nothing and does not.
@@ -39,9 +40,15 @@ static KEEP_ASIDE: BulkStatement = BulkStatement::insert("raw_record", COLUMNS, 
 const OF_DAY: &str = "SELECT doctor, date, sequence, epoch, position, hash, body FROM raw_record \
                       WHERE date = $2 AND doctor = $1 AND sequence > $3 ORDER BY sequence";
 
+const HEADS: &str = "SELECT last.doctor, last.date, last.sequence, last.epoch, last.hash FROM \
+                     (SELECT date, doctor, max(sequence) AS sequence FROM raw_record WHERE shard = $1 \
+                      GROUP BY date, doctor) AS ended \
+                     CROSS JOIN raw_record AS last WHERE last.date = ended.date AND last.doctor = ended.doctor \
+                     AND last.sequence = ended.sequence ORDER BY last.date, last.doctor";
+
 /// Those that look for rows, for the test of their plans.
 #[cfg(test)]
-pub(in crate::ledger) const STATEMENTS: [&str; 1] = [OF_DAY];
+pub(in crate::ledger) const STATEMENTS: [&str; 2] = [OF_DAY, HEADS];
 
 /// Keeps records that are applied now. Another record under a sequence that is kept already is a fork.
 pub(super) async fn keep<D: Dialect>(
@@ -96,11 +103,25 @@ fn record_of(row: &impl Columns, day: DayKey) -> Result<StoredRecord, ReadError>
     })
 }
 
+/// Where the records of each day of `shard` end.
+pub(in crate::ledger) async fn heads<D: Dialect>(
+    readers: &Pool<D>,
+    shard: u16,
+) -> Result<Vec<(DayKey, Head)>, ReadError> {
+    let rows = D::ask(readers, Statement::new(HEADS).bind(u64::from(shard))).await?;
+    let read = |row: &D::Row| {
+        let version = DayVersion { epoch: number(row, "epoch")?, sequence: number(row, "sequence")? };
+        Ok((day(row)?, Head { version, hash: ChainHash(id(row, "hash")?) }))
+    };
+    rows.iter().map(read).collect()
+}
+
 fn bind<D: Dialect>(record: &&AppliedRecord, rows: &mut D::Rows) -> Result<(), BoxDynError> {
     rows.day(record.day)?;
     rows.integer(i64::try_from(record.version.sequence)?)?;
     rows.integer(record.version.epoch.into())?;
     rows.integer(i64::try_from(record.position)?)?;
     rows.id(&record.hash.0)?;
-    rows.bytes(&record.body)
+    rows.bytes(&record.body)?;
+    rows.integer(record.day.shard().into())
 }

@@ -27,20 +27,27 @@ macro_rules! select_doctors {
     };
 }
 
-/// After a (name, id); the filters of the particular page in front.
+/// A page: the filters in front, and how its rows compare with the (name, id) at which it begins.
 macro_rules! select_page {
+    ($filter:literal, $compared:literal) => {
+        concat!(select_doctors!($filter), "(name, id) ", $compared, " ($1, $2) ORDER BY name, id LIMIT $3")
+    };
+}
+
+/// The first page, which begins with the lowest (name, id), and one that begins after another one.
+macro_rules! select_pages {
     ($filter:literal) => {
-        concat!(select_doctors!($filter), "(name, id) > ($1, $2) ORDER BY name, id LIMIT $3")
+        [select_page!($filter, ">="), select_page!($filter, ">")]
     };
 }
 
 const BY_ID: &str = select_doctors!("id = $1");
-const PAGE: &str = select_page!("");
-const PAGE_OF_CITY: &str = select_page!("city_folded = $4 AND $5 IS NULL AND ");
-const PAGE_OF_SPECIALTY: &str =
-    select_page!("id IN (SELECT doctor FROM doctor_specialty WHERE specialty_folded = $5) AND $4 IS NULL AND ");
+const PAGE: [&str; 2] = select_pages!("");
+const PAGE_OF_CITY: [&str; 2] = select_pages!("city_folded = $4 AND $5 IS NULL AND ");
+const PAGE_OF_SPECIALTY: [&str; 2] =
+    select_pages!("id IN (SELECT doctor FROM doctor_specialty WHERE specialty_folded = $5) AND $4 IS NULL AND ");
 /// Each doctor of the city is looked up: a list of all who have the specialty, in every city, would be made for each page.
-pub(crate) const PAGE_OF_BOTH: &str = select_page!(
+pub(crate) const PAGE_OF_BOTH: [&str; 2] = select_pages!(
     "city_folded = $4 AND EXISTS (SELECT 1 FROM doctor_specialty AS wanted WHERE wanted.specialty_folded = $5 \
      AND wanted.doctor = doctor.id) AND "
 );
@@ -73,8 +80,20 @@ const KEY: &str = "SELECT fingerprint, response FROM request_key WHERE subject =
 
 /// Those that look for rows, for the test of their plans.
 #[cfg(test)]
-pub(in crate::ledger) const STATEMENTS: [&str; 8] =
-    [UPDATE, BY_ID, PAGE, PAGE_OF_CITY, PAGE_OF_SPECIALTY, PAGE_OF_BOTH, FORGET_SPECIALTIES, KEY];
+pub(in crate::ledger) const STATEMENTS: [&str; 12] = [
+    UPDATE,
+    BY_ID,
+    PAGE[0],
+    PAGE[1],
+    PAGE_OF_CITY[0],
+    PAGE_OF_CITY[1],
+    PAGE_OF_SPECIALTY[0],
+    PAGE_OF_SPECIALTY[1],
+    PAGE_OF_BOTH[0],
+    PAGE_OF_BOTH[1],
+    FORGET_SPECIALTIES,
+    KEY,
+];
 
 /// The first answer under a key, as it is kept.
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -118,13 +137,13 @@ impl<L: Stored> Registry for L {
     }
 
     async fn doctors(&self, query: &DoctorQuery) -> Result<Vec<Doctor>, ReadError> {
-        let text = match (&query.city, &query.specialty) {
+        let [first, next] = match (&query.city, &query.specialty) {
             (None, None) => PAGE,
             (Some(_), None) => PAGE_OF_CITY,
             (None, Some(_)) => PAGE_OF_SPECIALTY,
             (Some(_), Some(_)) => PAGE_OF_BOTH,
         };
-        // The empty name and the lowest id, which no doctor has together.
+        let text = if query.after.is_some() { next } else { first };
         let (name, id) = query.after.as_ref().map_or_else(Default::default, |(name, id)| (name.clone(), id.0));
         let mut statement =
             Statement::new(text).bind(name).bind(id).bind(i64::try_from(query.limit).unwrap_or(i64::MAX));

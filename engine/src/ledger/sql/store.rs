@@ -8,7 +8,7 @@ use booking_core::{AppointmentId, Date, DayKey, DayVersion, UtcMillis};
 use sqlx::Pool;
 
 use super::{Dialect, Writer, apply, forget, raw, read};
-use crate::journal::{ReadError, ShardCursor, StoredRecord};
+use crate::journal::{Head, ReadError, ShardCursor, StoredRecord};
 use crate::ledger::won_keys::{KeyDigest, LiveAppointment};
 use crate::ledger::{AppliedRecord, ApplyError, AppointmentQuery, HistoryItem, Ledger, ParkedDay, PlacedAppointment};
 use crate::ownership::ShardSet;
@@ -78,6 +78,10 @@ impl<L: Stored> Ledger for L {
 
     async fn raw_records(&self, day: DayKey, sequence: u64) -> Result<Vec<StoredRecord>, ReadError> {
         raw::of_day(&self.store().readers, day, sequence).await
+    }
+
+    async fn raw_heads(&self, shard: u16) -> Result<Vec<(DayKey, Head)>, ReadError> {
+        raw::heads(&self.store().readers, shard).await
     }
 
     async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError> {

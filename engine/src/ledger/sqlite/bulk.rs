@@ -88,7 +88,7 @@ fn values<T>(
     bind: impl Fn(&T, &mut Values) -> Result<(), BoxDynError>,
 ) -> Result<SqliteArguments, sqlx::Error> {
     let mut values = Values(SqliteArguments::default());
-    values.0.reserve(chunk.len() * statement.kinds().len(), 0);
+    values.0.reserve(chunk.len() * statement.width(), 0);
     for row in chunk {
         bind(row, &mut values).map_err(sqlx::Error::Encode)?;
     }

@@ -47,8 +47,10 @@ pub(super) struct Appointments;
 #[async_trait]
 impl<D: Dialect> Projection<D> for Appointments {
     async fn apply(&self, batch: &Batch<'_>, connection: &mut D::Connection) -> Result<(), ApplyError> {
-        let (first, later): (Vec<_>, Vec<_>) =
+        let (first, mut later): (Vec<_>, Vec<_>) =
             newest(batch).into_iter().partition(|(_, row)| row.version == FIRST_VERSION);
+        // One that moves is written by the owners of both days: in one order, so that neither waits for the other.
+        later.sort_unstable_by_key(|(_, row)| row.id);
         for (statement, rows) in [(&INSERT, &first), (&UPSERT, &later)] {
             let written = D::execute_rows(connection, statement, rows, bind::<D>).await;
             written.map_err(|error| D::apply_error("appointments", &error))?;
