@@ -32,6 +32,12 @@ const READ_SHARD: &str = "
     SELECT doctor, date - '1970-01-01'::date AS day, shard, epoch, sequence, hash, position, body
     FROM journal_record WHERE shard = $1 AND (epoch, position) > ($2, $3) ORDER BY epoch, position LIMIT $4";
 
+/// One question for all shards: a node that starts has a thousand.
+const AHEAD_OF: &str = "
+    SELECT cursor.shard FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS cursor(shard, epoch, position)
+    WHERE EXISTS (SELECT FROM journal_record AS record WHERE record.shard = cursor.shard
+        AND (record.epoch, record.position) > (cursor.epoch, cursor.position))";
+
 /// Of the logs that this process has written.
 const READ_OWN: &str = "
     SELECT record.doctor, record.date - '1970-01-01'::date AS day, record.shard, record.epoch, record.sequence, record.hash,
@@ -110,6 +116,17 @@ pub(super) async fn read_shard(
     let query = sqlx::query(READ_SHARD).bind(small(shard)).bind(i64::from(after.epoch)).bind(position).bind(limit);
     let rows = postgres::within_deadline(query.fetch_all(pool)).await.map_err(|error| failed(&error))?;
     records(&rows)
+}
+
+/// See [`crate::journal::Journal::ahead_of`].
+pub(super) async fn ahead_of(pool: &PgPool, cursors: &[(u16, ShardCursor)]) -> Result<Vec<u16>, ReadError> {
+    let shards: Vec<i16> = cursors.iter().map(|(shard, _)| small(*shard)).collect();
+    let epochs: Vec<i64> = cursors.iter().map(|(_, cursor)| cursor.epoch.into()).collect();
+    let position = |cursor: &ShardCursor| i64::try_from(cursor.position).unwrap_or(i64::MAX);
+    let positions: Vec<i64> = cursors.iter().map(|(_, cursor)| position(cursor)).collect();
+    let query = sqlx::query(AHEAD_OF).bind(shards).bind(epochs).bind(positions);
+    let rows = postgres::within_deadline(query.fetch_all(pool)).await.map_err(|error| failed(&error))?;
+    rows.iter().map(|row| shard_of(row).map_err(|error| failed(&error))).collect()
 }
 
 /// The records after `after` and up to `until` of these shards' logs, by position.
