@@ -1,6 +1,8 @@
 //! The commands: settings in, work done or a failure with its exit code.
 //! Must not know: HTTP, how settings are read.
 
+use std::sync::Arc;
+
 use booking_core::{Role, SubjectId};
 use clap::ArgMatches;
 use engine::clock::{Clock, SystemClock};
@@ -107,9 +109,11 @@ fn verify(config: &Config) -> Result<(), Failure> {
         return Err(could_not(reason.to_owned()));
     }
     let runtime = startup::runtime().map_err(|failure| could_not(failure.lines.join("; ")))?;
-    let clock = SystemClock::start();
     let report = runtime
-        .block_on(engine::verify::verify(&config.engine.data_dir, &clock))
+        .block_on(async {
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+            engine::verify::verify_stores(&config.engine, &clock).await
+        })
         .map_err(|error| could_not(error.to_string()))?;
     print(&report.lines().join("\n")).map_err(|failure| could_not(failure.lines.join("; ")))?;
     if report.is_clean() { Ok(()) } else { Err(Failure { exit_code: 1, lines: Vec::new() }) }

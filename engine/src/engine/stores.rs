@@ -29,7 +29,7 @@ use crate::running::{Owning, Stores};
 /// Below the data directory: which process of the cluster the last one here was.
 const INCARNATION_FILE: &str = "incarnation";
 /// Below the data directory: whose data a Redis without a database holds.
-const INSTALLATION_FILE: &str = "installation";
+pub(crate) const INSTALLATION_FILE: &str = "installation";
 
 /// Stores, and what belongs to them.
 pub(super) struct Opened {
@@ -142,7 +142,8 @@ async fn shared(
     Ok(Opened { stores, cluster: Cluster { transport, publish_lock, feed }, guard, lock: Some(parts.lock) })
 }
 
-fn redis_settings(settings: &RedisSettings, installation: Uuid) -> redis::RedisSettings {
+/// What the journal on Redis is told.
+pub(crate) fn redis_settings(settings: &RedisSettings, installation: Uuid) -> redis::RedisSettings {
     let urls = settings.urls.iter().map(|url| url.reveal().to_owned()).collect();
     redis::RedisSettings {
         replicas_min: settings.replicas as usize,
@@ -151,7 +152,8 @@ fn redis_settings(settings: &RedisSettings, installation: Uuid) -> redis::RedisS
     }
 }
 
-fn read_id(file: &Path) -> Result<Option<Uuid>, StartError> {
+/// The id that `file` holds; `None`: there is no such file.
+pub(crate) fn read_id(file: &Path) -> Result<Option<Uuid>, StartError> {
     match fs::read_to_string(file) {
         Ok(text) => text.trim().parse().map(Some).map_err(|_| unusable(file, "it is not a UUID")),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -94,7 +94,7 @@ fn assemble(day: DayKey, rows: &[PgRow]) -> Result<Option<LoadedDay>, String> {
     Ok(Some(loaded))
 }
 
-fn snapshot_of(day: DayKey, row: &PgRow) -> Result<StoredSnapshot, String> {
+pub(super) fn snapshot_of(day: DayKey, row: &PgRow) -> Result<StoredSnapshot, String> {
     let read = || -> Result<_, sqlx::Error> {
         Ok((StoredSnapshot { day, head: head_of(row)?, bytes: bytes_of(row)? }, hash_of(row, "checksum")?))
     };
@@ -203,25 +203,25 @@ fn records(rows: &[PgRow]) -> Result<Vec<StoredRecord>, ReadError> {
     rows.iter().map(|row| record(row).map_err(|error| failed(&error))).collect()
 }
 
-fn record_of(row: &PgRow, day: DayKey) -> Result<StoredRecord, sqlx::Error> {
+pub(super) fn record_of(row: &PgRow, day: DayKey) -> Result<StoredRecord, sqlx::Error> {
     let head = head_of(row)?;
     let (shard, position) = (shard_of(row)?, unsigned(row, "position")?);
     Ok(StoredRecord { day, shard, position, version: head.version, hash: head.hash, body: bytes_of(row)? })
 }
 
-fn shard_of(row: &PgRow) -> Result<u16, sqlx::Error> {
+pub(super) fn shard_of(row: &PgRow) -> Result<u16, sqlx::Error> {
     let shard: i16 = row.try_get("shard")?;
     u16::try_from(shard).map_err(|_| sqlx::Error::Decode(format!("shard: {shard} cannot be").into()))
 }
 
-fn day_of(row: &PgRow) -> Result<DayKey, sqlx::Error> {
+pub(super) fn day_of(row: &PgRow) -> Result<DayKey, sqlx::Error> {
     let days: i32 = row.try_get("day")?;
     let date =
         Date::from_days(days).ok_or_else(|| sqlx::Error::Decode(format!("date: day {days} cannot be").into()))?;
     Ok(DayKey { doctor: DoctorId(row.try_get("doctor")?), date })
 }
 
-fn head_of(row: &PgRow) -> Result<Head, sqlx::Error> {
+pub(super) fn head_of(row: &PgRow) -> Result<Head, sqlx::Error> {
     let version = DayVersion { epoch: unsigned(row, "epoch")?, sequence: unsigned(row, "sequence")? };
     Ok(Head { version, hash: hash_of(row, "hash")? })
 }

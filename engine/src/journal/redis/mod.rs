@@ -6,6 +6,7 @@
 //! All that must not be divided happens inside the servers (`library.lua`).
 
 mod append;
+pub(crate) mod audit;
 mod claim;
 mod link;
 mod network;

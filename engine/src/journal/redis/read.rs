@@ -165,6 +165,19 @@ pub(super) async fn order(
     entries.ok_or_else(|| damaged(format!("the order of shard {shard} has an entry that cannot be")))
 }
 
+/// See [`crate::journal::Journal::ahead_of`]: one round for all shards, as a node that starts has a thousand.
+pub(super) async fn ahead_of(shared: &Shared, cursors: &[(u16, ShardCursor)]) -> Result<Vec<u16>, ReadError> {
+    let call = |(shard, after): &(u16, ShardCursor)| {
+        let after = format!("({}-{}", after.epoch, after.position);
+        ShardCall { shard: *shard, command: command(&["XRANGE", &wire::order_key(*shard), &after, "+", "COUNT", "1"]) }
+    };
+    // Redis takes no bound after the highest id there is.
+    let asked: Vec<_> = cursors.iter().filter(|(_, cursor)| cursor.position < u64::MAX).copied().collect();
+    let answers = ask(shared, &asked.iter().map(call).collect::<Vec<_>>()).await?;
+    let is_ahead = |answer: &Value| list(answer).is_some_and(|items| !items.is_empty());
+    Ok(asked.iter().zip(&answers).filter(|(_, answer)| is_ahead(answer)).map(|((shard, _), _)| *shard).collect())
+}
+
 fn order_item(item: &Value) -> Option<(ShardCursor, OrderEntry)> {
     let [id, fields] = list(item)? else { return None };
     let (epoch, position) = text(id)?.split_once('-')?;
@@ -194,19 +207,6 @@ pub(super) async fn read_shard(
     records.sort_unstable_by_key(StoredRecord::cursor);
     records.truncate(limit);
     Ok(records)
-}
-
-/// See [`crate::journal::Journal::ahead_of`]: one call to each server.
-pub(super) async fn ahead_of(shared: &Shared, cursors: &[(u16, ShardCursor)]) -> Result<Vec<u16>, ReadError> {
-    let cursors: Vec<_> = cursors.iter().filter(|(_, cursor)| cursor.position != u64::MAX).collect();
-    let call = |(shard, after): &&(u16, ShardCursor)| {
-        let after = format!("({}-{}", after.epoch, after.position);
-        ShardCall { shard: *shard, command: command(&["XRANGE", &wire::order_key(*shard), &after, "+", "COUNT", "1"]) }
-    };
-    let answers = ask(shared, &cursors.iter().map(call).collect::<Vec<_>>()).await?;
-    let is_ahead = |answer: &Value| list(answer).is_some_and(|entries| !entries.is_empty());
-    let ahead = cursors.iter().zip(answers).filter(|(_, answer)| is_ahead(answer));
-    Ok(ahead.map(|((shard, _), _)| *shard).collect())
 }
 
 /// The records of each day with sequences in its range, first and last included, as far as its log has them.
