@@ -33,10 +33,13 @@ async fn endure(journal: Journal, fault: Fault) {
         fault.strike(&mut cluster, run).await;
         let stormed = storm.elapsed();
         let (told, days) = storm.end().await;
-        let findings = audit::findings(&cluster, journal, &told, &days).await;
-        let (outage, took) = (Outage::of(&told.tries, days.len()), watch.elapsed());
-        let visits = told.visits.len();
+        let (outage, visits) = (Outage::of(&told.tries, days.len()), told.visits.len());
+        let findings = audit::findings(&cluster, journal, told, days).await;
+        let took = watch.elapsed();
         eprintln!("run {run}: {visits} patients in {stormed:?}, with the audit {took:?}: {outage:?}");
+        for line in cluster.logged(" engine").iter().filter(|_| std::env::var_os("HOTSLOT_NODES_LOGS").is_some()) {
+            eprintln!("  {line}");
+        }
         let shown = &findings[..findings.len().min(FINDINGS_SHOWN)];
         assert!(findings.is_empty(), "{} findings, such as\n{}", findings.len(), shown.join("\n"));
         all = all.worst(outage);

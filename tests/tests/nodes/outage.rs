@@ -108,14 +108,7 @@ fn a_gap_ends_with_the_first_answer_and_days_are_apart() {
         tried(1, 60, 65, true),
     ];
     let outage = Outage::of(&tries, 2);
-    let expected = Outage {
-        days: 2,
-        longest: at(500),
-        median: at(500),
-        longest_silence: at(510),
-        tries: 8,
-        failed: 3,
-    };
+    let expected = Outage { days: 2, longest: at(500), median: at(500), longest_silence: at(510), tries: 8, failed: 3 };
     assert_eq!(outage, expected);
     assert_eq!(Outage::of(&tries[5..], 2).longest, at(15));
 }

@@ -20,9 +20,9 @@ const PATIENTS_AT_ONCE: usize = 16;
 /// From one patient of a worker to its next.
 const PATIENT_EVERY: Duration = Duration::from_millis(60);
 /// From a failed try to the next, through another node.
-const TRY_AGAIN_AFTER: Duration = Duration::from_millis(40);
+pub const TRY_AGAIN_AFTER: Duration = Duration::from_millis(40);
 /// Who has no answer by then says so, and is a failure of the run: every fault is over long before.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One try of a booking, of all tries the ones that show when a day was served.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +57,8 @@ pub struct Visit {
     pub key: String,
     /// The day that was booked.
     pub wanted: usize,
+    /// What was asked.
+    pub wish: Wish,
     /// The first answer to the booking, if it was a success.
     pub booked: Option<Value>,
     /// The newest answer.
@@ -210,10 +212,15 @@ impl Caller {
         has_won
     }
 
-    fn newcomer(&self, wanted: usize) -> Visit {
+    fn newcomer(&mut self, wanted: usize) -> Visit {
         let patient = fresh_id();
         let token = self.doors.token("patient", &patient);
-        Visit { patient, token, key: fresh_id(), wanted, booked: None, newest: None, fate: Fate::Refused }
+        let day = &self.days[wanted];
+        let wish = match self.dice.below(3) {
+            0 if !self.takes_any => Wish::slot(day, self.dice.below(SLOTS)),
+            _ => Wish::any(day),
+        };
+        Visit { patient, token, key: fresh_id(), wanted, wish, booked: None, newest: None, fate: Fate::Refused }
     }
 
     fn keep(&self, visit: Visit) {
@@ -225,14 +232,9 @@ impl Caller {
     }
 
     async fn book(&mut self, visit: &mut Visit) -> bool {
-        let wish = match self.dice.below(3) {
-            0 if !self.takes_any => Wish::slot(&self.days[visit.wanted], self.dice.below(SLOTS)),
-            _ => Wish::any(&self.days[visit.wanted]),
-        };
+        let wish = visit.wish.clone();
         let key = visit.key.clone();
-        let Some(reply) =
-            self.ask(visit, Some(visit.wanted), |client| client.book(&wish).key(&key)).await
-        else {
+        let Some(reply) = self.ask(visit, Some(visit.wanted), |client| client.book(&wish).key(&key)).await else {
             return false;
         };
         match (reply.status, reply.code().as_str()) {
@@ -320,12 +322,5 @@ impl Visit {
     /// The appointment's id.
     pub fn id(&self) -> String {
         self.booked.as_ref().and_then(|body| body["id"].as_str()).expect("an appointment has an id").to_owned()
-    }
-
-    /// What the booking may have asked: the answer tells the slot, and whether it was named is not kept.
-    pub fn wishes(&self, days: &[Day]) -> Vec<Wish> {
-        let day = &days[self.wanted];
-        let start = self.booked.as_ref().and_then(|body| body["start"].as_str()).unwrap_or_default();
-        vec![Wish::any(day), Wish::any(day).with("start", start)]
     }
 }

@@ -91,7 +91,8 @@ impl Tables<'_> {
         let ahead = "SELECT count(*) FROM journal_record JOIN shard_owner USING (shard) \
                      WHERE journal_record.epoch > shard_owner.epoch";
         let (fallen, ahead) = (self.count(fallen).await, self.count(ahead).await);
-        (fallen + ahead > 0).then(|| format!("{fallen} records of epochs that were over, {ahead} of epochs that never began"))
+        (fallen + ahead > 0)
+            .then(|| format!("{fallen} records of epochs that were over, {ahead} of epochs that never began"))
     }
 
     /// Every appointment that was acknowledged stands in a record.
