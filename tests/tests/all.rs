@@ -31,6 +31,7 @@ mod move_rules;
 mod moves;
 mod moves_crash;
 mod patients;
+mod profile;
 mod program;
 mod refusals;
 mod releases;
