@@ -92,15 +92,23 @@ impl Committer {
         Self::start_guarded_thread(journal, clock, None)
     }
 
-    /// As [`Committer::start_thread`], for a process that is one of several: records claim in `guard` first.
+    /// As [`Committer::start_thread`], for a process that is one of several: records claim in `guard` first. Then the stores are
+    /// servers, to which the loop connects again when a connection was lost: its thread lends itself to the present runtime, whose
+    /// sockets outlive the loop.
     pub fn start_guarded_thread(
         journal: Arc<dyn Journal>,
         clock: Arc<dyn Clock>,
         guard: Option<Arc<Guard>>,
     ) -> std::io::Result<Self> {
         let (committer, commit_loop) = Self::with_guarded_loop(journal, clock, guard);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        std::thread::Builder::new().name("committer".to_owned()).spawn(move || runtime.block_on(commit_loop.run()))?;
+        let thread = std::thread::Builder::new().name("committer".to_owned());
+        if committer.guard.is_some() {
+            let runtime = tokio::runtime::Handle::current();
+            thread.spawn(move || runtime.block_on(commit_loop.run()))?;
+        } else {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+            thread.spawn(move || runtime.block_on(commit_loop.run()))?;
+        }
         Ok(committer)
     }
 

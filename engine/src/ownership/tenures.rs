@@ -19,6 +19,8 @@ pub struct Tenures {
     shards: Box<[Tenure]>,
     /// On the engine's monotonic scale.
     deadline_micros: AtomicU64,
+    /// How often a shard was closed or changed hands.
+    changes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -33,7 +35,7 @@ impl Tenures {
     /// Nothing, and no lease.
     pub fn none() -> Self {
         let shards = (0..SHARD_COUNT).map(|_| Tenure::default()).collect();
-        Self { shards, deadline_micros: AtomicU64::new(0) }
+        Self { shards, deadline_micros: AtomicU64::new(0), changes: AtomicU64::new(0) }
     }
 
     /// Every shard under `epoch`, open, for ever: a store with one process.
@@ -78,6 +80,7 @@ impl Tenures {
         if let Some(tenure) = self.shards.get(usize::from(shard)) {
             tenure.is_open.store(false, Ordering::Release);
             tenure.epoch.store(epoch, Ordering::Release);
+            self.changes.fetch_add(1, Ordering::AcqRel);
         }
     }
 
@@ -92,7 +95,13 @@ impl Tenures {
     pub fn close(&self, shard: u16) {
         if let Some(tenure) = self.shards.get(usize::from(shard)) {
             tenure.is_open.store(false, Ordering::Release);
+            self.changes.fetch_add(1, Ordering::AcqRel);
         }
+    }
+
+    /// Rises whenever a shard is closed or changes hands: what was read while it stayed the same was read under one tenure.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// `shard` is not ours any more.
