@@ -134,7 +134,9 @@ async fn postgres_takes_no_writes() {
         postgres.execute("ALTER SYSTEM SET default_transaction_read_only = on").await;
         postgres.execute("SELECT pg_reload_conf()").await;
         traffic.goes_on(SOME_SECONDS).await;
-        postgres.execute("SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only").await;
+        postgres
+            .execute("SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only")
+            .await;
         postgres.execute("SELECT pg_reload_conf()").await;
     })
     .await;
