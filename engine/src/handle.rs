@@ -182,7 +182,8 @@ impl EngineHandle {
         self.parts.notices.shard_left(shard);
     }
 
-    /// Watches the picture of `day`, also while it sleeps. Ready too when the day is no longer here. What changes by time alone is not told: see
+    /// Watches the picture of `day`, also while it sleeps. Ready too when the day is no longer here. What changes by time alone is not
+    /// told: see
     /// `DaySnapshot::next_change_after` and `next_hold_expiry`.
     pub fn watch(&self, day: DayKey) -> DayWatch {
         self.parts.notices.watch(day)

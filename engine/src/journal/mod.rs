@@ -250,7 +250,8 @@ pub trait Journal: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Shards of ours that the store does not let us write any more although nobody has claimed them: to be claimed again. Empties the list.
+    /// Shards of ours that the store does not let us write any more although nobody has claimed them: to be claimed again. Empties the
+    /// list.
     fn take_lost(&self) -> Vec<u16> {
         Vec::new()
     }

@@ -1,7 +1,8 @@
 //! What this process owns: the epoch of each shard, whether it is open, and until when the lease surely runs.
 //! Must not know: how it was claimed.
 //!
-//! An epoch is safety and is also in the store. The deadline is this process's own, on its monotonic clock, counted from before the renewal was
+//! An epoch is safety and is also in the store. The deadline is this process's own, on its monotonic clock, counted from before the
+//! renewal was
 //! sent: who waits beyond it may no longer speak for the shard, whatever the store would say (`protocols.md` rule 9, D 5).
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
