@@ -1,7 +1,8 @@
 //! What others are told of a journal record: domain events as JSON, each with an id that stays the same for ever. Pure.
 //! Must not know: who follows the journal, where events go.
 //!
-//! An event carries no name and no free text: neither reasons nor audiences. It carries the patient's id, as who reminds a patient or keeps a
+//! An event carries no name and no free text: neither reasons nor audiences. It carries the patient's id, as who reminds a
+//! patient or keeps a
 //! list of visits needs it; it is a random UUID that says nothing without the registry.
 
 use booking_core::{Appointment, Change, Date, DayDefinition, DayKey, Event, Fact, Status, UtcMillis, decode_event};

@@ -1,7 +1,8 @@
 //! The event feed: what is durable and published is told to others, in order, at least once, under ids that stay.
 //! Must not know: how a day decides, who consumes.
 //!
-//! The journal is the outbox. A relay follows it for each sink by itself, from a cursor in the ledger's database; it reads what it needs and
+//! The journal is the outbox. A relay follows it for each sink by itself, from a cursor in the ledger's database; it reads what
+//! it needs and
 //! queues nothing, so that a sink that is away costs lag and no memory. Nobody who books waits for it.
 
 pub mod cursors;

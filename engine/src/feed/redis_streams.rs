@@ -32,7 +32,8 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 /// For a batch.
 const CALL_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Adds events to one stream: how many it took, and what the server said of the next. A script cannot be stopped half-way by another client.
+/// Adds events to one stream: how many it took, and what the server said of the next. A script cannot be stopped half-way by
+/// another client.
 const ADD: &str = "local done = 0 \
     for at = 2, #ARGV, 2 do \
       local said = redis.pcall('XADD', KEYS[1], 'MAXLEN', '~', ARGV[1], '*', 'id', ARGV[at], 'event', ARGV[at + 1]) \

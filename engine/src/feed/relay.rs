@@ -2,7 +2,8 @@
 //! Must not know: what a sink is, what is in an event.
 //!
 //! Where the journal lasts there is one cursor; otherwise one for each shard that is ours, and after a takeover the next owner goes on from
-//! the one that was saved. A record is told before its cursor is saved, and so at least once: what was told and not saved is told again under
+//! the one that was saved. A record is told before its cursor is saved, and so at least once: what was told and not saved is
+//! told again under
 //! the same id. No order is broken by that: whoever tells begins after something that the sink has, and goes on without a gap.
 
 use std::collections::{BTreeMap, BTreeSet};
