@@ -109,6 +109,8 @@ async fn a_feed_goes_on_without_a_gap_when_a_node_is_killed() {
     redis.resume().await;
     let second = node(directories[1].path(), &server.url(), &redis, &nats);
     let second = Engine::start(second, None).await.expect("it starts");
+    let left = "what the first had not told, the second tells without having anything of its own";
+    eventually(left, async || is_there(&in_redis(&redis).await, ROUNDS as usize)).await;
     book_anywhere(&[second.handle()], &days, 1_000_000).await;
     let bookings = 2 * ROUNDS as usize;
     eventually("everything is in Redis", async || is_there(&in_redis(&redis).await, bookings)).await;
