@@ -6,7 +6,6 @@ use std::sync::Arc;
 use booking_core::{Role, SubjectId};
 use clap::ArgMatches;
 use engine::clock::{Clock, SystemClock};
-use engine::config::StoreSettings;
 use engine::ids::{Ids, SystemIds};
 use engine::{Engine, StartError};
 
@@ -104,10 +103,6 @@ fn migrate(config: &Config) -> Result<(), Failure> {
 fn verify(config: &Config) -> Result<(), Failure> {
     startup::init_log(&config.log);
     let could_not = |reason: String| Failure::settings(format!("verify could not run: {reason}"));
-    if config.engine.stores != StoreSettings::Embedded {
-        let reason = "it audits the embedded stores only; leave out redis_url and database_url to audit data_dir";
-        return Err(could_not(reason.to_owned()));
-    }
     let runtime = startup::runtime().map_err(|failure| could_not(failure.lines.join("; ")))?;
     let report = runtime
         .block_on(async {
