@@ -67,10 +67,13 @@ async fn ask_again(mut deed: Deed, callers: &Callers) -> Deed {
 
 /// What is booked, by id; fails unless it is what was answered, each place sold once, and none missing.
 async fn count(server: &Server, days: &[Day], deeds: &[Deed]) -> BTreeSet<String> {
-    let cancelled: BTreeSet<&str> = deeds.iter().filter_map(|deed| match &deed.kind {
-        Kind::Cancel(id) => Some(id.as_str()),
-        Kind::Book(_) => None,
-    }).collect();
+    let cancelled: BTreeSet<&str> = deeds
+        .iter()
+        .filter_map(|deed| match &deed.kind {
+            Kind::Cancel(id) => Some(id.as_str()),
+            Kind::Book(_) => None,
+        })
+        .collect();
     let mut live = BTreeSet::new();
     for day in days {
         let items = booked(server, day).await;
@@ -83,7 +86,11 @@ async fn count(server: &Server, days: &[Day], deeds: &[Deed]) -> BTreeSet<String
             let taken = by_start.get(&text(slot, "start")).copied().unwrap_or(0);
             let (capacity, remaining) = (slot["capacity"].as_u64(), slot["remaining"].as_u64());
             assert!(Some(taken) <= capacity, "oversold: {taken} in {slot}");
-            assert_eq!(Some(taken + remaining.expect("remaining")), capacity, "a place is neither free nor taken: {slot}");
+            assert_eq!(
+                Some(taken + remaining.expect("remaining")),
+                capacity,
+                "a place is neither free nor taken: {slot}"
+            );
         }
         for deed in deeds.iter().filter(|deed| matches!(&deed.kind, Kind::Book(of) if of.doctor == day.doctor)) {
             let Some(success) = deed.success() else { continue };

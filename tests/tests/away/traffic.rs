@@ -104,7 +104,9 @@ pub struct Log {
 impl Log {
     pub fn summary(&self) -> String {
         let Self { answered, refused, aged, parts, slowest, .. } = self;
-        format!("{answered:>5} answered, {refused:>4} refused, {aged:>3} aged, slowest {slowest:>7.1?}, not ready: {parts:?}")
+        format!(
+            "{answered:>5} answered, {refused:>4} refused, {aged:>3} aged, slowest {slowest:>7.1?}, not ready: {parts:?}"
+        )
     }
 
     pub fn assert_as(&self, expected: Expected) {
@@ -174,10 +176,19 @@ impl Traffic {
         let mut workers = JoinSet::new();
         for number in 0..WORKERS {
             let dice = Dice::seeded(number as u64 + 1);
-            let worker =
-                Worker { callers: callers.clone(), days: Arc::clone(&days), shared: Arc::clone(&shared), dice, log: Log::default() };
+            let worker = Worker {
+                callers: callers.clone(),
+                days: Arc::clone(&days),
+                shared: Arc::clone(&shared),
+                dice,
+                log: Log::default(),
+            };
             workers.spawn(worker.run());
         }
+        // Somebody who only reads, so that reads go on while everybody who books waits.
+        let (dice, log) = (Dice::seeded(0), Log::default());
+        let reader = Worker { callers: callers.clone(), days, shared: Arc::clone(&shared), dice, log };
+        workers.spawn(reader.read_on());
         workers.spawn(watch_readiness(callers, Arc::clone(&shared)));
         Self { shared, workers, since: Stopwatch::start() }
     }
@@ -241,6 +252,16 @@ impl Worker {
         self.log
     }
 
+    async fn read_on(mut self) -> Log {
+        let mut pace = tokio::time::interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.shared.has_ended.load(Ordering::Relaxed) {
+            pace.tick().await;
+            self.read_day().await;
+        }
+        self.log
+    }
+
     async fn book(&mut self) {
         let is_scarce = self.dice.below(SCARCE_SHARE) == 0;
         let roomy = self.days.len() - 1;
@@ -272,9 +293,12 @@ impl Worker {
 
     async fn send(&mut self, place: usize) {
         let deed = &self.log.deeds[place];
-        let (call, what) = (deed.call(&self.callers), format!("{:?} of {} under {}", deed.kind, deed.patient, deed.key));
+        let (call, what) =
+            (deed.call(&self.callers), format!("{:?} of {} under {}", deed.kind, deed.patient, deed.key));
         let is_scarce = matches!(&deed.kind, Kind::Book(day) if day.capacity < 100);
-        let Some(reply) = self.log.ask(what, call, if is_scarce { &[201, 409] } else { &[200, 201] }).await else { return };
+        let Some(reply) = self.log.ask(what, call, if is_scarce { &[201, 409] } else { &[200, 201] }).await else {
+            return;
+        };
         if reply.status < 300 {
             self.shared.successes.fetch_add(1, Ordering::Relaxed);
         }

@@ -47,7 +47,11 @@ impl OwnRecords {
 
     /// Lets everything go up to `position` of the shards that are settled; the last of each shard that went. The ledger need not have
     /// what was written of a shard that is being taken over: its records stay until a later call finds it settled.
-    pub(super) fn forget_up_to(&mut self, position: u64, is_settled: impl Fn(u16) -> bool) -> HashMap<u16, ShardCursor> {
+    pub(super) fn forget_up_to(
+        &mut self,
+        position: u64,
+        is_settled: impl Fn(u16) -> bool,
+    ) -> HashMap<u16, ShardCursor> {
         let count = self.records.partition_point(|held| held.position <= position);
         let (gone, kept): (Vec<StoredRecord>, Vec<StoredRecord>) =
             self.records.drain(..count).partition(|record| is_settled(record.shard));
