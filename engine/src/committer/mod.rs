@@ -7,6 +7,7 @@ mod claiming;
 mod commit_loop;
 #[cfg(test)]
 mod guarded_tests;
+mod health;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -131,6 +132,12 @@ impl Committer {
     /// Where records claim first, in a process that is one of several.
     pub fn guard(&self) -> Option<&Arc<Guard>> {
         self.guard.as_ref()
+    }
+
+    /// Which of the stores that are written to does not answer, and in words how; `now_micros` is monotonic.
+    pub fn trouble(&self, now_micros: u64) -> Option<(&'static str, &'static str)> {
+        let journal = self.queue.journal.trouble(now_micros).map(|words| ("journal", words));
+        journal.or_else(|| self.queue.claims.trouble(now_micros).map(|words| ("claims", words)))
     }
 
     /// A name for a new incarnation of a day's state: greater than all before. One counter serves every day, because a day that goes to

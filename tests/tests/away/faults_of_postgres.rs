@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use servers::{Direction, OldPrimary, Postgres, PostgresOptions, Proxy};
+use servers::{Direction, OldPrimary, Postgres, Proxy};
 
-use crate::away::house::{Alone, Both, Expected, House};
+use crate::away::house::{Alone, Both, Expected, House, durable};
 use crate::away::traffic::Traffic;
 
 const SOME_SECONDS: Duration = Duration::from_secs(3);
@@ -130,14 +130,13 @@ async fn connections_to_postgres_are_ended_by_an_administrator() {
 
 #[tokio::test]
 async fn postgres_takes_no_writes() {
-    trials("PostgreSQL read-only, 3 s", AWAY, async |postgres, _, traffic| {
-        postgres.execute("ALTER SYSTEM SET default_transaction_read_only = on").await;
-        postgres.execute("SELECT pg_reload_conf()").await;
+    trials("PostgreSQL read-only, 3 s", AWAY, async |postgres, network, traffic| {
+        postgres.execute("ALTER DATABASE postgres SET default_transaction_read_only = on").await;
+        network.cut_once();
         traffic.goes_on(SOME_SECONDS).await;
-        postgres
-            .execute("SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only")
-            .await;
-        postgres.execute("SELECT pg_reload_conf()").await;
+        // Of a database that is set so only a transaction that says otherwise may change that.
+        postgres.execute("BEGIN READ WRITE; ALTER DATABASE postgres RESET default_transaction_read_only; COMMIT").await;
+        network.cut_once();
     })
     .await;
 }
@@ -155,21 +154,8 @@ async fn tables_are_locked() {
 }
 
 #[tokio::test]
-async fn connections_are_taken_by_others() {
-    trials("PostgreSQL: no connection left, 3 s", AWAY, async |postgres, network, traffic| {
-        postgres.execute("ALTER ROLE postgres NOSUPERUSER").await;
-        let () = traffic.goes_on(Duration::ZERO).await;
-        postgres.execute("ALTER DATABASE postgres CONNECTION LIMIT 0").await;
-        network.cut_once();
-        traffic.goes_on(SOME_SECONDS).await;
-        postgres.restart().await;
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn postgres_fails_over() {
-    let mut pair = Postgres::with_synchronous_standby(PostgresOptions::default()).await;
+    let mut pair = Postgres::with_synchronous_standby(durable()).await;
     let network = Proxy::in_front_of(pair.primary().address());
     let house = House::on(None, &network.through(&pair.url()), &[]).await;
     let traffic = house.traffic().await;
@@ -182,7 +168,7 @@ async fn postgres_fails_over() {
 
 #[tokio::test]
 async fn the_synchronous_standby_is_stuck() {
-    let mut pair = Postgres::with_synchronous_standby(PostgresOptions::default()).await;
+    let mut pair = Postgres::with_synchronous_standby(durable()).await;
     let house = House::on(None, &pair.url(), &[]).await;
     let traffic = house.traffic().await;
     pair.standby_mut().stop().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use servers::{Direction, OldPrimary, Postgres, Proxy, RedisOptions, ReplicaPair};
 
-use crate::away::house::{Both, Expected, House};
+use crate::away::house::{Both, Expected, House, durable};
 use crate::away::traffic::Traffic;
 
 const SOME_SECONDS: Duration = Duration::from_secs(3);
@@ -135,7 +135,7 @@ async fn redis_has_no_connection_left() {
 #[tokio::test]
 async fn redis_fails_over() {
     let mut pair = ReplicaPair::start(RedisOptions::default(), 1).await;
-    let postgres = Postgres::start().await;
+    let postgres = Postgres::start_with(durable()).await;
     let network = Proxy::in_front_of(pair.primary().address());
     let house = House::on(Some(&network.through(&pair.url())), &postgres.url(), &[]).await;
     let traffic = house.traffic().await;
@@ -150,7 +150,7 @@ async fn redis_fails_over() {
 #[tokio::test]
 async fn redis_fails_over_without_the_latest() {
     let mut pair = ReplicaPair::start(RedisOptions::default(), 1).await;
-    let postgres = Postgres::start().await;
+    let postgres = Postgres::start_with(durable()).await;
     let network = Proxy::in_front_of(pair.primary().address());
     let house = House::on(Some(&network.through(&pair.url())), &postgres.url(), &[]).await;
     let traffic = house.traffic().await;

@@ -92,6 +92,11 @@ impl House {
     }
 }
 
+/// The program refuses a PostgreSQL that syncs nothing.
+pub fn durable() -> PostgresOptions {
+    PostgresOptions { fsync: true, ..PostgresOptions::default() }
+}
+
 /// Redis and PostgreSQL, each behind a network.
 pub struct Both {
     pub redis: Redis,
@@ -102,7 +107,7 @@ pub struct Both {
 
 impl Both {
     pub async fn start() -> Self {
-        Self::start_with(RedisOptions::default(), PostgresOptions::default()).await
+        Self::start_with(RedisOptions::default(), durable()).await
     }
 
     pub async fn start_with(redis: RedisOptions, postgres: PostgresOptions) -> Self {
@@ -133,7 +138,7 @@ pub struct Alone {
 
 impl Alone {
     pub async fn start() -> Self {
-        Self::start_with(PostgresOptions::default()).await
+        Self::start_with(durable()).await
     }
 
     pub async fn start_with(options: PostgresOptions) -> Self {

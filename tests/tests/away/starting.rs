@@ -6,6 +6,8 @@ use std::time::Duration;
 use blackbox::{Death, Launch, Server, Stopwatch, Stores};
 use servers::{Direction, Postgres, Proxy, Redis};
 
+use crate::away::house::durable;
+
 /// A start gives up by then.
 const BOUND: Duration = Duration::from_secs(15);
 
@@ -24,7 +26,7 @@ async fn fails(redis_url: Option<&str>, database_url: &str, named: &str) -> Deat
 
 #[tokio::test]
 async fn without_postgres() {
-    let mut postgres = Postgres::start().await;
+    let mut postgres = Postgres::start_with(durable()).await;
     postgres.stop().await;
     fails(None, &postgres.url(), "database").await;
     postgres.kill().await;
@@ -33,7 +35,7 @@ async fn without_postgres() {
 
 #[tokio::test]
 async fn without_redis() {
-    let (postgres, mut redis) = (Postgres::start().await, Redis::start().await);
+    let (postgres, mut redis) = (Postgres::start_with(durable()).await, Redis::start().await);
     redis.stop().await;
     fails(Some(&redis.url()), &postgres.url(), "Redis").await;
     redis.kill().await;
@@ -42,7 +44,7 @@ async fn without_redis() {
 
 #[tokio::test]
 async fn with_a_network_that_loses_what_postgres_says() {
-    let postgres = Postgres::start().await;
+    let postgres = Postgres::start_with(durable()).await;
     let network = Proxy::in_front_of(postgres.address());
     network.stall(Direction::Answers);
     fails(None, &network.through(&postgres.url()), "database").await;

@@ -185,6 +185,10 @@ impl Traffic {
             };
             workers.spawn(worker.run());
         }
+        // Somebody who only reads, so that reads go on while everybody who books waits.
+        let (dice, log) = (Dice::seeded(0), Log::default());
+        let reader = Worker { callers: callers.clone(), days, shared: Arc::clone(&shared), dice, log };
+        workers.spawn(reader.read_on());
         workers.spawn(watch_readiness(callers, Arc::clone(&shared)));
         Self { shared, workers, since: Stopwatch::start() }
     }
@@ -244,6 +248,16 @@ impl Worker {
                 8 => self.read_day().await,
                 _ => self.read_own().await,
             }
+        }
+        self.log
+    }
+
+    async fn read_on(mut self) -> Log {
+        let mut pace = tokio::time::interval(PACE);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.shared.has_ended.load(Ordering::Relaxed) {
+            pace.tick().await;
+            self.read_day().await;
         }
         self.log
     }
