@@ -249,6 +249,10 @@ impl Journal for PostgresJournal {
         read::read_shard(&self.shared.readers, shard, after, limit).await
     }
 
+    async fn ahead_of(&self, cursors: &[(u16, ShardCursor)]) -> Result<Vec<u16>, ReadError> {
+        read::ahead_of(&self.shared.readers, cursors).await
+    }
+
     fn applied(&self, position: u64) {
         self.shared.state.lock().recent.forget_up_to(position);
     }

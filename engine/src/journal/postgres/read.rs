@@ -32,6 +32,13 @@ const READ_SHARD: &str = "
     SELECT doctor, date - '1970-01-01'::date AS day, shard, epoch, sequence, hash, position, body
     FROM journal_record WHERE shard = $1 AND (epoch, position) > ($2, $3) ORDER BY epoch, position LIMIT $4";
 
+/// One descent of the index a shard.
+const AHEAD_OF: &str = "
+    SELECT given.shard FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS given(shard, epoch, position)
+    WHERE EXISTS (SELECT FROM journal_record AS record
+        WHERE record.shard = given.shard AND (record.epoch, record.position) > (given.epoch, given.position))
+    ORDER BY given.shard";
+
 /// Of the logs that this process has written.
 const READ_OWN: &str = "
     SELECT record.doctor, record.date - '1970-01-01'::date AS day, record.shard, record.epoch, record.sequence, record.hash,
@@ -110,6 +117,17 @@ pub(super) async fn read_shard(
     let query = sqlx::query(READ_SHARD).bind(small(shard)).bind(i64::from(after.epoch)).bind(position).bind(limit);
     let rows = postgres::within_deadline(query.fetch_all(pool)).await.map_err(|error| failed(&error))?;
     records(&rows)
+}
+
+/// See [`crate::journal::Journal::ahead_of`]. One round trip, because a node that takes over what another had asks of hundreds of shards.
+pub(super) async fn ahead_of(pool: &PgPool, cursors: &[(u16, ShardCursor)]) -> Result<Vec<u16>, ReadError> {
+    let shards: Vec<i16> = cursors.iter().map(|(shard, _)| small(*shard)).collect();
+    let epochs: Vec<i64> = cursors.iter().map(|(_, cursor)| cursor.epoch.into()).collect();
+    let positions: Vec<i64> =
+        cursors.iter().map(|(_, cursor)| i64::try_from(cursor.position).unwrap_or(i64::MAX)).collect();
+    let query = sqlx::query(AHEAD_OF).bind(shards).bind(epochs).bind(positions);
+    let rows = postgres::within_deadline(query.fetch_all(pool)).await.map_err(|error| failed(&error))?;
+    rows.iter().map(shard_of).collect::<Result<_, _>>().map_err(|error| failed(&error))
 }
 
 /// The records after `after` and up to `until` of these shards' logs, by position.

@@ -290,6 +290,10 @@ impl Journal for RedisJournal {
         read::read_shard(&self.shared, shard, after, limit).await
     }
 
+    async fn ahead_of(&self, cursors: &[(u16, ShardCursor)]) -> Result<Vec<u16>, ReadError> {
+        read::ahead_of(&self.shared, cursors).await
+    }
+
     async fn repair(&self, shards: &[u16], ledger: &dyn Ledger) -> Result<(), ReadError> {
         let repairs = futures_util::stream::iter(shards.iter().copied())
             .map(|shard| async move { self.repair_shard(shard, ledger, &[]).await })
