@@ -106,7 +106,7 @@ mod tests {
         assert!(is_shared(&seen([342.0, 341.0, 341.0])));
         assert!(!is_shared(&seen([1024.0, 0.0, 0.0])), "the others have none yet");
         assert!(!is_shared(&seen([342.0, 341.0, 300.0])), "some are being taken over");
-        assert!(!is_shared(&[Ok([2.0, 512.0]), Ok([2.0, 512.0]), Ok([3.0, 0.0])]), "not all are known to all");
+        assert!(!is_shared(&[Ok([3.0, 342.0]), Ok([3.0, 341.0]), Ok([2.0, 341.0])]), "not all are known to all");
         assert!(!is_shared(&[Ok([2.0, 512.0]), Err("away".to_owned())]));
         assert!(is_shared(&[Ok([1.0, 1024.0])]));
     }

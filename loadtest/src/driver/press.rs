@@ -216,17 +216,27 @@ mod tests {
     use crate::driver::request::Pick;
     use crate::driver::target::Target;
     use crate::fake_server::{DATE, FakeDay, FakeServer, Faults, KEY};
+    use crate::outcome::Outcome;
     use crate::tokens::Mint;
 
     /// How many of 100 patients are told of.
     async fn told(stop_after: Option<Duration>) -> usize {
-        let day = FakeDay { capacities: vec![1_000], release_after_millis: None, faults: Faults::default() };
-        let server = FakeServer::start(day).await;
+        pressed(1_000, 1, stop_after).await.len()
+    }
+
+    /// What 100 patients get through 4 connections from so many servers of so many places each.
+    async fn pressed(places: u64, servers: usize, stop_after: Option<Duration>) -> Vec<Press> {
+        let mut running = Vec::new();
+        for _ in 0..servers {
+            let day = FakeDay { capacities: vec![places], release_after_millis: None, faults: Faults::default() };
+            running.push(FakeServer::start(day).await);
+        }
+        let server = &running[0];
         let key = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(key.path(), KEY).unwrap();
         let target = Target { address: server.address, host: "h".to_owned() };
         let plan = PressPlan {
-            addresses: vec![target.address],
+            addresses: running.iter().map(|server| server.address).collect(),
             host: target.host.clone(),
             requests: BookingRequests::new(&target, uuid::Uuid::from_u128(77), DATE.parse().unwrap(), Pick::Any, &[]),
             patients: Mint::from_key_file(key.path()).unwrap().patients(100, 1).unwrap(),
@@ -237,7 +247,15 @@ mod tests {
             deadline: Duration::from_secs(30),
             stop_after,
         };
-        Armed::arm(plan).await.unwrap().release(clock::now()).await.unwrap().presses.len()
+        Armed::arm(plan).await.unwrap().release(clock::now()).await.unwrap().presses
+    }
+
+    #[tokio::test]
+    async fn connections_take_the_addresses_in_turn() {
+        let wins = |presses: &[Press]| presses.iter().filter(|press| matches!(press.outcome, Outcome::Won(_))).count();
+        assert_eq!(wins(&pressed(50, 2, None).await), 100);
+        assert_eq!(wins(&pressed(30, 2, None).await), 60);
+        assert_eq!(wins(&pressed(50, 1, None).await), 50);
     }
 
     #[tokio::test]
