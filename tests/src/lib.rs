@@ -4,6 +4,7 @@
 pub mod call;
 pub mod client;
 pub mod clock;
+pub mod cluster;
 pub mod crowd;
 pub mod disk;
 pub mod history;

@@ -31,6 +31,11 @@ pub fn signal(process: u32, name: &str) {
     run(Command::new("sh").arg("-c").arg(format!("kill -s {name} {process}")));
 }
 
+/// Lets nobody else read that file, as the program demands of keys.
+pub fn make_private(file: &std::path::Path) {
+    run(Command::new("chmod").arg("600").arg(file));
+}
+
 fn prlimit(process: u32, limit: &str) {
     run(Command::new("prlimit").arg("--pid").arg(process.to_string()).arg(limit));
 }

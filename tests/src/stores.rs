@@ -37,6 +37,8 @@ pub struct Stores {
     profile: Profile,
     redis: Option<Redis>,
     postgres: Option<Postgres>,
+    /// Of servers that somebody else has started.
+    elsewhere: Vec<String>,
 }
 
 impl Stores {
@@ -51,7 +53,15 @@ impl Stores {
             true => Some(Postgres::start_with(PostgresOptions { fsync: true, ..PostgresOptions::default() }).await),
             false => None,
         };
-        Arc::new(Self { profile, redis, postgres })
+        Arc::new(Self { profile, redis, postgres, elsewhere: Vec::new() })
+    }
+
+    /// Servers that the test has started itself, because it will do them harm.
+    pub fn elsewhere(redis_url: Option<&str>, database_url: &str) -> Arc<Self> {
+        let profile = if redis_url.is_some() { Profile::RedisPostgres } else { Profile::Postgres };
+        let redis = redis_url.into_iter().flat_map(|url| ["--redis-url".to_owned(), url.to_owned()]);
+        let elsewhere = redis.chain(["--database-url".to_owned(), database_url.to_owned()]).collect();
+        Arc::new(Self { profile, redis: None, postgres: None, elsewhere })
     }
 
     /// The profile.
@@ -63,6 +73,6 @@ impl Stores {
     pub fn arguments(&self) -> Vec<String> {
         let redis = self.redis.iter().flat_map(|redis| ["--redis-url".to_owned(), redis.url()]);
         let postgres = self.postgres.iter().flat_map(|postgres| ["--database-url".to_owned(), postgres.url()]);
-        redis.chain(postgres).collect()
+        redis.chain(postgres).chain(self.elsewhere.iter().cloned()).collect()
     }
 }

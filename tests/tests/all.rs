@@ -2,6 +2,7 @@
 //! Must not know: anything but the published contract.
 
 mod amending;
+mod away;
 mod cancel;
 mod changes;
 mod claims;
@@ -30,6 +31,7 @@ mod move_races;
 mod move_rules;
 mod moves;
 mod moves_crash;
+mod nodes;
 mod patients;
 mod profile;
 mod program;

@@ -1,4 +1,5 @@
-//! The black-box tests of everything that is kept, on a server whose journal is on Redis and whose ledger is on PostgreSQL: the same modules as in
+//! The black-box tests of everything that is kept, on a server whose journal is on Redis and whose ledger is on PostgreSQL: the same
+//! modules as in
 //! `all.rs`, and the name of this file is what the harness goes by (`blackbox::Profile`).
 //! Must not know: anything but the published contract.
 //!

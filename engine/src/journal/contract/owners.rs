@@ -66,6 +66,17 @@ async fn a_shard_is_read_in_order(journal: Arc<dyn Journal>) {
     }
     let later = ShardCursor { epoch: epoch + 1, position: 0 };
     assert!(journal.read_shard(shard, later, 10).await.expect("a read").is_empty());
+    let other = days[0].shard();
+    for (cursors, expected) in [
+        (vec![(shard, ShardCursor::default()), (other, later)], vec![shard]),
+        (vec![(shard, all[4].cursor()), (other, ShardCursor::default())], vec![shard, other]),
+        (vec![(shard, all[5].cursor())], vec![]),
+        (vec![], vec![]),
+    ] {
+        let mut ahead = journal.ahead_of(&cursors).await.expect("a read");
+        ahead.sort_by_key(|number| *number != shard);
+        assert_eq!(ahead, expected, "after {cursors:?}");
+    }
 }
 
 async fn what_was_applied_need_not_be_read(journal: Arc<dyn Journal>) {

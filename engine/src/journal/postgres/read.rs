@@ -32,11 +32,13 @@ const READ_SHARD: &str = "
     SELECT doctor, date - '1970-01-01'::date AS day, shard, epoch, sequence, hash, position, body
     FROM journal_record WHERE shard = $1 AND (epoch, position) > ($2, $3) ORDER BY epoch, position LIMIT $4";
 
-/// One question for all shards: a node that starts has a thousand.
+/// Each shard by itself and by the index: the limit keeps the planner from joining the whole table.
 const AHEAD_OF: &str = "
-    SELECT cursor.shard FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS cursor(shard, epoch, position)
-    WHERE EXISTS (SELECT FROM journal_record AS record WHERE record.shard = cursor.shard
-        AND (record.epoch, record.position) > (cursor.epoch, cursor.position))";
+    SELECT wanted.shard FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS wanted(shard, epoch, position)
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM journal_record AS record
+        WHERE record.shard = wanted.shard AND (record.epoch, record.position) > (wanted.epoch, wanted.position)
+        ORDER BY record.epoch, record.position LIMIT 1) AS next";
 
 /// Of the logs that this process has written.
 const READ_OWN: &str = "
@@ -120,10 +122,9 @@ pub(super) async fn read_shard(
 
 /// See [`crate::journal::Journal::ahead_of`].
 pub(super) async fn ahead_of(pool: &PgPool, cursors: &[(u16, ShardCursor)]) -> Result<Vec<u16>, ReadError> {
-    let shards: Vec<i16> = cursors.iter().map(|(shard, _)| small(*shard)).collect();
-    let epochs: Vec<i64> = cursors.iter().map(|(_, cursor)| cursor.epoch.into()).collect();
-    let position = |cursor: &ShardCursor| i64::try_from(cursor.position).unwrap_or(i64::MAX);
-    let positions: Vec<i64> = cursors.iter().map(|(_, cursor)| position(cursor)).collect();
+    let logs: Vec<(u16, u32)> = cursors.iter().map(|(shard, cursor)| (*shard, cursor.epoch)).collect();
+    let positions = cursors.iter().map(|(_, cursor)| i64::try_from(cursor.position).unwrap_or(i64::MAX));
+    let ((shards, epochs), positions) = (columns(&logs), positions.collect::<Vec<_>>());
     let query = sqlx::query(AHEAD_OF).bind(shards).bind(epochs).bind(positions);
     let rows = postgres::within_deadline(query.fetch_all(pool)).await.map_err(|error| failed(&error))?;
     rows.iter().map(|row| shard_of(row).map_err(|error| failed(&error))).collect()

@@ -9,6 +9,7 @@ pub(super) mod apply;
 pub(super) mod audit;
 pub(super) mod bulk;
 pub(super) mod columns;
+pub(super) mod feed;
 pub(super) mod forget;
 pub(super) mod people;
 pub(super) mod projections;
