@@ -223,6 +223,15 @@ pub trait Ledger: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
+    /// [`Ledger::raw_heads`] of the shards from `first` to `last`, both included: a node that starts has a thousand.
+    async fn raw_heads_between(&self, first: u16, last: u16) -> Result<Vec<(DayKey, Head)>, ReadError> {
+        let mut heads = Vec::new();
+        for shard in first..=last {
+            heads.extend(self.raw_heads(shard).await?);
+        }
+        Ok(heads)
+    }
+
     /// One appointment.
     async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError>;
 

@@ -33,6 +33,7 @@ use self::append::{Sent, ShardOutcome};
 use self::link::Lane;
 use self::network::{Manner, Network};
 use self::own::OwnRecords;
+use self::restore::KnownHeads;
 pub use self::restore::Repaired;
 use self::standing::Standings;
 use self::survey::Survey;
@@ -296,8 +297,10 @@ impl Journal for RedisJournal {
     }
 
     async fn repair(&self, shards: &[u16], ledger: &dyn Ledger) -> Result<(), ReadError> {
+        let known = KnownHeads::read(ledger, shards).await?;
+        let known = &known;
         let repairs = futures_util::stream::iter(shards.iter().copied())
-            .map(|shard| async move { self.repair_shard(shard, ledger, &[]).await })
+            .map(|shard| async move { self.repair_shard(shard, known, &[]).await })
             .buffer_unordered(REPAIRS_AT_ONCE);
         let unreadable = |error: AppendError| ReadError::Unavailable(error.to_string());
         repairs.map_err(unreadable).try_for_each(|_| async { Ok(()) }).await

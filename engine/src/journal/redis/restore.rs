@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_trait::async_trait;
 use booking_core::DayKey;
 
 use super::append::{function, refusal};
@@ -11,7 +12,44 @@ use super::network::{Answer, ShardCall};
 use super::{APPEND_PATIENCE, RedisJournal, Shared, read, wire};
 use crate::journal::repair::{Histories, RawRecords, RepairPlan, head_of, plan};
 use crate::journal::{AppendError, Head, LoadedDay, ReadError, StoredRecord};
+use crate::ledger::Ledger;
 use crate::telemetry::catalogue;
+
+/// Shards of which the ledger is asked at once.
+const SHARDS_AT_ONCE: usize = 64;
+
+/// A ledger whose heads of many shards were read together.
+pub(super) struct KnownHeads<'ledger> {
+    ledger: &'ledger dyn Ledger,
+    heads: BTreeMap<u16, Vec<(DayKey, Head)>>,
+}
+
+impl<'ledger> KnownHeads<'ledger> {
+    /// Reads those of `shards`, and of what lies between them.
+    pub(super) async fn read(ledger: &'ledger dyn Ledger, shards: &[u16]) -> Result<Self, ReadError> {
+        let mut heads: BTreeMap<u16, Vec<(DayKey, Head)>> = BTreeMap::new();
+        let mut sorted = shards.to_vec();
+        sorted.sort_unstable();
+        for some in sorted.chunks(SHARDS_AT_ONCE) {
+            let (Some(first), Some(last)) = (some.first(), some.last()) else { continue };
+            for (day, head) in ledger.raw_heads_between(*first, *last).await? {
+                heads.entry(day.shard()).or_default().push((day, head));
+            }
+        }
+        Ok(Self { ledger, heads })
+    }
+}
+
+#[async_trait]
+impl RawRecords for KnownHeads<'_> {
+    async fn heads(&self, shard: u16) -> Result<Vec<(DayKey, Head)>, ReadError> {
+        Ok(self.heads.get(&shard).cloned().unwrap_or_default())
+    }
+
+    async fn records(&self, day: DayKey) -> Result<Vec<StoredRecord>, ReadError> {
+        self.ledger.raw_records(day, 0).await
+    }
+}
 
 /// What a repair of a shard did.
 #[derive(Clone, Debug, Default)]
@@ -41,8 +79,11 @@ impl RedisJournal {
             remembered.entry(record.day).or_default().push(record.clone());
         }
         let ledger_heads: BTreeMap<DayKey, Head> = ledger.heads(shard).await.map_err(unreadable)?.into_iter().collect();
-        let stored_heads = read::heads(shared, shard).await.map_err(unreadable)?;
         let days: BTreeSet<DayKey> = ledger_heads.keys().chain(remembered.keys()).copied().collect();
+        if days.is_empty() {
+            return Ok(Repaired::default());
+        }
+        let stored_heads = read::heads(shared, shard).await.map_err(unreadable)?;
         let suspects = suspects(shared, &days, &stored_heads, &ledger_heads, &remembered).await.map_err(unreadable)?;
         let mut plans = Vec::new();
         for day in suspects {

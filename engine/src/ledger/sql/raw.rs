@@ -41,7 +41,7 @@ const OF_DAY: &str = "SELECT doctor, date, sequence, epoch, position, hash, body
                       WHERE date = $2 AND doctor = $1 AND sequence > $3 ORDER BY sequence";
 
 const HEADS: &str = "SELECT last.doctor, last.date, last.sequence, last.epoch, last.hash FROM \
-                     (SELECT date, doctor, max(sequence) AS sequence FROM raw_record WHERE shard = $1 \
+                     (SELECT date, doctor, max(sequence) AS sequence FROM raw_record WHERE shard BETWEEN $1 AND $2 \
                       GROUP BY date, doctor) AS ended \
                      CROSS JOIN raw_record AS last WHERE last.date = ended.date AND last.doctor = ended.doctor \
                      AND last.sequence = ended.sequence ORDER BY last.date, last.doctor";
@@ -103,12 +103,13 @@ fn record_of(row: &impl Columns, day: DayKey) -> Result<StoredRecord, ReadError>
     })
 }
 
-/// Where the records of each day of `shard` end.
+/// Where the records of each day of the shards from `first` to `last` end.
 pub(in crate::ledger) async fn heads<D: Dialect>(
     readers: &Pool<D>,
-    shard: u16,
+    first: u16,
+    last: u16,
 ) -> Result<Vec<(DayKey, Head)>, ReadError> {
-    let rows = D::ask(readers, Statement::new(HEADS).bind(u64::from(shard))).await?;
+    let rows = D::ask(readers, Statement::new(HEADS).bind(u64::from(first)).bind(u64::from(last))).await?;
     let read = |row: &D::Row| {
         let version = DayVersion { epoch: number(row, "epoch")?, sequence: number(row, "sequence")? };
         Ok((day(row)?, Head { version, hash: ChainHash(id(row, "hash")?) }))

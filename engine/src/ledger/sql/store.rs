@@ -81,7 +81,11 @@ impl<L: Stored> Ledger for L {
     }
 
     async fn raw_heads(&self, shard: u16) -> Result<Vec<(DayKey, Head)>, ReadError> {
-        raw::heads(&self.store().readers, shard).await
+        raw::heads(&self.store().readers, shard, shard).await
+    }
+
+    async fn raw_heads_between(&self, first: u16, last: u16) -> Result<Vec<(DayKey, Head)>, ReadError> {
+        raw::heads(&self.store().readers, first, last).await
     }
 
     async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError> {
