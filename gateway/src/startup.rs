@@ -75,7 +75,16 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     let (mut engine_config, passes) = (config.engine.clone(), Arc::new(Passes::new(&key)));
     let mut among = Among::bind(&config, &later, &passes, &mut engine_config)?;
     let transport = among.as_mut().and_then(|among| among.transport.take());
-    let engine = Engine::start(engine_config, transport).await?;
+    let mut shutdown = std::pin::pin!(shutdown);
+    let engine = tokio::select! {
+        biased;
+        // A store that does not answer can keep a start for long. Nothing was answered yet, and nothing is to be flushed.
+        () = &mut shutdown => {
+            tracing::info!("stopped before the start had ended");
+            return Ok(());
+        }
+        started = Engine::start(engine_config, transport) => started?,
+    };
     let limits = RateLimits::new(&config.rates);
     let nodes = config.engine.stores.are_shared().then(|| {
         let tls = among.as_ref().and_then(|among| among.tls.clone());
@@ -100,7 +109,7 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
 
     tracing::info!(http.address = %places.address, version = env!("CARGO_PKG_VERSION"), "ready");
     let outcome = tokio::select! {
-        () = shutdown => Ok(()),
+        () = &mut shutdown => Ok(()),
         reason = engine.poisoned() => Err(Failure::running(reason)),
         ended = &mut servers => Err(Failure::running(format!("the HTTP server ended: {ended:?}"))),
     };

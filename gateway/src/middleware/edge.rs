@@ -60,7 +60,7 @@ where
             let late = "There is no answer yet; ask again, with the same key, to learn what became of the request.";
             tokio::time::timeout(ANSWER_DEADLINE, work)
                 .await
-                .unwrap_or_else(|_| Err(Problem::new(Code::Unavailable, late.to_owned())))
+                .unwrap_or_else(|_| Err(Problem::new(Code::Unavailable, late).retry_after_seconds(1)))
         }
     };
     let (mut response, problem) = match outcome {

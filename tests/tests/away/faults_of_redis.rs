@@ -11,7 +11,10 @@ use crate::away::traffic::Traffic;
 const SOME_SECONDS: Duration = Duration::from_secs(3);
 /// Longer than a call to Redis may take.
 const LONG: Duration = Duration::from_secs(5);
-const AWAY: Expected = Expected { refuses: true, part: Some("journal"), ages: false, pause: Duration::ZERO };
+/// Longer than anybody waits for an answer.
+const TOO_LONG: Duration = Duration::from_secs(12);
+/// Requests wait, or are refused: it depends on what was under way.
+const AWAY: Expected = Expected { refuses: false, part: Some("journal"), ages: false, pause: Duration::ZERO };
 
 /// Traffic, `fault` with its end, recovery.
 async fn trial(name: &str, expected: Expected, fault: impl AsyncFnOnce(&mut Both, &Traffic)) {
@@ -39,9 +42,9 @@ async fn redis_restarts_at_once() {
 
 #[tokio::test]
 async fn redis_is_stuck() {
-    trial("Redis stuck, 5 s", AWAY, async |both, traffic| {
+    trial("Redis stuck, 12 s", Expected { refuses: true, ..AWAY }, async |both, traffic| {
         both.redis.stop().await;
-        traffic.goes_on(LONG).await;
+        traffic.goes_on(TOO_LONG).await;
         both.redis.resume().await;
     })
     .await;
@@ -59,7 +62,7 @@ async fn redis_is_slow() {
 
 #[tokio::test]
 async fn redis_is_too_slow() {
-    trial("Redis slow, 1 s each way, 5 s", Expected { refuses: true, ..Expected::default() }, async |both, traffic| {
+    trial("Redis slow, 1 s each way, 5 s", AWAY, async |both, traffic| {
         both.redis_network.delay_ms(1_000);
         traffic.goes_on(LONG).await;
         both.redis_network.heal();
@@ -118,16 +121,16 @@ async fn redis_forgets_its_functions() {
         .await;
 }
 
+/// While the ledger is held up, what is booked is in Redis and in the program's memory only.
 #[tokio::test]
-async fn redis_has_no_connection_left() {
-    trial("Redis: connections refused, 3 s", AWAY, async |both, traffic| {
-        let () = both.redis.call(&["CONFIG", "SET", "maxclients", "1"]).await;
-        both.redis_network.cut_once();
-        traffic.goes_on(SOME_SECONDS).await;
-        // Whoever comes first has the one connection; nobody else may change the setting: the network is cut for it.
-        both.redis_network.cut();
-        let () = both.redis.call(&["CONFIG", "SET", "maxclients", "1000"]).await;
-        both.redis_network.heal();
+async fn redis_forgets_what_the_ledger_has_not_got() {
+    trial("Redis: FLUSHALL while the ledger waits", Expected::default(), async |both, traffic| {
+        let lock = "DO $$ BEGIN LOCK TABLE appointment IN EXCLUSIVE MODE; PERFORM pg_sleep(4); END $$";
+        let forget = async {
+            traffic.succeeds_again(60).await;
+            both.redis.call(&["FLUSHALL"]).await
+        };
+        let ((), ()) = tokio::join!(both.postgres.execute(lock), forget);
     })
     .await;
 }

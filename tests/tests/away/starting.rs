@@ -1,10 +1,12 @@
 //! A start while a part is away says so and ends; so does a signal during a start that waits.
 //! Must not know: in which order parts are looked for.
 
+use std::process::Stdio;
 use std::time::Duration;
 
-use blackbox::{Death, Launch, Server, Stopwatch, Stores};
+use blackbox::{Death, Launch, Server, Stopwatch, Stores, limits, program};
 use servers::{Direction, Postgres, Proxy, Redis};
+use tempfile::TempDir;
 
 use crate::away::house::durable;
 
@@ -40,6 +42,27 @@ async fn without_redis() {
     fails(Some(&redis.url()), &postgres.url(), "Redis").await;
     redis.kill().await;
     fails(Some(&redis.url()), &postgres.url(), "Redis").await;
+}
+
+#[tokio::test]
+async fn a_start_that_waits_ends_when_it_is_told() {
+    let postgres = Postgres::start_with(durable()).await;
+    let (directory, url) = (TempDir::with_prefix("hotslot-test-").expect("a temporary directory"), postgres.url());
+    let path = directory.path().to_str().expect("a path in UTF-8");
+    let migrated = program::run(&["migrate", "--data-dir", path, "--database-url", &url]).await;
+    assert_eq!(migrated.code, Some(0), "{migrated:?}");
+    let lock = "DO $$ BEGIN LOCK TABLE node IN ACCESS EXCLUSIVE MODE; PERFORM pg_sleep(8); END $$";
+    let start = async {
+        let mut command = program::bare_command(&program::binary());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir", path, "--database-url", &url]);
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the program can be started");
+        let looked = tokio::time::timeout(Duration::from_secs(4), child.wait()).await;
+        assert!(looked.is_err(), "it waits for the lock: {looked:?}");
+        limits::signal(child.id().expect("it runs"), "TERM");
+        let ended = tokio::time::timeout(Duration::from_secs(2), child.wait()).await.expect("it ends at once");
+        assert_eq!(ended.expect("a status").code(), Some(0));
+    };
+    tokio::join!(postgres.execute(lock), start);
 }
 
 #[tokio::test]
