@@ -86,7 +86,7 @@ impl Assembly {
         let ports = Arc::new(DayPorts {
             clock: Arc::clone(&self.clock),
             journal: Arc::new(AgreedJournal::new(Arc::clone(&self.journal), Arc::clone(&self.ledger))),
-            committer: self.committer,
+            committer: self.committer.clone(),
             overlay: Arc::clone(&self.overlay),
             territory: Arc::clone(&self.territory),
             claims: Arc::clone(&self.claims),
@@ -117,6 +117,7 @@ impl Assembly {
             journal: self.journal,
             reader: Reader::new(self.ledger, self.overlay),
             applier: self.applier,
+            committer: self.committer,
             directory,
             notices,
             claims: self.claims,

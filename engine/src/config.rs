@@ -6,7 +6,8 @@ mod servers;
 use std::path::PathBuf;
 
 pub use servers::{
-    DatabaseSettings, FeedSettings, LEASE_MILLIS_DEFAULT, NodeSettings, RedisSettings, ServerUrl, StoreSettings,
+    DatabaseSettings, FEED_EVENTS_MAX_DEFAULT, FeedSettings, LEASE_MILLIS_DEFAULT, NodeSettings, RedisSettings,
+    ServerUrl, StoreSettings,
 };
 
 /// Settings of the engine. Defaults are in [`EngineConfig::embedded`].

@@ -15,6 +15,7 @@ use crate::actors::notices::{DayNotices, DayWatch};
 use crate::actors::request::CommandReply;
 use crate::claims::Claims;
 use crate::clock::Clock;
+use crate::committer::Committer;
 use crate::error::EngineError;
 use crate::ids::Ids;
 use crate::journal::{Journal, ReadError};
@@ -56,6 +57,8 @@ pub(crate) struct Parts {
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) reader: Reader,
     pub(crate) applier: Applier,
+    /// Asked only if its stores answer.
+    pub(crate) committer: Committer,
     pub(crate) directory: Arc<Directory>,
     pub(crate) notices: Arc<DayNotices>,
     pub(crate) claims: Arc<Claims>,
@@ -182,7 +185,8 @@ impl EngineHandle {
         self.parts.notices.shard_left(shard);
     }
 
-    /// Watches the picture of `day`, also while it sleeps. Ready too when the day is no longer here. What changes by time alone is not told: see
+    /// Watches the picture of `day`, also while it sleeps. Ready too when the day is no longer here. What changes by time alone is not
+    /// told: see
     /// `DaySnapshot::next_change_after` and `next_hold_expiry`.
     pub fn watch(&self, day: DayKey) -> DayWatch {
         self.parts.notices.watch(day)
@@ -262,6 +266,9 @@ impl EngineHandle {
         }
         if !parts.territory.tenures().is_leased_by(|| parts.clock.monotonic_micros()) {
             return not_ready("ownership", "the lease of this node has ended".to_owned());
+        }
+        if let Some((part, detail)) = parts.committer.trouble(parts.clock.monotonic_micros()) {
+            return not_ready(part, detail.to_owned());
         }
         let lag = parts.applier.lag_records();
         if lag > parts.ledger_lag_max {

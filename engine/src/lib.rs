@@ -14,6 +14,7 @@ pub mod committer;
 pub mod config;
 mod engine;
 pub mod error;
+pub mod feed;
 pub mod handle;
 pub mod ids;
 pub mod journal;

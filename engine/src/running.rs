@@ -142,6 +142,7 @@ impl Running {
     /// Applies what the ledger lacks and starts. When this returns, requests can be answered.
     pub async fn start(stores: Stores, machinery: Machinery, config: &EngineConfig) -> Result<Self, StartError> {
         let Stores { journal, ledger, registry, owning } = stores;
+        let feed = machinery.cluster.feed.clone();
         let overlay = Arc::new(Overlay::default());
         let applier = Applier::start(
             Arc::clone(&journal),
@@ -191,7 +192,10 @@ impl Running {
         for work in upkeep::works(&handle, &ports, &ledger, config, &stopped) {
             ports.spawn.spawn(work);
         }
-        let keeper = own(owning, &handle, &ports, ledger, tenures, &stopped).await;
+        let keeper = own(owning, &handle, &ports, ledger, Arc::clone(&tenures), &stopped).await;
+        for work in feed.iter().flat_map(|feed| feed.works(&handle, &ports, &tenures, keeper.as_ref(), &stopped)) {
+            ports.spawn.spawn(work);
+        }
         Ok(Self { handle, committer, stop: stopped.signal, keeper, working })
     }
 

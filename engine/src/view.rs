@@ -134,7 +134,7 @@ pub enum Readiness {
     Ready,
     /// No: the named part is why.
     NotReady {
-        /// Such as `journal`, `ledger_lag`, `clock`, `starting`, `stopping`.
+        /// Such as `journal`, `claims`, `ownership`, `ledger_lag`, `clock`, `starting`, `stopping`.
         part: &'static str,
         /// In words.
         detail: String,

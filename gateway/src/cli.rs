@@ -59,7 +59,7 @@ pub(crate) fn command() -> Command {
         )
         .subcommand(
             Command::new("verify")
-                .about("Audit journal against ledger of a stopped data directory; exit code 0 clean, 1 findings, 2 could not run")
+                .about("Audit journal against ledger, of a data directory stopped before, of servers at any time; exit code 0 clean, 1 findings, 2 could not run")
                 .arg(config_file())
                 .args(store_settings()),
         )

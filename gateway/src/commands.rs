@@ -1,10 +1,11 @@
 //! The commands: settings in, work done or a failure with its exit code.
 //! Must not know: HTTP, how settings are read.
 
+use std::sync::Arc;
+
 use booking_core::{Role, SubjectId};
 use clap::ArgMatches;
 use engine::clock::{Clock, SystemClock};
-use engine::config::StoreSettings;
 use engine::ids::{Ids, SystemIds};
 use engine::{Engine, StartError};
 
@@ -102,14 +103,12 @@ fn migrate(config: &Config) -> Result<(), Failure> {
 fn verify(config: &Config) -> Result<(), Failure> {
     startup::init_log(&config.log);
     let could_not = |reason: String| Failure::settings(format!("verify could not run: {reason}"));
-    if config.engine.stores != StoreSettings::Embedded {
-        let reason = "it audits the embedded stores only; leave out redis_url and database_url to audit data_dir";
-        return Err(could_not(reason.to_owned()));
-    }
     let runtime = startup::runtime().map_err(|failure| could_not(failure.lines.join("; ")))?;
-    let clock = SystemClock::start();
     let report = runtime
-        .block_on(engine::verify::verify(&config.engine.data_dir, &clock))
+        .block_on(async {
+            let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+            engine::verify::verify_stores(&config.engine, &clock).await
+        })
         .map_err(|error| could_not(error.to_string()))?;
     print(&report.lines().join("\n")).map_err(|failure| could_not(failure.lines.join("; ")))?;
     if report.is_clean() { Ok(()) } else { Err(Failure { exit_code: 1, lines: Vec::new() }) }

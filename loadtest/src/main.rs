@@ -27,6 +27,7 @@ mod fake_server;
 mod growth;
 mod measure;
 mod outcome;
+mod processor;
 mod rehearse;
 mod report;
 mod run;

@@ -126,7 +126,7 @@ pub(crate) async fn press(plan: &StormPlan, mint: &Mint) -> Result<Stormed, Stor
     }
     let arming_began = clock::now();
     let armed = Armed::arm(PressPlan {
-        address: target.address,
+        addresses: vec![target.address],
         host: target.host.clone(),
         requests: BookingRequests::new(&target, plan.doctor, plan.date, plan.pick, &bookable_slots(&before.day)),
         patients,

@@ -17,6 +17,7 @@ pub mod program;
 pub mod reply;
 pub mod server;
 pub mod sources;
+pub mod stores;
 pub mod token;
 pub mod wish;
 
@@ -28,5 +29,6 @@ pub use plan::{Day, Plan, days_ahead, instant, next_whole_second, text_of, today
 pub use points::Point;
 pub use reply::{Reply, codes, count_of, instant_of, keys_of};
 pub use server::{Death, Exit, Launch, Server};
+pub use stores::{Profile, Stores};
 pub use token::{Claims, Signer, claims_of};
 pub use wish::Wish;

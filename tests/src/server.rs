@@ -17,7 +17,8 @@ use crate::client::Client;
 use crate::clock::{Stopwatch, fresh_id};
 use crate::limits;
 use crate::plan::{Day, Plan};
-use crate::program;
+use crate::program::{self, Output};
+use crate::stores::{Profile, Stores};
 use crate::token::{Claims, Signer};
 
 /// The first line must have come by then.
@@ -32,7 +33,9 @@ const SHOWN_LINES: usize = 60;
 pub struct Launch {
     /// The data directory; `None`: a new temporary one.
     pub directory: Option<PathBuf>,
-    /// Arguments after `serve --listen … --data-dir …`.
+    /// Where what matters is kept; `None`: new ones of the test binary's profile.
+    pub stores: Option<Arc<Stores>>,
+    /// Arguments after `serve --listen … --data-dir …` and the flags of the stores.
     pub arguments: Vec<String>,
     /// Shell text before the program, such as `trap "" XFSZ;`.
     pub shell: Option<String>,
@@ -73,6 +76,7 @@ pub struct Server {
     launch: Launch,
     directory: PathBuf,
     _workspace: TempDir,
+    stores: Arc<Stores>,
     child: Child,
     address: String,
     printed: Printed,
@@ -113,16 +117,25 @@ impl Server {
             .pool_max_idle_per_host(2_048)
             .build()
             .expect("an HTTP client");
+        let stores = match &launch.stores {
+            Some(stores) => Arc::clone(stores),
+            None => Stores::start(Profile::of_this_binary()).await,
+        };
         let log = Printed::default();
-        let life = spawn(&launch, &directory, &log).await?;
+        let life = spawn(&launch, &directory, &stores, &log).await?;
         let log_reader = Some(life.log_reader);
         let Life { child, address, printed, .. } = life;
-        Ok(Self { launch, directory, _workspace: workspace, child, address, printed, log, log_reader, http })
+        Ok(Self { launch, directory, _workspace: workspace, stores, child, address, printed, log, log_reader, http })
     }
 
     /// The data directory.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Where it keeps what matters.
+    pub fn stores(&self) -> &Arc<Stores> {
+        &self.stores
     }
 
     /// `http://HOST:PORT`.
@@ -152,7 +165,7 @@ impl Server {
 
     /// Starts again on the same directory, on another port; the server must have ended.
     pub async fn start_again(&mut self) {
-        let started = spawn(&self.launch, &self.directory, &self.log).await;
+        let started = spawn(&self.launch, &self.directory, &self.stores, &self.log).await;
         let life = started.unwrap_or_else(|death| panic!("{death}"));
         (self.child, self.address, self.printed) = (life.child, life.address, life.printed);
         self.log_reader = Some(life.log_reader);
@@ -181,9 +194,17 @@ impl Server {
     pub async fn assert_audited(&mut self) {
         let exit = self.terminate(Duration::from_secs(10)).await;
         assert!(exit.status.success(), "{:?}", exit.status);
-        let directory = self.directory().to_str().expect("a path in UTF-8");
-        let output = program::run(&["verify", "--data-dir", directory]).await;
+        let output = self.run_beside(&["verify"]).await;
         assert_eq!(output.code, Some(0), "{output:?}");
+    }
+
+    /// Runs another command of the program on the same directory and stores to its end.
+    pub async fn run_beside(&self, command: &[&str]) -> Output {
+        let directory = self.directory().to_str().expect("a path in UTF-8");
+        let stores = self.stores.arguments();
+        let stores = stores.iter().map(String::as_str);
+        let arguments: Vec<&str> = command.iter().copied().chain(["--data-dir", directory]).chain(stores).collect();
+        program::run(&arguments).await
     }
 
     /// How the process ended, if it has.
@@ -296,9 +317,9 @@ struct Life {
 
 /// Starts the program and waits for its first line. Standard error goes through a pipe, not into a file, so that a
 /// limit on the size of files does not meet it.
-async fn spawn(launch: &Launch, directory: &Path, log: &Printed) -> Result<Life, Death> {
+async fn spawn(launch: &Launch, directory: &Path, stores: &Stores, log: &Printed) -> Result<Life, Death> {
     let (log_pipe, stderr) = std::io::pipe().expect("a pipe");
-    let mut child = command(launch, directory).stderr(stderr).spawn().expect("the program can be started");
+    let mut child = command(launch, directory, stores).stderr(stderr).spawn().expect("the program can be started");
     let kept = Arc::clone(log);
     let log_reader = std::thread::spawn(move || keep_log(log_pipe, &kept));
     let mut stdout = BufReader::new(child.stdout.take().expect("standard output is piped")).lines();
@@ -317,7 +338,7 @@ async fn spawn(launch: &Launch, directory: &Path, log: &Printed) -> Result<Life,
     Ok(Life { child, address, printed, log_reader })
 }
 
-fn command(launch: &Launch, directory: &Path) -> tokio::process::Command {
+fn command(launch: &Launch, directory: &Path, stores: &Stores) -> tokio::process::Command {
     let binary = program::binary();
     let mut command = match &launch.shell {
         None => program::bare_command(&binary),
@@ -327,7 +348,8 @@ fn command(launch: &Launch, directory: &Path) -> tokio::process::Command {
             command
         }
     };
-    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(directory).args(&launch.arguments);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(directory);
+    command.args(stores.arguments()).args(&launch.arguments);
     command.envs(launch.environment.iter().map(|(name, value)| (name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     command

@@ -2,6 +2,7 @@
 //! Must not know: anything but the published contract.
 
 mod amending;
+mod away;
 mod cancel;
 mod changes;
 mod claims;
@@ -32,6 +33,7 @@ mod moves;
 mod moves_crash;
 mod nodes;
 mod patients;
+mod profile;
 mod program;
 mod refusals;
 mod releases;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use blackbox::{Day, Dice, Plan, Reply, Server, Wish, fresh_id, program};
+use blackbox::{Day, Dice, Plan, Reply, Server, Wish, fresh_id};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -174,7 +174,7 @@ async fn a_second_process_on_the_same_directory_is_turned_away() {
     let server = Server::start().await;
     let day = server.publish(&Plan::quarters(1)).await;
     let directory = server.directory().to_str().expect("a path in UTF-8").to_owned();
-    let second = program::run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", &directory]).await;
+    let second = server.run_beside(&["serve", "--listen", "127.0.0.1:0"]).await;
     assert_eq!(second.code, Some(2), "{second:?}");
     assert!(second.stdout.is_empty(), "it never said that it listens: {}", second.stdout);
     let name = Path::new(&directory).file_name().and_then(|name| name.to_str()).expect("a name");

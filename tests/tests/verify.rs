@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use blackbox::program::{self, Output};
-use blackbox::{Dice, Plan, Server, Wish, at_once, eventually, fresh_id};
+use blackbox::{Dice, Plan, Profile, Server, Wish, at_once, eventually, fresh_id};
 use tokio::task::JoinSet;
 
 const KILLS: usize = 5;
@@ -58,12 +58,12 @@ async fn a_storm_and_a_clean_stop_leave_nothing_to_find() {
     .await;
     assert_eq!(answers.iter().filter(|status| **status == 201).count(), PLACES);
     assert!(server.terminate(Duration::from_secs(10)).await.status.success());
-    let output = verify(server.directory()).await;
+    let output = server.run_beside(&["verify"]).await;
     assert_clean(&output);
     assert_eq!(summed(&output, "days"), 2);
     assert_eq!(summed(&output, "appointments"), (PLACES + 7) as u64);
     assert_eq!(summed(&output, "lag_records"), 0, "a clean stop brings the ledger up");
-    assert_eq!(verify(server.directory()).await.stdout, output.stdout, "the same files, the same report");
+    assert_eq!(server.run_beside(&["verify"]).await.stdout, output.stdout, "the same files, the same report");
 }
 
 /// How many days sleep, as the metrics say.
@@ -84,11 +84,11 @@ async fn days_that_slept_and_woke_leave_nothing_to_find() {
         eventually("both days sleep", Duration::from_secs(20), asleep).await;
     }
     server.kill().await;
-    assert_clean(&verify(server.directory()).await);
+    assert_clean(&server.run_beside(&["verify"]).await);
     server.start_again().await;
     server.patient().book(&Wish::any(&day)).key(&fresh_id()).await.expect(201);
     server.kill().await;
-    assert_clean(&verify(server.directory()).await);
+    assert_clean(&server.run_beside(&["verify"]).await);
 }
 
 #[tokio::test]
@@ -113,19 +113,35 @@ async fn kills_in_the_middle_of_storms_leave_nothing_to_find() {
             storm.join_next().await.expect("an answer").expect("a buyer does not panic");
         }
         server.kill().await;
-        let first = verify(server.directory()).await;
+        let first = server.run_beside(&["verify"]).await;
         assert_clean(&first);
         assert_eq!(summed(&first, "days"), round as u64 + 2, "killed after {kill_after}");
-        assert_eq!(verify(server.directory()).await.stdout, first.stdout, "an audit changes nothing");
+        assert_eq!(server.run_beside(&["verify"]).await.stdout, first.stdout, "an audit changes nothing");
         storm.shutdown().await;
         server.start_again().await;
     }
 }
 
+/// Files are looked at by one program at a time; servers answer an audit beside the program.
 #[tokio::test]
-async fn a_directory_in_use_is_not_looked_at() {
+async fn a_running_program_is_audited_unless_its_stores_are_files() {
     let server = Server::start().await;
-    let output = verify(server.directory()).await;
+    if server.stores().profile() != Profile::Embedded {
+        let day = server.publish(&Plan::quarters(PLACES)).await;
+        let bookings = at_once(BUYERS, |_| {
+            let call = server.patient().book(&Wish::any(&day)).key(&fresh_id());
+            async move { call.await.status }
+        });
+        let audits = async {
+            for _ in 0..3 {
+                assert_clean(&server.run_beside(&["verify"]).await);
+            }
+        };
+        let (answers, ()) = tokio::join!(bookings, audits);
+        assert_eq!(answers.iter().filter(|status| **status == 201).count(), PLACES);
+        return;
+    }
+    let output = server.run_beside(&["verify"]).await;
     assert_eq!(output.code, Some(2), "{output:?}");
     assert!(output.stdout.is_empty(), "{}", output.stdout);
     let directory = server.directory().to_str().expect("a path in UTF-8");

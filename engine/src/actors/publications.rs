@@ -6,13 +6,16 @@
 //! seen from outside).
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use booking_core::DayKey;
+use booking_core::{DayKey, SHARD_COUNT};
 use parking_lot::Mutex;
 
 /// See the module. Bounded by what the committer has in flight and what days have not taken up yet, which admission bounds.
 pub struct Publications {
     state: Mutex<State>,
+    /// By shard: how often something of it was durable, or may have been.
+    changes: Box<[AtomicU64]>,
     /// Told how far everything is published; never less than before.
     follower: Box<dyn Fn(u64) + Send + Sync>,
 }
@@ -37,11 +40,24 @@ impl Publications {
     /// Everything up to `position` is published, or can be read by nobody: so it is at a start. `follower` must not block.
     pub fn starting_at(position: u64, follower: Box<dyn Fn(u64) + Send + Sync>) -> Self {
         let state = State { highest: position, open: BTreeMap::new(), unsettled: BTreeMap::new() };
-        Self { state: Mutex::new(state), follower }
+        let changes = (0..SHARD_COUNT).map(|_| AtomicU64::default()).collect();
+        Self { state: Mutex::new(state), changes, follower }
+    }
+
+    /// A number that is another one after anything of `shard` has become durable and was told here.
+    pub fn changes_of(&self, shard: u16) -> u64 {
+        self.changes.get(usize::from(shard)).map_or(0, |changes| changes.load(Ordering::Acquire))
+    }
+
+    fn note(&self, day: DayKey) {
+        if let Some(changes) = self.changes.get(usize::from(day.shard())) {
+            changes.fetch_add(1, Ordering::Release);
+        }
     }
 
     /// A submission of `day` is durable up to `position`, and `day` is about to be told. Called in the order of positions.
     pub fn durable(&self, day: DayKey, position: u64) {
+        self.note(day);
         let mut state = self.state.lock();
         let before = state.highest;
         state.open.insert(position, (day, before));
@@ -65,6 +81,7 @@ impl Publications {
     /// Everything of `day` that can be durable is published up to `position`, if that is known: it has read itself again. Or it never
     /// will be in this process.
     pub fn settled(&self, day: DayKey, position: Option<u64>) {
+        self.note(day);
         self.change(|state| {
             state.open.retain(|_, (open, _)| *open != day);
             state.unsettled.remove(&day);

@@ -110,7 +110,8 @@ fn rebuild(entry: &DayEntry, ports: &DayPorts, loaded: &LoadedDay) -> Result<(Do
     Ok((state, overlay))
 }
 
-/// The position of `record` in the log that this process's ledger follows; 0 if an earlier owner has written it: then the ledger got it when
+/// The position of `record` in the log that this process's ledger follows; 0 if an earlier owner has written it: then the ledger got it
+/// when
 /// the shard was taken over.
 fn position_here(ports: &DayPorts, record: &StoredRecord) -> u64 {
     let is_ours = || ports.journal.epoch_of(record.shard) == record.version.epoch;

@@ -142,8 +142,15 @@ impl CommitLoop {
     /// Days that claim nothing go on meanwhile; those whose claims are all granted follow, and of the others nothing is written.
     async fn write_claimed(&mut self, claimer: &mut Claimer, batch: Batch) {
         let (claiming, plain) = batch.split(|group| !group.claims.is_empty());
+        if !claiming.groups.is_empty() {
+            self.queue.claims.began(self.clock.monotonic_micros());
+        }
         let claims = claimer.claim(&claiming);
         let lost = if plain.groups.is_empty() { claims.await } else { join(claims, self.write(&plain)).await.0 };
+        match &lost {
+            Ok(_) => self.queue.claims.answered(),
+            Err(_) => self.queue.claims.failed(self.clock.monotonic_micros()),
+        }
         let granted = match lost {
             Ok(mut lost) => {
                 let (blocked, granted) = claiming.split(|group| lost.contains_key(&group.day));
@@ -172,6 +179,7 @@ impl CommitLoop {
             return Err(CommitFailure::Poisoned(Arc::clone(reason)));
         }
         let started = self.clock.monotonic_micros();
+        self.queue.journal.began(started);
         // A panic says nothing about what was written before it.
         let appended = AssertUnwindSafe(self.journal.append(&batch.appends))
             .catch_unwind()
@@ -180,6 +188,20 @@ impl CommitLoop {
         let micros = self.clock.monotonic_micros().saturating_sub(started);
         self.meters.duration.record(micros as f64 / 1e6);
         self.meters.records.record(batch.record_count as f64);
+        let settled = self.settled(appended, batch).await;
+        match &settled {
+            Ok(_) => self.queue.journal.answered(),
+            Err(_) => self.queue.journal.failed(self.clock.monotonic_micros()),
+        }
+        settled
+    }
+
+    /// What the journal answered, once nothing about it is unknown.
+    async fn settled(
+        &mut self,
+        appended: Result<Vec<DayOutcome>, AppendError>,
+        batch: &Batch,
+    ) -> Result<Vec<DayOutcome>, CommitFailure> {
         match appended {
             Ok(outcomes) if outcomes.len() == batch.groups.len() => Ok(outcomes),
             Ok(_) => Err(self.settle_unknown("the journal answered for other entries than it was asked").await),

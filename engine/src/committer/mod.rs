@@ -7,6 +7,7 @@ mod claiming;
 mod commit_loop;
 #[cfg(test)]
 mod guarded_tests;
+mod health;
 mod queue;
 #[cfg(test)]
 mod tests;
@@ -92,15 +93,23 @@ impl Committer {
         Self::start_guarded_thread(journal, clock, None)
     }
 
-    /// As [`Committer::start_thread`], for a process that is one of several: records claim in `guard` first.
+    /// As [`Committer::start_thread`], for a process that is one of several: records claim in `guard` first. Then the stores are
+    /// servers, to which the loop connects again when a connection was lost: its thread lends itself to the present runtime, whose
+    /// sockets outlive the loop.
     pub fn start_guarded_thread(
         journal: Arc<dyn Journal>,
         clock: Arc<dyn Clock>,
         guard: Option<Arc<Guard>>,
     ) -> std::io::Result<Self> {
         let (committer, commit_loop) = Self::with_guarded_loop(journal, clock, guard);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        std::thread::Builder::new().name("committer".to_owned()).spawn(move || runtime.block_on(commit_loop.run()))?;
+        let thread = std::thread::Builder::new().name("committer".to_owned());
+        if committer.guard.is_some() {
+            let runtime = tokio::runtime::Handle::current();
+            thread.spawn(move || runtime.block_on(commit_loop.run()))?;
+        } else {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+            thread.spawn(move || runtime.block_on(commit_loop.run()))?;
+        }
         Ok(committer)
     }
 
@@ -123,6 +132,12 @@ impl Committer {
     /// Where records claim first, in a process that is one of several.
     pub fn guard(&self) -> Option<&Arc<Guard>> {
         self.guard.as_ref()
+    }
+
+    /// Which of the stores that are written to does not answer, and in words how; `now_micros` is monotonic.
+    pub fn trouble(&self, now_micros: u64) -> Option<(&'static str, &'static str)> {
+        let journal = self.queue.journal.trouble(now_micros).map(|words| ("journal", words));
+        journal.or_else(|| self.queue.claims.trouble(now_micros).map(|words| ("claims", words)))
     }
 
     /// A name for a new incarnation of a day's state: greater than all before. One counter serves every day, because a day that goes to

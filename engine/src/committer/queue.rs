@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::Submission;
 use super::batch::Batch;
+use super::health::Health;
 use crate::telemetry::catalogue;
 
 /// Most days whose closed generations are remembered. Only who submits after its own fence needs it; if that is forgotten,
@@ -28,6 +29,10 @@ pub(super) struct Queue {
     /// Wakes who waits for the task.
     settled: Notify,
     depth: Gauge,
+    /// Of the journal.
+    pub(super) journal: Health,
+    /// Of the store of claims.
+    pub(super) claims: Health,
 }
 
 /// The queue is bounded by admission: every submission answers for commands that were admitted.
@@ -113,6 +118,8 @@ impl Queue {
             filled: Notify::new(),
             settled: Notify::new(),
             depth: metrics::gauge!(catalogue::COMMIT_QUEUE),
+            journal: Health::default(),
+            claims: Health::default(),
         }
     }
 

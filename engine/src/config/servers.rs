@@ -7,6 +7,9 @@ use std::time::Duration;
 /// Lease of a node if nothing else is said. Longer than a pause of a healthy process, short enough to wait for a takeover.
 pub const LEASE_MILLIS_DEFAULT: u64 = 6_000;
 
+/// Events that a sink keeps if nothing else is said: some hundred megabytes.
+pub const FEED_EVENTS_MAX_DEFAULT: u64 = 1_000_000;
+
 /// Where the journal and the ledger are.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum StoreSettings {
@@ -97,12 +100,20 @@ impl NodeSettings {
 }
 
 /// Where changes are announced beyond the nodes; nothing by default.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FeedSettings {
     /// A Redis.
     pub redis: Option<ServerUrl>,
     /// A NATS server.
     pub nats: Option<ServerUrl>,
+    /// About how many events a sink keeps for those who read them later.
+    pub events_max: u64,
+}
+
+impl Default for FeedSettings {
+    fn default() -> Self {
+        Self { redis: None, nats: None, events_max: FEED_EVENTS_MAX_DEFAULT }
+    }
 }
 
 /// The URL of a server, which may carry a password: shown without it.

@@ -1,7 +1,7 @@
 //! How the engine is put together and taken apart in the product: the composition root.
 //! Must not know: HTTP, settings files.
 
-mod stores;
+pub(crate) mod stores;
 
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@ use crate::claims::guarded::Guard;
 use crate::claims::postgres::PostgresClaims;
 use crate::clock::Clock;
 use crate::config::{DatabaseSettings, EngineConfig, RedisSettings, StartError, StoreSettings};
+use crate::feed;
 use crate::ids::Ids;
 use crate::journal::Journal;
 use crate::journal::lock::DirectoryLock;
@@ -28,7 +29,7 @@ use crate::running::{Owning, Stores};
 /// Below the data directory: which process of the cluster the last one here was.
 const INCARNATION_FILE: &str = "incarnation";
 /// Below the data directory: whose data a Redis without a database holds.
-const INSTALLATION_FILE: &str = "installation";
+pub(crate) const INSTALLATION_FILE: &str = "installation";
 
 /// Stores, and what belongs to them.
 pub(super) struct Opened {
@@ -74,8 +75,9 @@ pub(super) async fn open(
 async fn embedded(config: &EngineConfig) -> Result<Opened, StartError> {
     let journal = Arc::new(SqliteJournal::open(&config.data_dir).await?);
     let ledger = Arc::new(SqliteLedger::open(&config.data_dir).await?);
+    let cluster = Cluster { feed: feed::open(&config.feed, Arc::clone(&ledger) as _)?, ..Cluster::default() };
     let stores = Stores { journal, ledger: Arc::clone(&ledger) as _, registry: ledger, owning: Owning::Sole };
-    Ok(Opened { stores, cluster: Cluster::default(), guard: None, lock: None })
+    Ok(Opened { stores, cluster, guard: None, lock: None })
 }
 
 /// One process only: the journal itself says who came last.
@@ -97,8 +99,9 @@ async fn redis_alone(
     let journal = Arc::new(RedisJournal::open(settings, Arc::clone(&tenures), Arc::clone(clock)).await?);
     journal.claim_alone().await?;
     let owning = Owning::Alone { tenures, reclaim: Arc::clone(&journal) as _ };
+    let cluster = Cluster { feed: feed::open(&config.feed, Arc::clone(&ledger) as _)?, ..Cluster::default() };
     let stores = Stores { journal, ledger: Arc::clone(&ledger) as _, registry: ledger, owning };
-    Ok(Opened { stores, cluster: Cluster::default(), guard: None, lock: Some(lock) })
+    Ok(Opened { stores, cluster, guard: None, lock: Some(lock) })
 }
 
 /// What both profiles with a database have.
@@ -134,11 +137,13 @@ async fn shared(
     let guard = Some(Arc::new(Guard::new(Arc::new(PostgresClaims::open(url).await?))));
     let publish_lock = Some(Arc::new(PostgresPublishLock::new(url)?) as _);
     let ledger = Arc::new(parts.ledger);
+    let feed = feed::open(&config.feed, Arc::clone(&ledger) as _)?;
     let stores = Stores { journal: parts.journal, ledger: Arc::clone(&ledger) as _, registry: ledger, owning };
-    Ok(Opened { stores, cluster: Cluster { transport, publish_lock }, guard, lock: Some(parts.lock) })
+    Ok(Opened { stores, cluster: Cluster { transport, publish_lock, feed }, guard, lock: Some(parts.lock) })
 }
 
-fn redis_settings(settings: &RedisSettings, installation: Uuid) -> redis::RedisSettings {
+/// What the journal on Redis is told.
+pub(crate) fn redis_settings(settings: &RedisSettings, installation: Uuid) -> redis::RedisSettings {
     let urls = settings.urls.iter().map(|url| url.reveal().to_owned()).collect();
     redis::RedisSettings {
         replicas_min: settings.replicas as usize,
@@ -147,7 +152,8 @@ fn redis_settings(settings: &RedisSettings, installation: Uuid) -> redis::RedisS
     }
 }
 
-fn read_id(file: &Path) -> Result<Option<Uuid>, StartError> {
+/// The id that `file` holds; `None`: there is no such file.
+pub(crate) fn read_id(file: &Path) -> Result<Option<Uuid>, StartError> {
     match fs::read_to_string(file) {
         Ok(text) => text.trim().parse().map(Some).map_err(|_| unusable(file, "it is not a UUID")),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

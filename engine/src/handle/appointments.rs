@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use booking_core::{AppointmentId, DayKey, Rejection, RequestKey, Status, UtcMillis};
+use booking_core::{AppointmentId, DayKey, Rejection, RequestKey, SHARD_COUNT, Status, UtcMillis};
 
 use super::{EngineHandle, HOPS_MAX, picture, unreadable};
 use crate::actors::questions::Question;
@@ -32,11 +32,35 @@ impl EngineHandle {
     }
 
     async fn placed(&self, id: AppointmentId) -> Result<PlacedAppointment, EngineError> {
-        let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
         if self.has_peers() {
+            let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
             return self.follow_home(id, found).await;
         }
-        found.ok_or_else(|| Rejection::UnknownAppointment.into())
+        let birth = id.birth_shard();
+        let read = async || {
+            let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
+            let shard = found.as_ref().map_or(birth, |placed| placed.day.shard());
+            self.parts.territory.require_shard(shard).map(|()| found)
+        };
+        self.under_one_tenure(birth, read).await?.ok_or_else(|| Rejection::UnknownAppointment.into())
+    }
+
+    /// What `read` finds while no shard is taken over: in between, what was recorded before may be neither in the overlay nor in the
+    /// ledger. `shard`: one of those concerned.
+    async fn under_one_tenure<T>(
+        &self,
+        shard: u16,
+        mut read: impl AsyncFnMut() -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let tenures = self.parts.territory.tenures();
+        for _ in 0..HOPS_MAX {
+            let before = tenures.changes();
+            let found = read().await?;
+            if tenures.changes() == before {
+                return Ok(found);
+            }
+        }
+        Err(EngineError::NotHere { shard })
     }
 
     /// From what is `known` of an appointment to where it stands.
@@ -127,7 +151,21 @@ impl EngineHandle {
     pub async fn appointments(&self, query: AppointmentQuery) -> Result<Vec<PlacedAppointment>, EngineError> {
         match query.scope {
             AppointmentScope::Day(day) if self.has_peers() => self.rows_of(day, query).await,
-            _ => self.listed(query).await,
+            AppointmentScope::Patient(_) if self.has_peers() => self.listed(query).await,
+            AppointmentScope::Day(day) => {
+                let read = async || {
+                    let found = self.listed(query.clone()).await?;
+                    self.parts.territory.require(day).map(|()| found)
+                };
+                self.under_one_tenure(day.shard(), read).await
+            }
+            AppointmentScope::Patient(_) => {
+                let read = async || {
+                    let found = self.listed(query.clone()).await?;
+                    (0..SHARD_COUNT).try_for_each(|shard| self.parts.territory.require_shard(shard)).map(|()| found)
+                };
+                self.under_one_tenure(0, read).await
+            }
         }
     }
 

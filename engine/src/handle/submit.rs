@@ -87,7 +87,8 @@ impl EngineHandle {
         }
     }
 
-    /// Brings one step of something larger to its day, in this process: that was admitted as a whole, and its key is looked after elsewhere.
+    /// Brings one step of something larger to its day, in this process: that was admitted as a whole, and its key is looked after
+    /// elsewhere.
     pub(super) async fn step_here(&self, day: DayKey, command: Command) -> CommandResult {
         for _ in 0..LOOKUPS_MAX {
             let Some(permit) = self.parts.admission.admit(Lane::Protected) else {

@@ -250,7 +250,8 @@ pub trait Journal: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Shards of ours that the store does not let us write any more although nobody has claimed them: to be claimed again. Empties the list.
+    /// Shards of ours that the store does not let us write any more although nobody has claimed them: to be claimed again. Empties the
+    /// list.
     fn take_lost(&self) -> Vec<u16> {
         Vec::new()
     }
@@ -258,6 +259,12 @@ pub trait Journal: Send + Sync + 'static {
     /// The ledger has everything of this process's log up to `position`: it need not be kept for it any more. Never blocks.
     fn applied(&self, position: u64) {
         let _ = position;
+    }
+
+    /// `sink` of the feed has everything of these shards up to these cursors, and needs all after them: what it needs is not trimmed. Told
+    /// once without cursors before a sink needs anything. Never blocks.
+    fn feed_has(&self, sink: &'static str, cursors: &[(u16, ShardCursor)]) {
+        let _ = (sink, cursors);
     }
 
     /// What an acknowledged record survives here, in words for an operator.

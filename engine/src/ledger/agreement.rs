@@ -117,6 +117,10 @@ impl Journal for AgreedJournal {
         self.journal.applied(position);
     }
 
+    fn feed_has(&self, sink: &'static str, cursors: &[(u16, ShardCursor)]) {
+        self.journal.feed_has(sink, cursors);
+    }
+
     fn promise(&self) -> String {
         self.journal.promise()
     }

@@ -50,6 +50,8 @@ pub(crate) struct Keeper {
 #[derive(Default)]
 pub(crate) struct Control {
     wake: Notify,
+    /// Others should look at the map.
+    changed: Notify,
     is_leaving: AtomicBool,
     /// Given when every shard is handed on and the node has left.
     pub(crate) left: Signal,
@@ -61,6 +63,11 @@ impl Control {
     /// Something may be different from what is known.
     pub(crate) fn look(&self) {
         self.wake.notify_one();
+    }
+
+    /// Becomes ready when the map was changed here since it was ready last.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
     }
 
     /// Hand everything on and leave.
@@ -130,6 +137,7 @@ impl Keeper {
         self.claim_again(state, &held).await?;
         if !plan.unheld.is_empty() {
             self.store.release(state.incarnation, &plan.unheld).await?;
+            self.control.changed.notify_one();
             self.control.look();
         }
         if self.control.is_leaving.load(Ordering::Acquire) {
@@ -144,6 +152,7 @@ impl Keeper {
         }
         let claimed = self.store.claim(state.incarnation, &plan.claim).await?;
         if !claimed.is_empty() {
+            self.control.changed.notify_one();
             tracing::info!(shards = claimed.len(), "shards are claimed");
             metrics::counter!(catalogue::SHARDS_CLAIMED).increment(claimed.len() as u64);
             self.take_over(claimed);
@@ -223,7 +232,9 @@ impl Keeper {
         }
         self.shards.hand_on(&shards.iter().map(|(shard, _)| *shard).collect()).await;
         metrics::counter!(catalogue::SHARDS_GIVEN_BACK).increment(shards.len() as u64);
-        self.store.release(state.incarnation, &shards).await
+        self.store.release(state.incarnation, &shards).await?;
+        self.control.changed.notify_one();
+        Ok(())
     }
 
     /// Everything at once: each shard is out of service until another node has taken it over.
@@ -231,6 +242,7 @@ impl Keeper {
         let owned: ShardSet = self.territory.tenures().owned();
         self.shards.hand_on(&owned).await;
         self.store.leave(state.incarnation).await?;
+        self.control.changed.notify_one();
         tracing::info!(shards = owned.len(), "every shard is handed on");
         (state.left, state.joined) = (true, false);
         self.control.left.give();

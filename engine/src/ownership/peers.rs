@@ -20,6 +20,7 @@ use super::{PeerTransport, ShardSet};
 use crate::actors::request::{CommandReply, CommandResult};
 use crate::clock::{Clock, timeout};
 use crate::error::EngineError;
+use crate::feed::Feed;
 use crate::limits::PEER_MILLIS_MAX;
 
 /// What joins this process to the other nodes. The default is a process alone: it asks nobody, and pays for nothing.
@@ -29,6 +30,8 @@ pub struct Cluster {
     pub transport: Option<Arc<dyn PeerTransport>>,
     /// One publisher a doctor among all nodes.
     pub publish_lock: Option<Arc<dyn PublishLock>>,
+    /// Where changes are announced.
+    pub feed: Option<Arc<Feed>>,
 }
 
 /// A question to another node. Its answer is a `Result` of what is said beside it and [`EngineError`], as JSON.

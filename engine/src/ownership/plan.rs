@@ -1,7 +1,8 @@
 //! Which shards a node should claim and which give back, from what the store says: every node comes to compatible conclusions by itself.
 //! Must not know: time, stores, how long anything takes.
 //!
-//! The live nodes, in the order of their ids, share the shards evenly; the first ones have one more if they do not divide. Who has less than its
+//! The live nodes, in the order of their ids, share the shards evenly; the first ones have one more if they do not divide. Who has less
+//! than its
 //! share takes what is free; who has more gives back, a few at a time, as long as somebody has too little. Two nodes that want the same
 //! free shard meet in the store, which gives it to one.
 

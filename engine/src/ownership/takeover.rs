@@ -1,7 +1,8 @@
 //! What happens to shards when their owner changes: taken over (install, repair, apply, claim, open), handed on, or dropped at once.
 //! Must not know: who decides that, leases.
 //!
-//! Order of taking over (`protocols.md` rule 32): the claim has raised the epoch; the journal learns it, so that no older owner can append; what the
+//! Order of taking over (`protocols.md` rule 32): the claim has raised the epoch; the journal learns it, so that no older owner can
+//! append; what the
 //! store has forgotten is brought back; the ledger gets what it lacks; visits and keys are claimed here; then the shard is open.
 
 use std::collections::BTreeMap;

@@ -1,7 +1,8 @@
 //! What this process owns: the epoch of each shard, whether it is open, and until when the lease surely runs.
 //! Must not know: how it was claimed.
 //!
-//! An epoch is safety and is also in the store. The deadline is this process's own, on its monotonic clock, counted from before the renewal was
+//! An epoch is safety and is also in the store. The deadline is this process's own, on its monotonic clock, counted from before the
+//! renewal was
 //! sent: who waits beyond it may no longer speak for the shard, whatever the store would say (`protocols.md` rule 9, D 5).
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -19,6 +20,8 @@ pub struct Tenures {
     shards: Box<[Tenure]>,
     /// On the engine's monotonic scale.
     deadline_micros: AtomicU64,
+    /// How often a shard was closed or changed hands.
+    changes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -33,7 +36,7 @@ impl Tenures {
     /// Nothing, and no lease.
     pub fn none() -> Self {
         let shards = (0..SHARD_COUNT).map(|_| Tenure::default()).collect();
-        Self { shards, deadline_micros: AtomicU64::new(0) }
+        Self { shards, deadline_micros: AtomicU64::new(0), changes: AtomicU64::new(0) }
     }
 
     /// Every shard under `epoch`, open, for ever: a store with one process.
@@ -78,6 +81,7 @@ impl Tenures {
         if let Some(tenure) = self.shards.get(usize::from(shard)) {
             tenure.is_open.store(false, Ordering::Release);
             tenure.epoch.store(epoch, Ordering::Release);
+            self.changes.fetch_add(1, Ordering::AcqRel);
         }
     }
 
@@ -92,7 +96,13 @@ impl Tenures {
     pub fn close(&self, shard: u16) {
         if let Some(tenure) = self.shards.get(usize::from(shard)) {
             tenure.is_open.store(false, Ordering::Release);
+            self.changes.fetch_add(1, Ordering::AcqRel);
         }
+    }
+
+    /// Rises whenever a shard is closed or changes hands: what was read while it stayed the same was read under one tenure.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// `shard` is not ours any more.

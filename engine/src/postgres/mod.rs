@@ -2,6 +2,7 @@
 //! Must not know: tables, what is written.
 
 pub mod notices;
+pub(crate) mod snapshot;
 
 use std::time::Duration;
 

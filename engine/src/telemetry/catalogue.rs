@@ -75,6 +75,7 @@ const JOURNAL_FAILURES: &[&str] = &["failed", "unknown", "poisoned", "conflict",
 pub const FORWARD_OUTCOMES: &[&str] = &["answered", "here", "unavailable", "lost"];
 /// What one question to another node came to.
 pub const HOP_RESULTS: &[&str] = &["answered", "moved", "not_sent", "lost"];
+const FEED_SINKS: &[&str] = &["redis", "nats"];
 /// Why commands are turned away before they are decided.
 pub const SHED_REASONS: &[&str] = &["day_queue", "engine_queue", "ledger_lag", "stopping"];
 
@@ -125,6 +126,11 @@ catalogue! {
     STREAM_EVENTS = "hotslot_stream_events_total" Counter [] &[], "Events handed to streams.";
     STREAMS_DROPPED = "hotslot_streams_dropped_total" Counter [] &[], "Streams cut because the reader did not take an event in time; it comes back with its last id.";
     STREAMS_REFUSED = "hotslot_streams_refused_total" Counter [] &[], "Streams refused with 503 because streams_max were open.";
+    FEED_PUBLISHED = "hotslot_feed_published_total" Counter ["sink": FEED_SINKS] &[], "Events that a sink of the feed has taken; those told again under the same id are counted again.";
+    FEED_LAG_RECORDS = "hotslot_feed_lag_records" Gauge ["sink": FEED_SINKS] &[], "Durable records of this process since everything was told to the sink; an upper bound of what it lacks.";
+    FEED_LAG_SECONDS = "hotslot_feed_lag_seconds" Gauge ["sink": FEED_SINKS] &[], "Age of the oldest event that is known and not told; rises while a sink is away.";
+    FEED_RETRIES = "hotslot_feed_retries_total" Counter ["sink": FEED_SINKS] &[], "Times that a sink, or what is read for it, was away; nothing is lost.";
+    FEED_DEAD = "hotslot_feed_dead_total" Counter ["sink": FEED_SINKS] &[], "Events that can never be told and were put to the dead letters: look there, and at the log.";
     SHARDS_OWNED = "hotslot_shards_owned" Gauge [] &[], "Shards that this node has claimed; all nodes together should have 1,024.";
     SHARDS_OPEN = "hotslot_shards_open" Gauge [] &[], "Shards that this node answers for; less than hotslot_shards_owned while some are being taken over.";
     SHARDS_CLAIMED = "hotslot_shards_claimed_total" Counter [] &[], "Shards that this node has claimed.";

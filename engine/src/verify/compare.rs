@@ -7,7 +7,7 @@ use booking_core::{AppointmentId, Date, DayKey};
 
 use super::finding::{Findings, Kind};
 use super::rows::{self, DayRows, Place};
-use crate::ledger::sqlite::audit::WonKeyBounds;
+use super::source::WonKeyBounds;
 use crate::ledger::won_keys::KeyDigest;
 
 /// Adds every difference between what `journal` leads to and what the `ledger` has, and every place that the ledger's

@@ -152,6 +152,23 @@ impl Findings {
         self.by_kind.get(&kind).map_or(0, |found| found.count)
     }
 
+    /// Those of them that `other` has too. Of a kind with more than can be told, the smaller number counts.
+    #[must_use]
+    fn also_in(mut self, other: &Self) -> Self {
+        self.by_kind.retain(|kind, found| {
+            let Some(before) = other.by_kind.get(kind) else { return false };
+            if found.count.max(before.count) > SHOWN_OF_EACH_KIND_MAX as u64 {
+                found.count = found.count.min(before.count);
+                found.shown.truncate(usize::try_from(found.count).unwrap_or(usize::MAX));
+            } else {
+                found.shown.retain(|line| before.shown.contains(line));
+                found.count = found.shown.len() as u64;
+            }
+            found.count > 0
+        });
+        self
+    }
+
     /// One line each, by kind; what is not told in full is told as a number.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         self.by_kind.iter().flat_map(|(kind, found)| {
@@ -183,6 +200,13 @@ impl Report {
     /// Whether nothing is wrong.
     pub fn is_clean(&self) -> bool {
         self.findings.count() == 0
+    }
+
+    /// This report, of what `first` has found already: what only one of two audits of a moving system saw is nothing.
+    #[must_use]
+    pub(crate) fn confirming(self, first: &Self) -> Self {
+        let findings = self.findings.also_in(&first.findings);
+        Self { findings, ..self }
     }
 
     /// One line a finding, then the sum.

@@ -70,14 +70,14 @@ struct Attempt {
     out: Option<Out>,
 }
 
-/// From when to when the engine wrote records, by epoch: one run each.
+/// From when to when each process wrote records: by shard and epoch, or by epoch alone where a process owns everything.
 #[derive(Default)]
-pub(crate) struct Runs(BTreeMap<u32, (UtcMillis, UtcMillis)>);
+pub(crate) struct Runs(BTreeMap<(u16, u32), (UtcMillis, UtcMillis)>);
 
 impl Runs {
     /// A record was written.
-    pub(crate) fn saw(&mut self, epoch: u32, at: UtcMillis) {
-        let (first, last) = self.0.entry(epoch).or_insert((at, at));
+    pub(crate) fn saw(&mut self, run: (u16, u32), at: UtcMillis) {
+        let (first, last) = self.0.entry(run).or_insert((at, at));
         (*first, *last) = (at.min(*first), at.max(*last));
     }
 

@@ -1,95 +1,30 @@
-//! Walks through the journal's file day by day, and compares each day's records with what is kept beside them.
-//! Must not know: the ledger's rows, the rules of booking.
+//! Follows the journal day by day, and compares each day's records with what is kept beside them.
+//! Must not know: the ledger's rows, the rules of booking, what the journal is kept in.
 
-use booking_core::DayKey;
-use futures_util::TryStreamExt;
-use futures_util::stream::BoxStream;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
+use std::collections::BTreeMap;
+
+use booking_core::{DayKey, UtcMillis};
 
 use super::VerifyError;
 use super::finding::{Findings, Kind};
 use super::fold::Fold;
+use super::source::{Block, Bounds, Checked, HeadRow, JournalSource, LedgerSource, NextWork, Progress, WonKeyBounds};
 use super::whole::Whole;
-use crate::journal::sqlite::audit::{self, BlockRow, HeadRow};
 use crate::journal::{StoredRecord, StoredSnapshot};
-use crate::ledger::sqlite::audit::WonKeyBounds;
-
-/// Where the findings about the whole file are.
-const JOURNAL: &str = "journal";
-
-/// Adds a finding wherever a block does not begin right after the one before: positions are given out without a gap.
-pub(super) async fn positions(connection: &mut SqliteConnection, findings: &mut Findings) -> Result<(), VerifyError> {
-    let mut rows = audit::spans(connection);
-    let mut last = 0_u64;
-    while let Some(row) = rows.try_next().await.map_err(audit::failed)? {
-        let Ok((position, count)) = audit::span(&row) else { continue };
-        let (first, due) = (position.saturating_add(1).saturating_sub(count), last + 1);
-        if first != due {
-            let what = format!("position {first} begins a block where {due} belongs");
-            findings.add(Kind::PositionGap, JOURNAL, what);
-        }
-        last = position;
-    }
-    Ok(())
-}
-
-/// All blocks by day, each day's by position.
-pub(super) struct Blocks<'connection> {
-    rows: BoxStream<'connection, Result<SqliteRow, sqlx::Error>>,
-    /// Read, and of a day that is still to come.
-    next: Option<BlockRow>,
-}
-
-impl<'connection> Blocks<'connection> {
-    /// From the first block on.
-    pub(super) fn open(connection: &'connection mut SqliteConnection) -> Self {
-        Self { rows: audit::blocks(connection), next: None }
-    }
-
-    /// The next block of `day`; `None` when there is none left. Days must be asked for in order, none left out.
-    async fn of(&mut self, day: DayKey, findings: &mut Findings) -> Result<Option<BlockRow>, VerifyError> {
-        if self.next.is_none() {
-            self.next = self.read(findings).await?;
-        }
-        Ok(self.next.take_if(|block| block.day == day))
-    }
-
-    /// Adds what is left, which no day has asked for.
-    pub(super) async fn finish(mut self, findings: &mut Findings) -> Result<(), VerifyError> {
-        while let Some(block) = self.read(findings).await? {
-            let what = format!("position {}: the block is of no day that the audit knows", block.position);
-            findings.add(Kind::RowMalformed, JOURNAL, what);
-        }
-        Ok(())
-    }
-
-    async fn read(&mut self, findings: &mut Findings) -> Result<Option<BlockRow>, VerifyError> {
-        while let Some(row) = self.rows.try_next().await.map_err(audit::failed)? {
-            match audit::block_row(&row) {
-                Ok(block) => return Ok(Some(block)),
-                Err(what) => findings.add(Kind::RowMalformed, JOURNAL, what),
-            }
-        }
-        Ok(None)
-    }
-}
 
 /// What holds for all days.
-#[derive(Clone, Copy)]
-pub(super) struct Bounds {
-    /// The highest epoch that was given out.
-    pub(super) epoch: u32,
+pub(super) struct Limits {
+    pub(super) journal: Bounds,
     /// Up to where the ledger has applied the journal.
-    pub(super) applied_position: u64,
+    pub(super) applied: Progress,
     /// Which won keys the ledger has; `None` if it keeps none.
     pub(super) won_keys: Option<WonKeyBounds>,
 }
 
 /// One day while it is followed, and what was seen.
-pub(super) struct FollowedDay {
+pub(super) struct FollowedDay<'limits> {
     day: DayKey,
-    bounds: Bounds,
+    limits: &'limits Limits,
     applied_sequence: u64,
     is_parked: bool,
     pub(super) fold: Fold,
@@ -98,26 +33,29 @@ pub(super) struct FollowedDay {
     /// How many records the ledger went past, and the first of them.
     skipped: (u64, u64),
     last_position: u64,
+    /// The journal has cut off the day's first records, and nobody else has them: it cannot be followed from the first.
+    pub(super) is_cut: bool,
 }
 
-impl FollowedDay {
+impl<'limits> FollowedDay<'limits> {
     /// Before the first record.
-    pub(super) fn new(day: DayKey, applied_sequence: u64, bounds: Bounds, is_parked: bool) -> Self {
+    pub(super) fn new(day: DayKey, applied_sequence: u64, limits: &'limits Limits, is_parked: bool) -> Self {
         let fold = Fold::new(day, applied_sequence);
-        let (records, lag_records, skipped, last_position) = (0, 0, (0, 0), 0);
-        Self { day, bounds, applied_sequence, is_parked, fold, records, lag_records, skipped, last_position }
+        let (records, lag_records, skipped, last_position, is_cut) = (0, 0, (0, 0), 0, false);
+        Self { day, limits, applied_sequence, is_parked, fold, records, lag_records, skipped, last_position, is_cut }
     }
 
     /// Reads all records of the day and what is kept beside them.
     pub(super) async fn follow(
         &mut self,
-        blocks: &mut Blocks<'_>,
-        connection: &mut SqliteConnection,
+        journal: &mut dyn JournalSource,
+        ledger: &mut dyn LedgerSource,
         whole: &mut Whole,
         findings: &mut Findings,
     ) -> Result<(), VerifyError> {
         whole.begin(self.day);
-        let snapshot = match audit::snapshot(connection, self.day).await? {
+        let beside = journal.open(self.day).await?;
+        let snapshot = match beside.snapshot {
             Some(Ok(snapshot)) => Some(snapshot),
             Some(Err(what)) => {
                 findings.add(Kind::SnapshotMismatch, self.day, what);
@@ -125,8 +63,12 @@ impl FollowedDay {
             }
             None => None,
         };
-        while let Some(block) = blocks.of(self.day, findings).await? {
-            self.block(&block, connection, snapshot.as_ref(), whole, findings).await?;
+        let mut kept = ledger.raw_records(self.day).await?;
+        while let Some(mut block) = journal.next(findings).await? {
+            if self.records == 0 {
+                self.begin(&mut block, &mut kept, snapshot.as_ref(), findings);
+            }
+            self.block(&block, snapshot.as_ref(), whole, findings);
         }
         self.fold.finish(findings);
         let end = self.fold.head().version;
@@ -141,38 +83,66 @@ impl FollowedDay {
         if self.skipped.0 > 0 {
             let (count, first) = self.skipped;
             let what = format!(
-                "{count} records from sequence {first} on are not applied, and lie before position {}",
-                self.bounds.applied_position
+                "{count} records from sequence {first} on are not applied, and lie before {}",
+                self.limits.applied.words(self.day)
             );
             findings.add(Kind::RecordSkipped, self.day, what);
         }
-        if end.epoch > self.bounds.epoch {
-            let what = format!("epoch {} was written, {} was given out", end.epoch, self.bounds.epoch);
+        let given_out = self.limits.journal.epoch_of(self.day.shard());
+        if end.epoch > given_out {
+            let what = format!("epoch {} was written, {given_out} was given out", end.epoch);
             findings.add(Kind::EpochAhead, self.day, what);
         }
-        let head = audit::head(connection, self.day).await?;
-        self.compare_head(head, findings);
+        self.compare_head(beside.head, findings);
         Ok(())
     }
 
-    async fn block(
+    /// The first records may have gone from the journal: whoever keeps them as they were has them, until the day is over. What both
+    /// have must be the same.
+    fn begin(
         &mut self,
-        block: &BlockRow,
-        connection: &mut SqliteConnection,
+        block: &mut Block,
+        kept: &mut Vec<StoredRecord>,
         snapshot: Option<&StoredSnapshot>,
-        whole: &mut Whole,
         findings: &mut Findings,
-    ) -> Result<(), VerifyError> {
-        if block.previous_position != self.last_position {
-            let what = format!(
-                "the block at position {} names {} as the one before, which is {}",
-                block.position, block.previous_position, self.last_position
-            );
-            findings.add(Kind::BlockPointer, self.day, what);
+    ) {
+        let Ok(records) = &mut block.records else { return };
+        let stored: BTreeMap<u64, &StoredRecord> =
+            records.iter().map(|record| (record.version.sequence, record)).collect();
+        let is_other = |mine: &&StoredRecord| {
+            stored
+                .get(&mine.version.sequence)
+                .is_some_and(|other| (other.version, other.hash) != (mine.version, mine.hash))
+        };
+        if let Some(forked) = kept.iter().find(is_other) {
+            let what =
+                format!("sequence {}: the ledger keeps another record than the journal", forked.version.sequence);
+            findings.add(Kind::RecordForked, self.day, what);
         }
-        self.last_position = block.position;
+        let Some(first) = records.first().map(|record| record.version.sequence) else { return };
+        kept.retain(|record| record.version.sequence < first);
+        block.record_count += kept.len() as u64;
+        let is_whole = kept.first().map_or(first, |record| record.version.sequence) == 1;
+        records.splice(..0, kept.drain(..));
+        if !is_whole && snapshot.is_some_and(|snapshot| snapshot.head.version.sequence + 1 >= first) {
+            self.is_cut = true;
+            self.fold.break_off();
+        }
+    }
+
+    fn block(&mut self, block: &Block, snapshot: Option<&StoredSnapshot>, whole: &mut Whole, findings: &mut Findings) {
+        if let Some((position, previous)) = block.chained {
+            if previous != self.last_position {
+                let what = format!(
+                    "the block at position {position} names {previous} as the one before, which is {}",
+                    self.last_position
+                );
+                findings.add(Kind::BlockPointer, self.day, what);
+            }
+            self.last_position = position;
+        }
         self.records += block.record_count;
-        match audit::records(connection, block.position).await? {
+        match &block.records {
             Ok(records) => records.iter().for_each(|record| self.record(record, snapshot, whole, findings)),
             Err(what) => {
                 if !self.fold.is_broken() {
@@ -181,7 +151,6 @@ impl FollowedDay {
                 self.fold.break_off();
             }
         }
-        Ok(())
     }
 
     fn record(
@@ -193,7 +162,7 @@ impl FollowedDay {
     ) {
         let sequence = record.version.sequence;
         if let Some(event) = self.fold.record(record, findings) {
-            whole.record(record.version.epoch, &event);
+            whole.record(self.limits.journal.run_of(record.shard, record.version.epoch), &event);
         }
         if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.head.version.sequence == sequence) {
             self.fold.compare_snapshot(snapshot, findings);
@@ -201,7 +170,7 @@ impl FollowedDay {
         if sequence <= self.applied_sequence || self.is_parked {
             return;
         }
-        if record.position > self.bounds.applied_position {
+        if !self.limits.applied.is_past(record) {
             self.lag_records += 1;
         } else {
             let (count, first) = self.skipped;
@@ -209,7 +178,7 @@ impl FollowedDay {
         }
     }
 
-    fn compare_head(&self, head: Option<Result<HeadRow, String>>, findings: &mut Findings) {
+    fn compare_head(&self, head: Option<Checked<HeadRow>>, findings: &mut Findings) {
         let row = match head {
             Some(Ok(row)) => row,
             Some(Err(what)) => return findings.add(Kind::RowMalformed, self.day, what),
@@ -218,8 +187,8 @@ impl FollowedDay {
             }
             None => return,
         };
-        if row.position != self.last_position {
-            let what = format!("its last block is at position {}, its head says {}", self.last_position, row.position);
+        if let Some(position) = row.position.filter(|position| *position != self.last_position) {
+            let what = format!("its last block is at position {}, its head says {position}", self.last_position);
             findings.add(Kind::HeadMismatch, self.day, what);
         }
         if self.fold.is_broken() {
@@ -239,9 +208,11 @@ impl FollowedDay {
             findings.add(Kind::HeadMismatch, self.day, what);
         }
         let due = self.fold.next_work_at();
-        if row.next_work_at != due {
-            let words = |at: Option<booking_core::UtcMillis>| at.map_or("none".to_owned(), |at| format!("{} ms", at.0));
-            let what = format!("it must next act at: {}; its head says: {}", words(due), words(row.next_work_at));
+        if let NextWork::At(said) = row.next_work
+            && said != due
+        {
+            let words = |at: Option<UtcMillis>| at.map_or("none".to_owned(), |at| format!("{} ms", at.0));
+            let what = format!("it must next act at: {}; its head says: {}", words(due), words(said));
             findings.add(Kind::NextWorkMismatch, self.day, what);
         }
     }

@@ -39,9 +39,9 @@ impl Whole {
         self.across.begin(day);
     }
 
-    /// A record of the day that was begun last, written under `epoch`.
-    pub(super) fn record(&mut self, epoch: u32, event: &Event) {
-        self.runs.saw(epoch, event.at);
+    /// A record of the day that was begun last, written in `run`.
+    pub(super) fn record(&mut self, run: (u16, u32), event: &Event) {
+        self.runs.saw(run, event.at);
         self.across.record(event);
     }
 

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use engine::config::{
-    DatabaseSettings, FeedSettings, LEASE_MILLIS_DEFAULT, NodeSettings, RedisSettings, StoreSettings,
+    DatabaseSettings, FEED_EVENTS_MAX_DEFAULT, FeedSettings, LEASE_MILLIS_DEFAULT, NodeSettings, RedisSettings,
+    StoreSettings,
 };
 
 use super::KeySource;
@@ -130,5 +131,6 @@ pub(super) fn feed(reader: &mut Reader<'_>) -> FeedSettings {
     FeedSettings {
         redis: reader.server_url("feed_redis_url", &REDIS_SCHEMES),
         nats: reader.server_url("feed_nats_url", &NATS_SCHEMES),
+        events_max: reader.number("feed_events_max", FEED_EVENTS_MAX_DEFAULT, 1_000..=1_000_000_000),
     }
 }

@@ -95,6 +95,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
     setting("node_tls_ca", "node-tls-ca", "FILE", "Mutual TLS between nodes: the operator's own authority (PEM)"),
     setting("feed_redis_url", "feed-redis-url", "URL", "A Redis to which changes are announced [default: none]"),
     setting("feed_nats_url", "feed-nats-url", "URL", "A NATS server to which changes are announced [default: none]"),
+    setting(
+        "feed_events_max",
+        "feed-events-max",
+        "COUNT",
+        "About how many events each of them keeps: 1000 to 1000000000 [default: 1000000]",
+    ),
     switch("demo", "demo", "Load a small clinic into an empty data directory, and print what to try"),
     setting("workers", "workers", "COUNT", "HTTP worker threads; 0: one a core [default: 0]"),
     setting("connections_max", "connections-max", "COUNT", "Most open connections of one worker [default: 25000]"),

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
 use actix_web::http::Method;
@@ -31,6 +32,9 @@ pub(crate) type Answer = Result<HttpResponse, Problem>;
 /// Most bytes of names and values in a request's head.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
+/// Nobody waits longer for an answer: a store that is away answers nobody, and what it then does is told under the same key.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(8);
+
 /// Answers one request: `handle` is asked if nothing before it refuses.
 pub(crate) async fn answer<H, F>(worker: Rc<Worker>, request: HttpRequest, payload: Payload, handle: H) -> HttpResponse
 where
@@ -46,10 +50,17 @@ where
         Err(problem) => Err(problem),
         Ok(()) => {
             let call = Call::new(Rc::clone(&worker), request.clone(), payload, name.clone());
-            match &worker.forwarder {
-                None => attempt(&handle, call).await,
-                Some(forwarder) => elsewhere::answer(forwarder, &handle, call).await,
-            }
+            let work = async {
+                match &worker.forwarder {
+                    None => attempt(&handle, call).await,
+                    Some(forwarder) => elsewhere::answer(forwarder, &handle, call).await,
+                }
+            };
+            // As if the caller had gone.
+            let late = "There is no answer yet; ask again, with the same key, to learn what became of the request.";
+            tokio::time::timeout(ANSWER_DEADLINE, work)
+                .await
+                .unwrap_or_else(|_| Err(Problem::new(Code::Unavailable, late.to_owned())))
         }
     };
     let (mut response, problem) = match outcome {

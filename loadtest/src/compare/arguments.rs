@@ -12,6 +12,8 @@ use super::turn::TurnPlan;
 const CONNECTIONS: [u32; 2] = [64, 256];
 /// Connections of `--quick`.
 const QUICK_CONNECTIONS: [u32; 1] = [256];
+/// Connections of the workloads about forwarding: so few that an answer waits for itself and not for the others before it.
+const FORWARDING_CONNECTIONS: [u32; 1] = [16];
 /// Rounds where nothing else is said.
 const ROUNDS: u32 = 3;
 /// At most so many rounds of `sustained`: each of its turns lasts more than a minute.
@@ -27,12 +29,16 @@ const SUSTAINED_OVERHEAD_SECONDS: u64 = 16;
 /// What to compare, and how long.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct CompareArgs {
-    /// Which systems; by default all, and for `sustained` bare, row-lock, redis-counter and hotslot.
+    /// Which systems; by default all but the profiles of hotslot, and for `sustained` bare, row-lock, redis-counter and hotslot.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(super) systems: Vec<System>,
-    /// Which workloads; by default all, `spread` of hotslot alone, and with `--quick` no `sustained`.
+    /// Which workloads; by default all but those about forwarding, `spread` of hotslot alone, and with `--quick` no `sustained`.
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(super) workloads: Vec<Workload>,
+    /// hotslot embedded, on Redis and PostgreSQL, on PostgreSQL alone and as three nodes, under `burst`, `spread` and `one-hot-day`, and
+    /// what forwarding costs; `--systems` and `--workloads` still say otherwise.
+    #[arg(long)]
+    pub(super) profiles: bool,
     /// At most eight minutes: 256 connections, 3 seconds a measurement, bursts of 6, nothing sustained.
     #[arg(long)]
     pub(super) quick: bool,
@@ -83,14 +89,20 @@ impl CompareArgs {
         if !self.workloads.is_empty() {
             return self.workloads.clone();
         }
-        Workload::ALL.into_iter().filter(|workload| !self.quick || *workload != Workload::Sustained).collect()
+        let workloads = if self.profiles { Workload::PROFILES } else { Workload::WAYS };
+        workloads.into_iter().filter(|workload| !self.quick || *workload != Workload::Sustained).collect()
     }
 
-    fn connections(&self) -> Vec<u32> {
-        match (self.connections.is_empty(), self.quick) {
+    fn connections_of(&self, workload: Workload) -> Vec<u32> {
+        let counts = match (self.connections.is_empty(), self.quick) {
             (false, _) => self.connections.clone(),
+            (true, _) if workload.is_about_forwarding() => FORWARDING_CONNECTIONS.to_vec(),
             (true, false) => CONNECTIONS.to_vec(),
             (true, true) => QUICK_CONNECTIONS.to_vec(),
+        };
+        match workload {
+            Workload::Sustained => counts.into_iter().max().into_iter().collect(),
+            _ => counts,
         }
     }
 
@@ -98,13 +110,15 @@ impl CompareArgs {
     fn systems_of(&self, workload: Workload) -> Vec<System> {
         let systems = if !self.systems.is_empty() {
             self.systems.clone()
+        } else if self.profiles {
+            System::PROFILES.to_vec()
         } else if workload == Workload::Spread && self.workloads.is_empty() {
             // What hotslot's hot day is set beside; of the others a burst says the same over a longer time.
             vec![System::Hotslot]
         } else if workload == Workload::Sustained && self.workloads.is_empty() {
             SUSTAINED_SYSTEMS.to_vec()
         } else {
-            System::ALL.to_vec()
+            System::WAYS.to_vec()
         };
         systems.into_iter().filter(|system| workload.is_for(*system)).collect()
     }
@@ -113,7 +127,7 @@ impl CompareArgs {
         match workload {
             Workload::Burst => self.burst_seconds.unwrap_or(if self.quick { 6 } else { 10 }),
             Workload::Sustained => self.sustained_seconds,
-            Workload::Spread | Workload::SoldOut | Workload::OneHotDay => {
+            Workload::Spread | Workload::SoldOut | Workload::OneHotDay | Workload::AtOwner | Workload::Forwarded => {
                 self.seconds.unwrap_or(if self.quick { 3 } else { 5 })
             }
         }
@@ -125,14 +139,10 @@ impl CompareArgs {
         let mut turns = Vec::new();
         for round in 1..=self.rounds {
             for workload in self.workloads() {
-                let mut counts = self.connections();
-                if workload == Workload::Sustained {
-                    if round > SUSTAINED_ROUNDS {
-                        continue;
-                    }
-                    counts = counts.into_iter().max().into_iter().collect();
+                if workload == Workload::Sustained && round > SUSTAINED_ROUNDS {
+                    continue;
                 }
-                for connections in counts {
+                for connections in self.connections_of(workload) {
                     for system in self.systems_of(workload) {
                         turns.push(self.turn(round, workload, system, connections));
                     }

@@ -8,8 +8,8 @@ use thiserror::Error;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 
+use super::metrics::Metrics;
 use crate::driver::clock;
-use crate::driver::connection::Connection;
 use crate::driver::target::Target;
 
 /// hotslot's gauge of it.
@@ -46,12 +46,10 @@ pub(crate) enum BacklogError {
 pub(crate) enum Backlog {
     /// Nowhere: what is answered is in the database, or never will be.
     Never,
-    /// On hotslot's page of metrics.
+    /// On the page of metrics of every node.
     Metrics {
-        /// Where hotslot serves.
-        target: Target,
-        /// Kept for the next reading.
-        connection: Option<Connection>,
+        /// The nodes; mostly there is one.
+        nodes: Vec<Metrics>,
     },
     /// In Redis.
     Queue {
@@ -61,14 +59,17 @@ pub(crate) enum Backlog {
 }
 
 impl Backlog {
-    /// Of a hotslot at `target`.
-    pub(crate) const fn of_hotslot(target: Target) -> Self {
-        Self::Metrics { target, connection: None }
+    /// Of the hotslot whose nodes serve there.
+    pub(crate) fn of_hotslot(nodes: &[Target]) -> Self {
+        Self::Metrics { nodes: nodes.iter().cloned().map(Metrics::of).collect() }
     }
 
     /// What it may be at most, where there is a bound.
     pub(crate) fn bound_records(&self) -> Option<u64> {
-        matches!(self, Self::Metrics { .. }).then_some(LEDGER_LAG_BOUND_RECORDS)
+        match self {
+            Self::Metrics { nodes } => Some(LEDGER_LAG_BOUND_RECORDS * nodes.len() as u64),
+            Self::Never | Self::Queue { .. } => None,
+        }
     }
 
     /// Records that are behind now; `None` where nothing ever is.
@@ -76,7 +77,7 @@ impl Backlog {
         let reading = async {
             match self {
                 Self::Never => Ok(None),
-                Self::Metrics { target, connection } => lag_of_ledger(target, connection).await.map(Some),
+                Self::Metrics { nodes } => lag_of_ledger(nodes).await.map(Some),
                 Self::Queue { socket } => length_of_queue(socket).await.map(Some),
             }
         };
@@ -103,23 +104,14 @@ impl Backlog {
     }
 }
 
-async fn lag_of_ledger(target: &Target, kept: &mut Option<Connection>) -> Result<u64, String> {
-    let mut connection = match kept.take().filter(Connection::is_usable) {
-        Some(connection) => connection,
-        None => Connection::open(target.address).await.map_err(|error| error.to_string())?,
-    };
-    let request = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\n\r\n", target.host);
-    let answer = connection.exchange(request.as_bytes()).await.map_err(|error| error.to_string())?;
-    let status = answer.head.status;
-    let page = String::from_utf8_lossy(answer.body);
-    let lag = gauge_of(&page, LEDGER_LAG).ok_or_else(|| format!("status {status}, without {LEDGER_LAG}"))?;
-    *kept = Some(connection);
-    Ok(lag as u64)
-}
-
-/// The value of a gauge without labels on a page of metrics.
-fn gauge_of(page: &str, name: &str) -> Option<f64> {
-    page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+/// Of all nodes together: each tells of the days that it speaks for.
+async fn lag_of_ledger(nodes: &mut [Metrics]) -> Result<u64, String> {
+    let mut records = 0;
+    for node in nodes {
+        let [lag] = node.read([LEDGER_LAG]).await?;
+        records += lag as u64;
+    }
+    Ok(records)
 }
 
 async fn length_of_queue(socket: &Path) -> Result<u64, String> {
@@ -140,15 +132,6 @@ mod tests {
     use tokio::net::{TcpListener, UnixListener};
 
     use super::*;
-
-    #[test]
-    fn a_gauge_is_found_by_its_whole_name() {
-        let page = "# HELP hotslot_ledger_lag_records x\nhotslot_ledger_lag_records_more 9\n\
-                    hotslot_ledger_lag_records 1234\nother 5\n";
-        assert_eq!(gauge_of(page, LEDGER_LAG), Some(1234.0));
-        assert_eq!(gauge_of(page, "hotslot"), None);
-        assert_eq!(gauge_of("hotslot_ledger_lag_records nonsense\n", LEDGER_LAG), None);
-    }
 
     #[tokio::test]
     async fn the_queue_is_counted_and_rubbish_is_an_error() {
@@ -193,11 +176,19 @@ mod tests {
     #[tokio::test]
     async fn drained_is_what_says_so_twice() {
         let (target, served) = pages(&[70, 0, 5, 0, 0, 9]).await;
-        let mut backlog = Backlog::of_hotslot(target);
+        let mut backlog = Backlog::of_hotslot(&[target]);
         assert_eq!(backlog.read().await.unwrap(), Some(70));
         assert!(backlog.drained().await.unwrap().is_some());
         assert_eq!(served.load(Ordering::Relaxed), 5);
         assert_eq!(backlog.bound_records(), Some(LEDGER_LAG_BOUND_RECORDS));
+        let (one, _) = pages(&[70, 0]).await;
+        let (other, served) = pages(&[5, 5, 3, 0]).await;
+        let mut backlog = Backlog::of_hotslot(&[one, other]);
+        assert_eq!(backlog.read().await.unwrap(), Some(75));
+        // What any node lacks is behind.
+        assert!(backlog.drained().await.unwrap().is_some());
+        assert_eq!(served.load(Ordering::Relaxed), 5);
+        assert_eq!(backlog.bound_records(), Some(2 * LEDGER_LAG_BOUND_RECORDS));
         assert_eq!(Backlog::Never.drained().await.unwrap(), None);
     }
 }

@@ -4,8 +4,12 @@
 mod arguments;
 mod backlog;
 pub(crate) mod environment;
+mod forwarding;
 mod goals;
+mod metrics;
+mod nodes;
 pub(crate) mod process;
+mod processors;
 pub(crate) mod publish;
 mod servers;
 mod summary;
@@ -57,6 +61,9 @@ pub(crate) enum CompareError {
     /// What is behind is not known.
     #[error(transparent)]
     Backlog(#[from] BacklogError),
+    /// Nodes do not come to terms, or do not say.
+    #[error(transparent)]
+    Nodes(#[from] nodes::NodesError),
     /// The press did not happen.
     #[error(transparent)]
     Press(#[from] PressError),
@@ -102,7 +109,8 @@ pub(crate) async fn run(args: &CompareArgs) -> Result<(), CompareError> {
     let summaries = summary::summarize(&samples);
     let ratios = summary::ratios(&samples, &summaries);
     let goals = goals::judge(&summaries, &ratios);
-    let text = table::text(&summaries, &ratios, &goals);
+    let mut text = table::measured(&summaries, &ratios);
+    text += &if args.profiles { forwarding::table(&summaries) } else { table::goals(&goals) };
     let written = std::io::stdout().write_all(text.as_bytes());
     written.map_err(|source| CompareError::System { what: "cannot write the table", source })?;
     if let Some(path) = &args.json {

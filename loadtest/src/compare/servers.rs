@@ -2,6 +2,7 @@
 //! Must not know: what is stored in them.
 
 use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
@@ -87,15 +88,41 @@ pub(crate) async fn start_postgres(programs: &Path, directory: &Path) -> Result<
     Ok((process, format!("postgres:///postgres?host={}&user=postgres", directory.display())))
 }
 
+/// How a system reaches Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// By a Unix socket, which costs less.
+    Socket,
+    /// By TCP on loopback, the only way that hotslot has.
+    Tcp,
+}
+
 /// Starts Redis in `directory`, with every write on disk before its answer; answers it with its URL.
-pub(crate) async fn start_redis(program: &Path, directory: &Path) -> Result<(Process, String), ProcessError> {
+pub(crate) async fn start_redis(
+    program: &Path,
+    directory: &Path,
+    reach: Reach,
+) -> Result<(Process, String), ProcessError> {
     let socket = redis_socket(directory);
+    let port = if reach == Reach::Tcp { free_port()? } else { 0 };
     let mut redis = Command::new(program);
-    redis.args(["--port", "0", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--daemonize", "no"]);
+    redis.args(["--bind", "127.0.0.1", "--port", &port.to_string()]);
+    redis.args(["--save", "", "--appendonly", "yes", "--appendfsync", "always", "--daemonize", "no"]);
     redis.arg("--unixsocket").arg(&socket).arg("--dir").arg(directory).current_dir(directory);
     let mut process = Process::start("redis-server", redis, Stop::Kill, directory)?;
     process.ready(|| is_pong(&socket).unwrap_or(false)).await?;
-    Ok((process, format!("unix://{}", socket.display())))
+    let url = match reach {
+        Reach::Socket => format!("unix://{}", socket.display()),
+        Reach::Tcp => format!("redis://127.0.0.1:{port}"),
+    };
+    Ok((process, url))
+}
+
+/// A port that nobody listens on now. If somebody else takes it first, Redis says so and the turn fails.
+fn free_port() -> Result<u16, ProcessError> {
+    let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let address = address.map_err(|source| ProcessError::System { what: "no free port".to_owned(), source })?;
+    Ok(address.port())
 }
 
 /// Where the Redis of that directory listens.

@@ -42,6 +42,14 @@ pub(crate) struct Summary {
     pub(crate) answers_per_second: Spread,
     /// 99th percentile of the latency in milliseconds, over the rounds.
     pub(crate) latency_p99_ms: Spread,
+    /// Half of all presses were answered within so many milliseconds, over the rounds.
+    pub(crate) latency_p50_ms: Spread,
+    /// Microseconds of processor time of the system for each answer, over the rounds.
+    pub(crate) system_micros: Option<Spread>,
+    /// The same of its stores.
+    pub(crate) stores_micros: Option<Spread>,
+    /// Share of the requests that one node had answered by another, over the rounds.
+    pub(crate) forwarded_share: Option<Spread>,
     /// Load average before the turns.
     pub(crate) load_average: Option<Spread>,
     /// What was behind at most in any round, and the longest draining.
@@ -100,6 +108,10 @@ fn best(samples: &[Sample], workload: Workload, system: System) -> Option<Summar
             connections,
             answers_per_second: Spread::of(own.clone().map(|sample| sample.answers_per_second))?,
             latency_p99_ms: Spread::of(own.clone().map(|sample| sample.latency_p99_ms))?,
+            latency_p50_ms: Spread::of(own.clone().map(|sample| sample.latency_p50_ms))?,
+            system_micros: Spread::of(own.clone().filter_map(|sample| Some(sample.cost?.system_micros))),
+            stores_micros: Spread::of(own.clone().filter_map(|sample| sample.cost?.stores_micros)),
+            forwarded_share: Spread::of(own.clone().filter_map(|sample| sample.forwarded_share)),
             load_average: Spread::of(own.clone().filter_map(|sample| sample.load_average)),
             behind: own.clone().filter_map(|sample| sample.behind).reduce(worse),
             others: own.flat_map(|sample| sample.others.values()).sum(),

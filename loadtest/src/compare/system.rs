@@ -22,11 +22,30 @@ pub(crate) enum System {
     Batches,
     /// hotslot, embedded.
     Hotslot,
+    /// hotslot, journal in Redis, ledger in PostgreSQL.
+    HotslotRedis,
+    /// hotslot, journal and ledger in PostgreSQL.
+    HotslotPostgres,
+    /// Three hotslots on one PostgreSQL.
+    HotslotThreeNodes,
 }
 
 impl System {
     /// In the order of their turns.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
+        Self::Bare,
+        Self::RowLock,
+        Self::UniqueIndex,
+        Self::RedisCounter,
+        Self::RedisLock,
+        Self::Batches,
+        Self::Hotslot,
+        Self::HotslotRedis,
+        Self::HotslotPostgres,
+        Self::HotslotThreeNodes,
+    ];
+    /// Other ways to book, and hotslot as it comes.
+    pub(crate) const WAYS: [Self; 7] = [
         Self::Bare,
         Self::RowLock,
         Self::UniqueIndex,
@@ -35,6 +54,9 @@ impl System {
         Self::Batches,
         Self::Hotslot,
     ];
+    /// hotslot with each of its stores, and as three nodes.
+    pub(crate) const PROFILES: [Self; 4] =
+        [Self::Hotslot, Self::HotslotRedis, Self::HotslotPostgres, Self::HotslotThreeNodes];
 
     /// As on the command line, and as `peers --kind` has it.
     pub(crate) const fn name(self) -> &'static str {
@@ -46,7 +68,20 @@ impl System {
             Self::RedisLock => "redis-lock",
             Self::Batches => "batches",
             Self::Hotslot => "hotslot",
+            Self::HotslotRedis => "hotslot-redis",
+            Self::HotslotPostgres => "hotslot-postgres",
+            Self::HotslotThreeNodes => "hotslot-three-nodes",
         }
+    }
+
+    /// Whether it is the program `hotslot`.
+    pub(crate) const fn is_hotslot(self) -> bool {
+        matches!(self, Self::Hotslot | Self::HotslotRedis | Self::HotslotPostgres | Self::HotslotThreeNodes)
+    }
+
+    /// How many processes of it share the work.
+    pub(crate) const fn processes(self) -> usize {
+        if matches!(self, Self::HotslotThreeNodes) { 3 } else { 1 }
     }
 
     /// Whether it stores in PostgreSQL.
@@ -56,7 +91,7 @@ impl System {
 
     /// Whether it stores in Redis.
     pub(crate) const fn needs_redis(self) -> bool {
-        matches!(self, Self::RedisCounter | Self::RedisLock)
+        matches!(self, Self::RedisCounter | Self::RedisLock | Self::HotslotRedis)
     }
 }
 
@@ -74,6 +109,10 @@ pub(crate) enum Workload {
     OneHotDay,
     /// As `burst`, for a minute, and timed until everything is in the database too.
     Sustained,
+    /// As `one-hot-day`, of several nodes, through the node that speaks for the day.
+    AtOwner,
+    /// As `one-hot-day`, of several nodes, through another node, which forwards every request.
+    Forwarded,
 }
 
 /// A day as it is published.
@@ -96,7 +135,12 @@ impl Shape {
 
 impl Workload {
     /// In the order of their turns.
-    pub(crate) const ALL: [Self; 5] = [Self::Burst, Self::SoldOut, Self::Spread, Self::OneHotDay, Self::Sustained];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Burst, Self::SoldOut, Self::Spread, Self::OneHotDay, Self::Sustained, Self::AtOwner, Self::Forwarded];
+    /// What every way to book is measured by.
+    pub(crate) const WAYS: [Self; 5] = [Self::Burst, Self::SoldOut, Self::Spread, Self::OneHotDay, Self::Sustained];
+    /// What the profiles of hotslot are measured by.
+    pub(crate) const PROFILES: [Self; 5] = [Self::Burst, Self::Spread, Self::OneHotDay, Self::AtOwner, Self::Forwarded];
 
     /// As on the command line.
     pub(crate) const fn name(self) -> &'static str {
@@ -106,12 +150,23 @@ impl Workload {
             Self::Spread => "spread",
             Self::OneHotDay => "one-hot-day",
             Self::Sustained => "sustained",
+            Self::AtOwner => "at-owner",
+            Self::Forwarded => "forwarded",
         }
     }
 
     /// Whether that system takes part. A hot day is hotslot's own question: it is compared with hotslot's spread.
-    pub(crate) fn is_for(self, system: System) -> bool {
-        self != Self::OneHotDay || system == System::Hotslot
+    pub(crate) const fn is_for(self, system: System) -> bool {
+        match self {
+            Self::OneHotDay => system.is_hotslot(),
+            Self::AtOwner | Self::Forwarded => system.processes() > 1,
+            Self::Burst | Self::SoldOut | Self::Spread | Self::Sustained => true,
+        }
+    }
+
+    /// Whether the press goes to one node, chosen by who speaks for the day.
+    pub(crate) const fn is_about_forwarding(self) -> bool {
+        matches!(self, Self::AtOwner | Self::Forwarded)
     }
 
     /// Whether wins go to many days.
@@ -124,7 +179,7 @@ impl Workload {
         match self {
             Self::Burst | Self::Spread | Self::Sustained => Shape { slots: 20, places: 1_000, minutes: 15 },
             Self::SoldOut => Shape { slots: 1, places: 1, minutes: 15 },
-            Self::OneHotDay => Shape { slots: 200, places: 1_000, minutes: 5 },
+            Self::OneHotDay | Self::AtOwner | Self::Forwarded => Shape { slots: 200, places: 1_000, minutes: 5 },
         }
     }
 }

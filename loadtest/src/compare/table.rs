@@ -9,11 +9,16 @@ use super::turn::{Behind, Sample};
 /// One line for each turn while the comparison goes on.
 pub(crate) fn progress(sample: &Sample) -> String {
     let share = sample.driver_share_of_one_core.map_or_else(String::new, |share| format!(", driver {share:.2} cores"));
+    let cost = sample.cost.map_or_else(String::new, |cost| {
+        let stores = cost.stores_micros.map_or_else(String::new, |micros| format!(" and {micros:.0}"));
+        format!(", {:.0}{stores} µs", cost.system_micros)
+    });
+    let forwarded = sample.forwarded_share.map_or_else(String::new, |share| format!(", forwarded {share:.2}"));
     let load = sample.load_average.map_or_else(String::new, |load| format!(", load {load:.1}"));
     let behind = sample.behind.map_or_else(String::new, |behind| format!(", behind {}", behind_words(&behind)));
     let others = if sample.others.is_empty() { String::new() } else { format!(", others {:?}", sample.others) };
     format!(
-        "round {} {:<11} {:<13} {:>4} connections: {:>7.0}/s, p99 {:.1} ms, {:.1} s{share}{load}{behind}{others}",
+        "round {} {:<11} {:<19} {:>4} connections: {:>7.0}/s, p99 {:.1} ms, {:.1} s{cost}{forwarded}{share}{load}{behind}{others}",
         sample.round,
         sample.workload.name(),
         sample.system.name(),
@@ -24,18 +29,18 @@ pub(crate) fn progress(sample: &Sample) -> String {
     )
 }
 
-/// All tables: what was measured, with hotslot's ratio over it, and what the project has set itself.
-pub(crate) fn text(summaries: &[Summary], ratios: &[Ratio], goals: &[Judged]) -> String {
+/// What was measured, with hotslot's ratio over it.
+pub(crate) fn measured(summaries: &[Summary], ratios: &[Ratio]) -> String {
     let mut text = String::from(
-        "| workload | system | connections | answers/s | least | greatest | p99 ms | hotslot over it | least | greatest \
-         | behind at most | load average | other answers |\n\
-         | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+        "| workload | system | connections | answers/s | least | greatest | p99 ms | µs an answer | and of its stores | hotslot over it \
+         | least | greatest | behind at most | load average | other answers |\n\
+         | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for summary in summaries {
         let (rate, load) = (summary.answers_per_second, summary.load_average);
         let load = load.map_or_else(String::new, |load| format!("{:.1}–{:.1}", load.least, load.greatest));
         text.push_str(&format!(
-            "| `{}` | `{}` | {} | {} | {} | {} | {:.1} | {} | {} | {load} | {} |\n",
+            "| `{}` | `{}` | {} | {} | {} | {} | {:.1} | {} | {} | {} | {} | {load} | {} |\n",
             summary.workload.name(),
             summary.system.name(),
             summary.connections,
@@ -43,12 +48,19 @@ pub(crate) fn text(summaries: &[Summary], ratios: &[Ratio], goals: &[Judged]) ->
             thousands(rate.least),
             thousands(rate.greatest),
             summary.latency_p99_ms.median,
+            micros_cell(summary.system_micros),
+            micros_cell(summary.stores_micros),
             ratio_cells(ratio_of(summary, ratios)),
             summary.behind.as_ref().map_or_else(String::new, behind_words),
             summary.others,
         ));
     }
-    text.push_str("\n| hotslot | of what | goal | measured | |\n| --- | --- | ---: | ---: | --- |\n");
+    text
+}
+
+/// What the project has set itself.
+pub(crate) fn goals(goals: &[Judged]) -> String {
+    let mut text = String::from("\n| hotslot | of what | goal | measured | |\n| --- | --- | ---: | ---: | --- |\n");
     for judged in goals {
         text.push_str(&goal_line(judged));
     }
@@ -62,6 +74,10 @@ fn ratio_of(summary: &Summary, ratios: &[Ratio]) -> Option<Spread> {
         system => super::summary::Over::System(system),
     };
     ratios.iter().find(|ratio| (ratio.workload, ratio.over) == (summary.workload, over)).map(|ratio| ratio.ratio)
+}
+
+fn micros_cell(micros: Option<Spread>) -> String {
+    micros.map_or_else(String::new, |micros| format!("{:.0}", micros.median))
 }
 
 fn ratio_cells(ratio: Option<Spread>) -> String {

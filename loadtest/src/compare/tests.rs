@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use clap::Parser;
 
+use super::processors::Cost;
 use super::summary::{Over, Spread, ratios, summarize};
 use super::system::{System, Workload};
 use super::turn::Behind;
@@ -32,6 +33,8 @@ fn sample(round: u32, workload: Workload, system: System, connections: usize, ra
         lasted_seconds: 1.0,
         behind: None,
         others: BTreeMap::new(),
+        cost: None,
+        forwarded_share: None,
         latency_p50_ms: 1.0,
         latency_p99_ms: 2.0,
         driver_share_of_one_core: Some(0.5),
@@ -69,11 +72,67 @@ fn a_whole_run_takes_half_an_hour_and_a_quick_one_eight_minutes() {
     assert!(whole.expected_seconds() <= 30 * 60, "{}", whole.expected_seconds());
     assert!(quick.expected_seconds() <= 8 * 60, "{}", quick.expected_seconds());
     let measures = |args: &CompareArgs, workload| args.turns().iter().filter(|turn| turn.workload == workload).count();
-    assert_eq!(Workload::ALL.map(|workload| measures(&quick, workload)), [7 * 3, 7 * 3, 3, 3, 0]);
-    assert_eq!(Workload::ALL.map(|workload| measures(&whole, workload)), [7 * 6, 7 * 6, 6, 6, 4 * 2]);
+    assert_eq!(Workload::ALL.map(|workload| measures(&quick, workload)), [7 * 3, 7 * 3, 3, 3, 0, 0, 0]);
+    assert_eq!(Workload::ALL.map(|workload| measures(&whole, workload)), [7 * 6, 7 * 6, 6, 6, 4 * 2, 0, 0]);
     // Who asks for it gets it.
     assert_eq!(measures(&args("--quick --workloads spread,sustained"), Workload::Spread), 7 * 3);
     assert_eq!(measures(&args("--quick --workloads spread,sustained"), Workload::Sustained), 7 * 2);
+}
+
+#[test]
+fn the_profiles_take_turns_and_only_nodes_forward() {
+    let (whole, quick) = (args("--profiles"), args("--profiles --quick"));
+    assert!(whole.expected_seconds() <= 18 * 60, "{}", whole.expected_seconds());
+    assert!(quick.expected_seconds() <= 8 * 60, "{}", quick.expected_seconds());
+    let first = args("--profiles --rounds 1 --quick");
+    let order = first.turns().iter().map(|plan| (plan.workload, plan.system, plan.connections)).collect::<Vec<_>>();
+    let mut expected = Vec::new();
+    for workload in [Workload::Burst, Workload::Spread, Workload::OneHotDay] {
+        expected.extend(System::PROFILES.map(|system| (workload, system, 256)));
+    }
+    // So few connections that an answer waits for itself.
+    expected.push((Workload::AtOwner, System::HotslotThreeNodes, 16));
+    expected.push((Workload::Forwarded, System::HotslotThreeNodes, 16));
+    assert_eq!(order, expected);
+    assert_eq!(args("--profiles --systems hotslot --workloads burst,forwarded").all_systems(), [System::Hotslot]);
+    // Who names one gets it, beside whatever else.
+    let named = args("--systems bare,hotslot,hotslot-redis --workloads burst");
+    assert_eq!(named.all_systems(), [System::Bare, System::Hotslot, System::HotslotRedis]);
+}
+
+#[test]
+fn a_profile_is_set_beside_hotslot_with_what_it_costs() {
+    let costing = |round, workload, system, rate, micros, stores_micros| Sample {
+        cost: Some(Cost { system_micros: micros, stores_micros }),
+        forwarded_share: (system == System::HotslotThreeNodes).then_some(0.667),
+        ..sample(round, workload, system, 256, rate)
+    };
+    let mut samples = Vec::new();
+    for (round, nodes) in [(1, 50.0), (2, 25.0), (3, 100.0)] {
+        let workload = Workload::OneHotDay;
+        samples.push(costing(round, workload, System::Hotslot, 100.0, 30.0 + nodes, None));
+        samples.push(costing(round, workload, System::HotslotThreeNodes, nodes, nodes, Some(2.0 * nodes)));
+        let through = |workload, micros, p50| Sample {
+            latency_p50_ms: p50,
+            ..costing(round, workload, System::HotslotThreeNodes, 1_000.0 / p50, micros, Some(40.0))
+        };
+        samples.push(through(Workload::AtOwner, 60.0, 2.0));
+        samples.push(through(Workload::Forwarded, 91.0, 2.5));
+    }
+    let summaries = summarize(&samples);
+    let ratios = ratios(&samples, &summaries);
+    let text = table::measured(&summaries, &ratios) + &forwarding::table(&summaries);
+    for line in [
+        "| `one-hot-day` | `hotslot` | 256 | 100 | 100 | 100 | 2.0 | 80 |  |  | |  |  | 1.0–3.0 | 0 |",
+        "| `one-hot-day` | `hotslot-three-nodes` | 256 | 50 | 25 | 100 | 2.0 | 50 | 100 | 2.00 | 1.00 | 4.00 |  | 1.0–3.0 | 0 |",
+        "| `at-owner` | 256 | 67 % | 500 | 2.00 | 2.00 | 60 | 40 |",
+        "| `forwarded` | 256 | 67 % | 400 | 2.50 | 2.00 | 91 | 40 |",
+        "| a forwarded request more | | | -100 | +0.50 | +0.00 | +31 | +0 |",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    let without: Vec<_> = summaries.into_iter().filter(|summary| summary.workload != Workload::AtOwner).collect();
+    assert_eq!(forwarding::table(&without), "");
 }
 
 #[test]
@@ -122,10 +181,10 @@ fn each_system_is_told_by_its_best_connections_and_ratios_pair_the_rounds() {
     assert_eq!((ratios[1].over, ratios[1].ratio.median), (Over::OwnSpread, 1_000.0));
 
     let goals = goals::judge(&summaries, &ratios);
-    let text = table::text(&summaries, &ratios, &goals);
+    let text = table::measured(&summaries, &ratios) + &table::goals(&goals);
     for line in [
-        "| `burst` | `bare` | 64 | 80 | 50 | 100 | 2.0 | 0.60 | 0.40 | 0.80 |  | 1.0–3.0 | 0 |",
-        "| `burst` | `hotslot` | 256 | 60 | 20 | 64 | 2.0 |  | |  | 3,000 of 10,000 | 1.0–3.0 | 0 |",
+        "| `burst` | `bare` | 64 | 80 | 50 | 100 | 2.0 |  |  | 0.60 | 0.40 | 0.80 |  | 1.0–3.0 | 0 |",
+        "| `burst` | `hotslot` | 256 | 60 | 20 | 64 | 2.0 |  |  |  | |  | 3,000 of 10,000 | 1.0–3.0 | 0 |",
         "| `burst` | ratio over `bare` | ≥ 0.50 | 0.60 (0.40–0.80) | reached |",
         "| `burst` | greatest lag of the ledger over its bound | ≤ 1.00 | 0.30 (0.30–0.30) | reached |",
         "| `sustained` | ratio over `bare` | ≥ 0.25 |  | not measured |",

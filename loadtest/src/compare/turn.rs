@@ -2,6 +2,7 @@
 //! Must not know: other turns, which numbers are good.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use jiff::civil::Date;
@@ -11,6 +12,8 @@ use uuid::Uuid;
 use super::CompareError;
 use super::backlog::Backlog;
 use super::environment::Environment;
+use super::nodes;
+use super::processors::{Cost, Used};
 use super::publish::publish;
 use super::system::{System, Workload};
 use crate::driver::clock;
@@ -34,6 +37,8 @@ const ROOM_FOR_FASTER: f64 = 2.0;
 const LAST_ANSWERS: Duration = Duration::from_secs(30);
 /// How often it is read what is behind.
 const BACKLOG_INTERVAL: Duration = Duration::from_millis(100);
+/// Presses through each node, to see which of them forwards.
+const PROBES_OF_A_NODE: usize = 30;
 /// Room between arming and the press.
 const PRESS_LEAD: Duration = Duration::from_millis(20);
 
@@ -82,6 +87,11 @@ pub(crate) struct Sample {
     pub(crate) latency_p50_ms: f64,
     /// All but one in a hundred were answered within so many milliseconds.
     pub(crate) latency_p99_ms: f64,
+    /// Processor time for each answer of the expected kind, from the press until nothing of it was behind. Where a
+    /// process is gone: nothing.
+    pub(crate) cost: Option<Cost>,
+    /// Which share of the requests one node had answered by another; nothing where there is one node.
+    pub(crate) forwarded_share: Option<f64>,
     /// Processor time of the driver as a share of one core.
     pub(crate) driver_share_of_one_core: Option<f64>,
     /// The machine's load average over one minute before the turn.
@@ -108,21 +118,21 @@ pub(crate) async fn measure(environment: &Environment, plan: &TurnPlan) -> Resul
     let days = if plan.workload.is_spread() { plan.days } else { 1 };
     let admins = (0..PUBLISHERS).map(|_| mint.admin()).collect::<Result<Vec<_>, _>>()?;
     let days = publish(&environment.target, &admins, plan.workload.shape(), days).await?;
-    let presser = Presser { environment, plan, mint, days };
+    let addresses = environment.nodes.iter().map(|node| node.address).collect();
+    let mut presser = Presser { environment, plan, mint, days, addresses };
+    if plan.workload.is_about_forwarding() {
+        presser.addresses = vec![presser.one_node().await?];
+    }
     if plan.workload == Workload::SoldOut {
         // Takes the only place.
         presser.press(1).await?;
     }
     let warm_presses = (plan.connections * WARM_PRESSES_OF_A_CONNECTION).max(WARM_PRESSES_MIN);
-    let (warmed, _) = presser.press(warm_presses).await?;
-    let warmed = sample(plan, &warmed, load_average, None);
-    if plan.workload == Workload::Sustained {
-        // What the warming left is not part of what is timed.
-        environment.backlog().drained().await?;
-    }
+    // What the warming left is written when it returns, and no part of what is measured.
+    let warmed = sample(plan, &presser.press(warm_presses).await?, load_average);
     let wanted = warmed.answers_per_second * plan.seconds as f64 * ROOM_FOR_FASTER;
     let pressed = presser.press((wanted as usize).clamp(1_000, presses_max(plan, warm_presses))).await?;
-    Ok(sample(plan, &pressed.0, load_average, pressed.1))
+    Ok(sample(plan, &pressed, load_average))
 }
 
 /// No more presses than places are left, so that every press of a workload has the same fate.
@@ -130,6 +140,8 @@ fn presses_max(plan: &TurnPlan, warm_presses: usize) -> usize {
     let of_a_day = plan.workload.shape().places_of_day();
     match plan.workload {
         Workload::SoldOut => PRESSES_MAX,
+        // With room for those who tried the nodes.
+        Workload::AtOwner | Workload::Forwarded => (of_a_day - (2 * warm_presses).min(of_a_day)).max(1_000),
         Workload::OneHotDay => (of_a_day - warm_presses.min(of_a_day)).max(1_000),
         // Patients take the days in turn, in both presses.
         Workload::Burst | Workload::Spread | Workload::Sustained => {
@@ -145,15 +157,44 @@ struct Presser<'a> {
     plan: &'a TurnPlan,
     mint: Mint,
     days: Vec<(Uuid, Date)>,
+    /// The connections take these in turn.
+    addresses: Vec<SocketAddr>,
+}
+
+/// What one press gave.
+struct Measured {
+    pressed: Pressed,
+    behind: Option<Behind>,
+    /// Processor time before the press, and after nothing was behind any more.
+    used: Option<(Used, Used)>,
+    /// How many requests one node had answered by another; nothing where there is one node.
+    forwarded: Option<u64>,
 }
 
 impl Presser<'_> {
+    /// Of the node that speaks for the one day and the next one, the one that the workload means: each is tried.
+    async fn one_node(&self) -> Result<SocketAddr, CompareError> {
+        let targets = &self.environment.nodes;
+        let mut forwarded = Vec::with_capacity(targets.len());
+        for node in targets {
+            forwarded.push(self.press_at(&[node.address], PROBES_OF_A_NODE).await?.forwarded.unwrap_or(0));
+        }
+        let owner = nodes::owner(PROBES_OF_A_NODE, &forwarded)?;
+        let node = if self.plan.workload == Workload::AtOwner { owner } else { (owner + 1) % targets.len() };
+        Ok(targets[node].address)
+    }
+
     /// `count` new patients press once each, as many of them as can begin in the time of the plan; none presses again.
-    async fn press(&self, count: usize) -> Result<(Pressed, Option<Behind>), CompareError> {
+    async fn press(&self, count: usize) -> Result<Measured, CompareError> {
+        self.press_at(&self.addresses, count).await
+    }
+
+    /// The same at these addresses. Returns once nothing is behind.
+    async fn press_at(&self, addresses: &[SocketAddr], count: usize) -> Result<Measured, CompareError> {
         let minting = std::thread::available_parallelism().map_or(1, usize::from);
         let target = &self.environment.target;
         let armed = Armed::arm(PressPlan {
-            address: target.address,
+            addresses: addresses.to_vec(),
             host: target.host.clone(),
             requests: BookingRequests::over_days(target, &self.days),
             patients: self.mint.patients(count, minting)?,
@@ -165,16 +206,28 @@ impl Presser<'_> {
             stop_after: Some(Duration::from_secs(self.plan.seconds)),
         });
         let armed = armed.await?;
+        let counted = self.environment.counted();
         let mut backlog = self.environment.backlog();
+        let (forwarded_before, used_before) = (self.forwarded().await?, counted.used());
         let at = clock::now() + PRESS_LEAD;
         let (pressed, mut behind) = watched(armed.release(at), &mut backlog).await;
         let pressed = pressed?;
+        // What is written afterwards is part of what a booking costs.
+        let drained = backlog.drained().await?;
+        let used = used_before.zip(counted.used());
         if self.plan.workload == Workload::Sustained
-            && let (Some(behind), Some(drained)) = (&mut behind, backlog.drained().await?)
+            && let (Some(behind), Some(drained)) = (&mut behind, drained)
         {
             behind.drained_seconds = Some(drained.saturating_duration_since(at).as_secs_f64());
         }
-        Ok((pressed, behind))
+        let forwarded = self.forwarded().await?.zip(forwarded_before).map(|(after, before)| after - before);
+        Ok(Measured { pressed, behind, used, forwarded })
+    }
+
+    /// Of all nodes together, since they started; nothing where there is one node.
+    async fn forwarded(&self) -> Result<Option<u64>, CompareError> {
+        let targets = &self.environment.nodes;
+        Ok(if targets.len() > 1 { Some(nodes::forwarded(targets).await?.iter().sum()) } else { None })
     }
 }
 
@@ -204,7 +257,9 @@ async fn watched<T>(pressing: impl Future<Output = T>, backlog: &mut Backlog) ->
 }
 
 /// Sums a press up.
-fn sample(plan: &TurnPlan, pressed: &Pressed, load_average: Option<f64>, behind: Option<Behind>) -> Sample {
+fn sample(plan: &TurnPlan, measured: &Measured, load_average: Option<f64>) -> Sample {
+    let Measured { pressed, behind, used, forwarded } = measured;
+    let behind = *behind;
     let mut others = BTreeMap::new();
     let mut latencies_micros = Vec::with_capacity(pressed.presses.len());
     for press in &pressed.presses {
@@ -236,6 +291,8 @@ fn sample(plan: &TurnPlan, pressed: &Pressed, load_average: Option<f64>, behind:
         latency_p50_ms: quantile_ms(0.5),
         latency_p99_ms: quantile_ms(0.99),
         others,
+        cost: used.and_then(|(before, after)| after.since(before, answers)),
+        forwarded_share: forwarded.map(|forwarded| forwarded as f64 / pressed.presses.len().max(1) as f64),
         driver_share_of_one_core: pressed.generator_cpu_nanos.map(|nanos| nanos as f64 / 1e3 / lasted_micros as f64),
         load_average,
     }

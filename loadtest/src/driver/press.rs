@@ -45,8 +45,8 @@ pub(crate) enum PressError {
 
 /// Everything that is pressed, prepared.
 pub(crate) struct PressPlan {
-    /// Where to.
-    pub(crate) address: SocketAddr,
+    /// Where to, at least one: connection `c` of `n` addresses goes to address `c mod n`.
+    pub(crate) addresses: Vec<SocketAddr>,
     /// The value of the `Host` header.
     pub(crate) host: String,
     /// The bytes to send.
@@ -65,6 +65,13 @@ pub(crate) struct PressPlan {
     pub(crate) deadline: Duration,
     /// After so long no patient presses for the first time any more: who has not pressed yet is not told of at all.
     pub(crate) stop_after: Option<Duration>,
+}
+
+impl PressPlan {
+    /// Where the connection of that number goes, the first time and after it was lost.
+    pub(crate) fn address_of(&self, number: usize) -> SocketAddr {
+        self.addresses[number % self.addresses.len()]
+    }
 }
 
 /// What the press gave.
@@ -145,7 +152,7 @@ fn run_thread(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(PressError::Start)?;
     runtime.block_on(async move {
         let numbers: Vec<usize> = (thread..plan.connections).step_by(threads).collect();
-        let connections = open_all(&plan, numbers.len()).await?;
+        let connections = open_all(&plan, &numbers).await?;
         // Nobody listens any more only if another thread has failed; the wait below then ends.
         let _ = ready.send(()).await;
         drop(ready);
@@ -158,9 +165,9 @@ fn run_thread(
         }
         let cpu_before = cpu::thread_nanos();
         let mut shares = JoinSet::new();
-        for (number, connection) in numbers.into_iter().zip(connections) {
+        for (number, connection) in connections {
             let plan = Arc::clone(&plan);
-            shares.spawn(async move { Share::new(&plan, Some(connection), at).run(number, plan.connections).await });
+            shares.spawn(async move { Share::new(&plan, Some(connection), number, at).run(plan.connections).await });
         }
         let mut presses = Vec::new();
         while let Some(share) = shares.join_next().await {
@@ -171,25 +178,27 @@ fn run_thread(
     })
 }
 
-/// `count` connections, each of which has answered one cheap request.
-async fn open_all(plan: &PressPlan, count: usize) -> Result<Vec<Connection>, PressError> {
+/// The connections of these numbers, in no order, each of which has answered one cheap request.
+async fn open_all(plan: &PressPlan, numbers: &[usize]) -> Result<Vec<(usize, Connection)>, PressError> {
     let warming: Arc<[u8]> = format!("GET /healthz/live HTTP/1.1\r\nHost: {}\r\n\r\n", plan.host).into_bytes().into();
-    let address = plan.address;
-    let mut connections = Vec::with_capacity(count);
+    let mut connections = Vec::with_capacity(numbers.len());
     let mut opening = JoinSet::new();
-    for started in 0..count + OPENING_AT_ONCE {
-        if started < count {
+    for started in 0..numbers.len() + OPENING_AT_ONCE {
+        if let Some(number) = numbers.get(started).copied() {
+            let address = plan.address_of(number);
             let warming = Arc::clone(&warming);
             opening.spawn(async move {
                 let open = tokio::time::timeout(WARM_TIMEOUT, open_warm(address, &warming)).await;
-                open.unwrap_or(Err(TransportError::Timeout))
+                match open.unwrap_or(Err(TransportError::Timeout)) {
+                    Ok(connection) => Ok((number, connection)),
+                    Err(source) => Err(PressError::Connect { address, source }),
+                }
             });
         }
         if started >= OPENING_AT_ONCE
             && let Some(opened) = opening.join_next().await
         {
-            let opened = opened.map_err(|error| PressError::Died(error.to_string()))?;
-            connections.push(opened.map_err(|source| PressError::Connect { address, source })?);
+            connections.push(opened.map_err(|error| PressError::Died(error.to_string()))??);
         }
     }
     Ok(connections)
@@ -217,7 +226,7 @@ mod tests {
         std::fs::write(key.path(), KEY).unwrap();
         let target = Target { address: server.address, host: "h".to_owned() };
         let plan = PressPlan {
-            address: target.address,
+            addresses: vec![target.address],
             host: target.host.clone(),
             requests: BookingRequests::new(&target, uuid::Uuid::from_u128(77), DATE.parse().unwrap(), Pick::Any, &[]),
             patients: Mint::from_key_file(key.path()).unwrap().patients(100, 1).unwrap(),

@@ -31,6 +31,8 @@ struct Pending {
 pub(crate) struct Share<'a> {
     plan: &'a PressPlan,
     connection: Option<Connection>,
+    /// Of the connection, among those of the plan; also the first of its patients.
+    number: usize,
     pressed_at: Instant,
     deadline: Instant,
     /// When the last patient begins.
@@ -43,18 +45,18 @@ pub(crate) struct Share<'a> {
 
 impl<'a> Share<'a> {
     /// Begins at `pressed_at`, from which micros are counted, and ends at the plan's deadline after it.
-    pub(crate) fn new(plan: &'a PressPlan, connection: Option<Connection>, pressed_at: Instant) -> Self {
+    pub(crate) fn new(plan: &'a PressPlan, connection: Option<Connection>, number: usize, pressed_at: Instant) -> Self {
         let deadline = pressed_at + plan.deadline;
         let connection = connection.filter(Connection::is_usable);
         let stop = plan.stop_after.map(|after| pressed_at + after);
         let (request, again, done) = (Vec::new(), VecDeque::new(), Vec::new());
-        Self { plan, connection, pressed_at, deadline, stop, request, again, done }
+        Self { plan, connection, number, pressed_at, deadline, stop, request, again, done }
     }
 
-    /// Presses for the patients `first`, `first + stride`, … and tells how each ended. Ends at the deadline;
+    /// Presses for the patients `number`, `number + stride`, … and tells how each ended. Ends at the deadline;
     /// who would begin after the plan's `stop_after` is left out.
-    pub(crate) async fn run(mut self, first: usize, stride: usize) -> Vec<Press> {
-        for index in (first..self.plan.patients.len()).step_by(stride) {
+    pub(crate) async fn run(mut self, stride: usize) -> Vec<Press> {
+        for index in (self.number..self.plan.patients.len()).step_by(stride) {
             if self.stop.is_some_and(|stop| clock::now() >= stop) {
                 break;
             }
@@ -149,7 +151,9 @@ impl<'a> Share<'a> {
         }
         let deadline = self.deadline.into();
         loop {
-            if let Ok(connection) = tokio::time::timeout_at(deadline, Connection::open(self.plan.address)).await.ok()? {
+            if let Ok(connection) =
+                tokio::time::timeout_at(deadline, Connection::open(self.plan.address_of(self.number))).await.ok()?
+            {
                 return Some(connection);
             }
             tokio::time::timeout_at(deadline, tokio::time::sleep(RECONNECT_DELAY)).await.ok()?;

@@ -4,7 +4,6 @@
 mod answers;
 mod page;
 mod point;
-mod processor;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -7,8 +7,8 @@ use jiff::civil::Date;
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::GrowthError;
 use super::answers::Answers;
-use super::{GrowthError, processor};
 use crate::compare::CompareError;
 use crate::compare::environment::Environment;
 use crate::compare::publish::publish;
@@ -16,6 +16,7 @@ use crate::compare::system::Shape;
 use crate::driver::clock;
 use crate::driver::press::{Armed, PressPlan};
 use crate::driver::request::BookingRequests;
+use crate::processor;
 use crate::tokens::Mint;
 
 /// Connections that publish: many, so that a commit serves many days, and no single administrator meets a limit.
@@ -220,7 +221,7 @@ impl<'a> Bench<'a> {
         let minting = std::thread::available_parallelism().map_or(1, usize::from);
         let target = &self.environment.target;
         let armed = Armed::arm(PressPlan {
-            address: target.address,
+            addresses: vec![target.address],
             host: target.host.clone(),
             requests,
             patients: self.mint.patients(count, minting).map_err(CompareError::from)?,

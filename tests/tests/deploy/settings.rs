@@ -9,19 +9,7 @@ use super::{assert_none, compose, files, yaml};
 
 /// Flags of the several-nodes program that this build does not have yet. To be emptied when they land; what is here
 /// although the program has it fails.
-const NOT_YET: &[&str] = &[
-    "redis-replicas",
-    "redis-accept-appendfsync-no",
-    "database-accept-asynchronous-standby",
-    "node-listen",
-    "node-address",
-    "lease-millis",
-    "node-tls-cert",
-    "node-tls-key",
-    "node-tls-ca",
-    "feed-redis-url",
-    "feed-nats-url",
-];
+const NOT_YET: &[&str] = &[];
 
 const COMMANDS: [&str; 4] = ["serve", "token", "migrate", "verify"];
 

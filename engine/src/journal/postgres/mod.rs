@@ -5,6 +5,7 @@
 //! ([`promise`]): on one disk, or also on a synchronous standby. A commit that came with a warning is not believed.
 
 mod append;
+pub(crate) mod audit;
 mod barrier;
 mod link;
 mod promise;

@@ -32,12 +32,13 @@ const READ_SHARD: &str = "
     SELECT doctor, date - '1970-01-01'::date AS day, shard, epoch, sequence, hash, position, body
     FROM journal_record WHERE shard = $1 AND (epoch, position) > ($2, $3) ORDER BY epoch, position LIMIT $4";
 
-/// One descent of the index a shard.
+/// Each shard by itself and by the index: the limit keeps the planner from joining the whole table.
 const AHEAD_OF: &str = "
-    SELECT given.shard FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS given(shard, epoch, position)
-    WHERE EXISTS (SELECT FROM journal_record AS record
-        WHERE record.shard = given.shard AND (record.epoch, record.position) > (given.epoch, given.position))
-    ORDER BY given.shard";
+    SELECT wanted.shard FROM unnest($1::smallint[], $2::bigint[], $3::bigint[]) AS wanted(shard, epoch, position)
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM journal_record AS record
+        WHERE record.shard = wanted.shard AND (record.epoch, record.position) > (wanted.epoch, wanted.position)
+        ORDER BY record.epoch, record.position LIMIT 1) AS next";
 
 /// Of the logs that this process has written.
 const READ_OWN: &str = "
@@ -93,7 +94,7 @@ fn assemble(day: DayKey, rows: &[PgRow]) -> Result<Option<LoadedDay>, String> {
     Ok(Some(loaded))
 }
 
-fn snapshot_of(day: DayKey, row: &PgRow) -> Result<StoredSnapshot, String> {
+pub(super) fn snapshot_of(day: DayKey, row: &PgRow) -> Result<StoredSnapshot, String> {
     let read = || -> Result<_, sqlx::Error> {
         Ok((StoredSnapshot { day, head: head_of(row)?, bytes: bytes_of(row)? }, hash_of(row, "checksum")?))
     };
@@ -119,15 +120,14 @@ pub(super) async fn read_shard(
     records(&rows)
 }
 
-/// See [`crate::journal::Journal::ahead_of`]. One round trip, because a node that takes over what another had asks of hundreds of shards.
+/// See [`crate::journal::Journal::ahead_of`].
 pub(super) async fn ahead_of(pool: &PgPool, cursors: &[(u16, ShardCursor)]) -> Result<Vec<u16>, ReadError> {
-    let shards: Vec<i16> = cursors.iter().map(|(shard, _)| small(*shard)).collect();
-    let epochs: Vec<i64> = cursors.iter().map(|(_, cursor)| cursor.epoch.into()).collect();
-    let positions: Vec<i64> =
-        cursors.iter().map(|(_, cursor)| i64::try_from(cursor.position).unwrap_or(i64::MAX)).collect();
+    let logs: Vec<(u16, u32)> = cursors.iter().map(|(shard, cursor)| (*shard, cursor.epoch)).collect();
+    let positions = cursors.iter().map(|(_, cursor)| i64::try_from(cursor.position).unwrap_or(i64::MAX));
+    let ((shards, epochs), positions) = (columns(&logs), positions.collect::<Vec<_>>());
     let query = sqlx::query(AHEAD_OF).bind(shards).bind(epochs).bind(positions);
     let rows = postgres::within_deadline(query.fetch_all(pool)).await.map_err(|error| failed(&error))?;
-    rows.iter().map(shard_of).collect::<Result<_, _>>().map_err(|error| failed(&error))
+    rows.iter().map(|row| shard_of(row).map_err(|error| failed(&error))).collect()
 }
 
 /// The records after `after` and up to `until` of these shards' logs, by position.
@@ -203,25 +203,25 @@ fn records(rows: &[PgRow]) -> Result<Vec<StoredRecord>, ReadError> {
     rows.iter().map(|row| record(row).map_err(|error| failed(&error))).collect()
 }
 
-fn record_of(row: &PgRow, day: DayKey) -> Result<StoredRecord, sqlx::Error> {
+pub(super) fn record_of(row: &PgRow, day: DayKey) -> Result<StoredRecord, sqlx::Error> {
     let head = head_of(row)?;
     let (shard, position) = (shard_of(row)?, unsigned(row, "position")?);
     Ok(StoredRecord { day, shard, position, version: head.version, hash: head.hash, body: bytes_of(row)? })
 }
 
-fn shard_of(row: &PgRow) -> Result<u16, sqlx::Error> {
+pub(super) fn shard_of(row: &PgRow) -> Result<u16, sqlx::Error> {
     let shard: i16 = row.try_get("shard")?;
     u16::try_from(shard).map_err(|_| sqlx::Error::Decode(format!("shard: {shard} cannot be").into()))
 }
 
-fn day_of(row: &PgRow) -> Result<DayKey, sqlx::Error> {
+pub(super) fn day_of(row: &PgRow) -> Result<DayKey, sqlx::Error> {
     let days: i32 = row.try_get("day")?;
     let date =
         Date::from_days(days).ok_or_else(|| sqlx::Error::Decode(format!("date: day {days} cannot be").into()))?;
     Ok(DayKey { doctor: DoctorId(row.try_get("doctor")?), date })
 }
 
-fn head_of(row: &PgRow) -> Result<Head, sqlx::Error> {
+pub(super) fn head_of(row: &PgRow) -> Result<Head, sqlx::Error> {
     let version = DayVersion { epoch: unsigned(row, "epoch")?, sequence: unsigned(row, "sequence")? };
     Ok(Head { version, hash: hash_of(row, "hash")? })
 }

@@ -6,6 +6,7 @@
 //! All that must not be divided happens inside the servers (`library.lua`).
 
 mod append;
+pub(crate) mod audit;
 mod claim;
 mod link;
 mod network;
@@ -116,7 +117,7 @@ impl RedisJournal {
         network.load_libraries().await.map_err(refused)?;
         let shared = Shared {
             network,
-            standings: Standings::none(),
+            standings: Standings::none(Arc::clone(&tenures)),
             tenures,
             clock,
             installation: *settings.installation.as_bytes(),
@@ -307,8 +308,14 @@ impl Journal for RedisJournal {
     }
 
     fn applied(&self, position: u64) {
-        let gone = self.shared.own.lock().forget_up_to(position);
+        // What of a lost shard the ledger lacks, its repair needs.
+        let is_settled = |shard| self.shared.tenures.is_open(shard);
+        let gone = self.shared.own.lock().forget_up_to(position, is_settled);
         self.shared.trimmer.ledger_has(gone);
+    }
+
+    fn feed_has(&self, sink: &'static str, cursors: &[(u16, ShardCursor)]) {
+        self.shared.trimmer.feed_has(sink, cursors);
     }
 
     fn promise(&self) -> String {

@@ -45,10 +45,18 @@ impl OwnRecords {
         self.records.iter().filter(|held| held.shard == shard).cloned().collect()
     }
 
-    /// Lets everything go up to `position`; the last of each shard that went.
-    pub(super) fn forget_up_to(&mut self, position: u64) -> HashMap<u16, ShardCursor> {
+    /// Lets everything go up to `position` of the shards that are settled; the last of each shard that went. The ledger need not have
+    /// what was written of a shard that is being taken over: its records stay until a later call finds it settled.
+    pub(super) fn forget_up_to(
+        &mut self,
+        position: u64,
+        is_settled: impl Fn(u16) -> bool,
+    ) -> HashMap<u16, ShardCursor> {
         let count = self.records.partition_point(|held| held.position <= position);
-        let gone = self.records.drain(..count).map(|record| (record.shard, record.cursor())).collect();
+        let (gone, kept): (Vec<StoredRecord>, Vec<StoredRecord>) =
+            self.records.drain(..count).partition(|record| is_settled(record.shard));
+        kept.into_iter().rev().for_each(|record| self.records.push_front(record));
+        let gone = gone.into_iter().map(|record| (record.shard, record.cursor())).collect();
         if self.records.is_empty() {
             self.records.shrink_to_fit();
         }
@@ -80,10 +88,12 @@ mod tests {
         assert_eq!(positions(own.after(0, 9)), [1, 2, 4, 5, 9]);
         assert_eq!(positions(own.after(2, 2)), [4, 5]);
         assert_eq!(own.last_position(), 9);
-        let gone = own.forget_up_to(4);
+        assert!(own.forget_up_to(9, |_| false).is_empty(), "a shard that is being repaired");
+        assert_eq!((positions(own.of_shard(record(1).shard)), own.after(9, 9).len()), (vec![1, 2, 4, 5, 9], 0));
+        let gone = own.forget_up_to(4, |_| true);
         assert_eq!(gone.values().collect::<Vec<_>>(), [&ShardCursor { epoch: 1, position: 4 }]);
         assert_eq!(positions(own.of_shard(record(1).shard)), [5, 9]);
-        own.forget_up_to(100);
+        own.forget_up_to(100, |_| true);
         assert_eq!((own.after(0, 9).len(), own.last_position()), (0, 9));
     }
 }

@@ -156,27 +156,26 @@ pub(super) async fn order(
     (after, until): (ShardCursor, Option<ShardCursor>),
     limit: usize,
 ) -> Result<Vec<(ShardCursor, OrderEntry)>, ReadError> {
-    let answer = ask(shared, &[order_call(shard, (after, until), limit)]).await?.pop();
+    let until = until.map_or_else(|| "+".to_owned(), |until| format!("{}-{}", until.epoch, until.position));
+    let after = format!("({}-{}", after.epoch, after.position);
+    let words = ["XRANGE", &wire::order_key(shard), &after, &until, "COUNT", &limit.to_string()];
+    let answer = ask(shared, &[ShardCall { shard, command: command(&words) }]).await?.pop();
     let items = answer.as_ref().and_then(list).unwrap_or_default();
     let entries: Option<Vec<_>> = items.iter().map(order_item).collect();
     entries.ok_or_else(|| damaged(format!("the order of shard {shard} has an entry that cannot be")))
 }
 
-fn order_call(shard: u16, (after, until): (ShardCursor, Option<ShardCursor>), limit: usize) -> ShardCall {
-    let until = until.map_or_else(|| "+".to_owned(), |until| format!("{}-{}", until.epoch, until.position));
-    let after = format!("({}-{}", after.epoch, after.position);
-    let words = ["XRANGE", &wire::order_key(shard), &after, &until, "COUNT", &limit.to_string()];
-    ShardCall { shard, command: command(&words) }
-}
-
-/// See [`crate::journal::Journal::ahead_of`]. Asked together, because a node that takes over what another had asks of hundreds of shards.
+/// See [`crate::journal::Journal::ahead_of`]: one round for all shards, as a node that starts has a thousand.
 pub(super) async fn ahead_of(shared: &Shared, cursors: &[(u16, ShardCursor)]) -> Result<Vec<u16>, ReadError> {
-    let readable: Vec<&(u16, ShardCursor)> = cursors.iter().filter(|(_, cursor)| cursor.position != u64::MAX).collect();
-    let calls: Vec<ShardCall> = readable.iter().map(|(shard, cursor)| order_call(*shard, (*cursor, None), 1)).collect();
-    let answers = ask(shared, &calls).await?;
+    let call = |(shard, after): &(u16, ShardCursor)| {
+        let after = format!("({}-{}", after.epoch, after.position);
+        ShardCall { shard: *shard, command: command(&["XRANGE", &wire::order_key(*shard), &after, "+", "COUNT", "1"]) }
+    };
+    // Redis takes no bound after the highest id there is.
+    let asked: Vec<_> = cursors.iter().filter(|(_, cursor)| cursor.position < u64::MAX).copied().collect();
+    let answers = ask(shared, &asked.iter().map(call).collect::<Vec<_>>()).await?;
     let is_ahead = |answer: &Value| list(answer).is_some_and(|items| !items.is_empty());
-    let ahead = readable.into_iter().zip(answers).filter(|(_, answer)| is_ahead(answer));
-    Ok(ahead.map(|((shard, _), _)| *shard).collect())
+    Ok(asked.iter().zip(&answers).filter(|(_, answer)| is_ahead(answer)).map(|((shard, _), _)| *shard).collect())
 }
 
 fn order_item(item: &Value) -> Option<(ShardCursor, OrderEntry)> {

@@ -7,7 +7,7 @@ use booking_core::SHARD_COUNT;
 use parking_lot::RwLock;
 use tokio::sync::watch;
 
-use crate::ownership::ShardSet;
+use crate::ownership::{ShardSet, Tenures};
 
 /// A shard that was installed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,11 +26,14 @@ pub(super) struct Standing {
 pub(super) struct Standings {
     shards: RwLock<Vec<Option<Standing>>>,
     lost: watch::Sender<ShardSet>,
+    tenures: Arc<Tenures>,
 }
 
 impl Standings {
-    pub(super) fn none() -> Self {
-        Self { shards: RwLock::new(vec![None; usize::from(SHARD_COUNT)]), lost: watch::Sender::default() }
+    /// Of nothing yet. A shard that is lost is closed in `tenures`.
+    pub(super) fn none(tenures: Arc<Tenures>) -> Self {
+        let shards = RwLock::new(vec![None; usize::from(SHARD_COUNT)]);
+        Self { shards, lost: watch::Sender::default(), tenures }
     }
 
     /// What is held of `shard`, lost or not.
@@ -91,6 +94,9 @@ impl Standings {
             if standing.epoch != epoch || standing.is_lost {
                 return;
             }
+            // First of all: from here on the applier leaves the shard's records to whoever takes it over, and until that is done a
+            // reader would miss them.
+            self.tenures.close(shard);
             (standing.is_lost, standing.newer_epoch) = (true, newer.unwrap_or(0));
         }
         tracing::warn!(shard, epoch, reason, "a shard is lost in Redis and must be claimed again");
@@ -109,15 +115,16 @@ mod tests {
 
     #[test]
     fn a_lost_shard_is_told_and_comes_back_with_a_new_epoch() {
-        let standings = Standings::none();
+        let tenures = Arc::new(Tenures::sole(7));
+        let standings = Standings::none(Arc::clone(&tenures));
         let lost = standings.lost();
         standings.install(3, 7, "a");
         assert_eq!((standings.epoch(3), standings.epoch(4), standings.highest_epoch()), (7, 0, 7));
         assert_eq!((standings.next_generation(3), standings.next_generation(3)), (1, 2));
         standings.lose(3, 6, ("an older one", None));
-        assert_eq!(standings.epoch(3), 7);
+        assert!(standings.epoch(3) == 7 && tenures.is_open(3));
         standings.lose(3, 7, ("epoch", Some(9)));
-        assert_eq!(standings.newer_epoch(3), 9);
+        assert!(standings.newer_epoch(3) == 9 && !tenures.is_open(3) && tenures.is_open(4), "nobody reads it as ours");
         assert_eq!((standings.epoch(3), lost.borrow().contains(3)), (0, true));
         standings.install(3, 8, "b");
         assert_eq!((standings.epoch(3), lost.borrow().is_empty()), (8, true));

@@ -2,7 +2,8 @@
 //! Must not know: what a record means.
 //!
 //! The ledger may go back to a copy from before (`protocols.md` rule 23), so a record stays for a day after the ledger had it. How far the
-//! ledger was is noted once an hour; a process that starts anew begins a new day. Records go only below a stored state.
+//! ledger was is noted once an hour; a process that starts anew begins a new day. Records go only below a stored state, and only when
+//! every sink of the feed has them.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
@@ -37,18 +38,24 @@ struct Notes {
     noted: ShardCursor,
     /// Instants in microseconds, rising.
     notes: VecDeque<(u64, ShardCursor)>,
+    /// What may go as far as the ledger is concerned.
+    free: ShardCursor,
+    /// What was said to be due.
+    gone: ShardCursor,
 }
 
 /// See the module.
 pub(super) struct Trimmer {
     keep: Duration,
     shards: Mutex<HashMap<u16, Notes>>,
+    /// How far each sink of the feed is; a shard that is not named is needed whole.
+    feeds: Mutex<BTreeMap<&'static str, HashMap<u16, ShardCursor>>>,
     stopped: Arc<Signal>,
 }
 
 impl Trimmer {
     pub(super) fn new(keep: Duration) -> Self {
-        Self { keep, shards: Mutex::default(), stopped: Arc::default() }
+        Self { keep, shards: Mutex::default(), feeds: Mutex::default(), stopped: Arc::default() }
     }
 
     /// The ledger has everything of these shards up to these records.
@@ -60,22 +67,32 @@ impl Trimmer {
         }
     }
 
+    /// See [`crate::journal::Journal::feed_has`].
+    pub(super) fn feed_has(&self, sink: &'static str, cursors: &[(u16, ShardCursor)]) {
+        self.feeds.lock().entry(sink).or_default().extend(cursors.iter().copied());
+    }
+
     /// Notes how far the ledger is now; what may go by now, by shard.
     fn due(&self, now_micros: u64) -> Vec<(u16, ShardCursor)> {
         let between = (self.keep / NOTES).as_micros() as u64;
         let keep = self.keep.as_micros() as u64;
         let mut due = Vec::new();
+        let feeds = self.feeds.lock();
+        let needed_from = |shard: u16| feeds.values().map(|feed| feed.get(&shard).copied().unwrap_or_default()).min();
         for (shard, notes) in self.shards.lock().iter_mut() {
             let is_time = notes.notes.back().is_none_or(|(at, _)| now_micros >= at.saturating_add(between));
             if is_time && notes.noted < notes.latest {
                 notes.noted = notes.latest;
                 notes.notes.push_back((now_micros, notes.latest));
             }
-            let mut free = None;
             while notes.notes.front().is_some_and(|(at, _)| now_micros >= at.saturating_add(keep)) {
-                free = notes.notes.pop_front();
+                notes.free = notes.notes.pop_front().map_or(notes.free, |(_, cursor)| cursor);
             }
-            due.extend(free.map(|(_, cursor)| (*shard, cursor)));
+            let until = needed_from(*shard).map_or(notes.free, |needed| needed.min(notes.free));
+            if until > notes.gone {
+                notes.gone = until;
+                due.push((*shard, until));
+            }
         }
         due.sort_unstable();
         due
@@ -178,5 +195,20 @@ mod tests {
         assert!(trimmer.due(2_499).is_empty());
         assert_eq!(trimmer.due(2_500), [(7, at(20))]);
         assert!(trimmer.due(u64::MAX).is_empty());
+    }
+
+    #[test]
+    fn nothing_goes_that_a_sink_of_the_feed_has_not_got() {
+        let trimmer = Trimmer::new(Duration::from_micros(2_400));
+        trimmer.feed_has("one", &[]);
+        trimmer.feed_has("other", &[(7, at(20))]);
+        trimmer.ledger_has([(7, at(10))]);
+        assert!(trimmer.due(0).is_empty(), "noted");
+        assert!(trimmer.due(2_400).is_empty(), "one sink has nothing");
+        trimmer.feed_has("one", &[(7, at(4))]);
+        assert_eq!(trimmer.due(2_401), [(7, at(4))]);
+        trimmer.feed_has("one", &[(7, at(40))]);
+        assert_eq!(trimmer.due(2_402), [(7, at(10))], "as far as the ledger's day is over");
+        assert!(trimmer.due(2_403).is_empty());
     }
 }

@@ -4,6 +4,7 @@
 //! Each node's applier writes the days of the shards that it owns, and each of its transactions proves that it does (`dialect`).
 //! Registry writes need no owner: a row or a key decides them.
 
+pub(crate) mod audit;
 mod dialect;
 mod failure;
 mod lists;

@@ -6,8 +6,10 @@
 //! twice stands in the modules of the databases, with the reason beside it.
 
 pub(super) mod apply;
+pub(super) mod audit;
 pub(super) mod bulk;
 pub(super) mod columns;
+pub(super) mod feed;
 pub(super) mod forget;
 pub(super) mod people;
 pub(super) mod projections;

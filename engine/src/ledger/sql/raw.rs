@@ -6,8 +6,9 @@ use sqlx::Pool;
 use sqlx::error::BoxDynError;
 
 use super::Dialect;
+use super::audit::Audited;
 use super::bulk::{Bind, BulkStatement, Column, Conflict, Kind};
-use super::columns::{day, id, number, value};
+use super::columns::{Columns, day, id, number, value};
 use super::statement::Statement;
 use crate::journal::{ChainHash, Head, ReadError, StoredRecord};
 use crate::ledger::{AppliedRecord, ApplyError};
@@ -79,17 +80,27 @@ pub(in crate::ledger) async fn of_day<D: Dialect>(
     sequence: u64,
 ) -> Result<Vec<StoredRecord>, ReadError> {
     let rows = D::ask(readers, Statement::new(OF_DAY).bind_day(day).bind(sequence)).await?;
-    let read = |row: &D::Row| {
-        Ok(StoredRecord {
-            day,
-            shard: day.shard(),
-            position: number(row, "position")?,
-            version: DayVersion { epoch: number(row, "epoch")?, sequence: number(row, "sequence")? },
-            hash: ChainHash(id(row, "hash")?),
-            body: value::<Vec<u8>>(row, "body")?.into(),
-        })
-    };
-    rows.iter().map(read).collect()
+    rows.iter().map(|row| record_of(row, day)).collect()
+}
+
+/// All records of `day`, as a transaction sees them.
+pub(in crate::ledger) async fn within<D: Audited>(
+    connection: &mut D::Connection,
+    day: DayKey,
+) -> Result<Vec<StoredRecord>, ReadError> {
+    let rows = D::fetch(connection, Statement::new(OF_DAY).bind_day(day).bind(0_u64)).await;
+    rows.map_err(|error| D::failed(&error))?.iter().map(|row| record_of(row, day)).collect()
+}
+
+fn record_of(row: &impl Columns, day: DayKey) -> Result<StoredRecord, ReadError> {
+    Ok(StoredRecord {
+        day,
+        shard: day.shard(),
+        position: number(row, "position")?,
+        version: DayVersion { epoch: number(row, "epoch")?, sequence: number(row, "sequence")? },
+        hash: ChainHash(id(row, "hash")?),
+        body: value::<Vec<u8>>(row, "body")?.into(),
+    })
 }
 
 /// Where the records of each day of `shard` end.
