@@ -36,31 +36,35 @@ impl EngineHandle {
             let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
             return self.follow_home(id, found).await;
         }
-        let birth = id.birth_shard();
-        let read = async || {
-            let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
-            let shard = found.as_ref().map_or(birth, |placed| placed.day.shard());
-            self.parts.territory.require_shard(shard).map(|()| found)
-        };
-        self.under_one_tenure(birth, read).await?.ok_or_else(|| Rejection::UnknownAppointment.into())
-    }
-
-    /// What `read` finds while no shard is taken over: in between, what was recorded before may be neither in the overlay nor in the
-    /// ledger. `shard`: one of those concerned.
-    async fn under_one_tenure<T>(
-        &self,
-        shard: u16,
-        mut read: impl AsyncFnMut() -> Result<T, EngineError>,
-    ) -> Result<T, EngineError> {
-        let tenures = self.parts.territory.tenures();
+        // In between, what was recorded before may be neither in the overlay nor in the ledger.
+        let (tenures, birth) = (self.parts.territory.tenures(), id.birth_shard());
         for _ in 0..HOPS_MAX {
             let before = tenures.changes();
-            let found = read().await?;
+            let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
+            self.parts.territory.require_shard(found.as_ref().map_or(birth, |placed| placed.day.shard()))?;
             if tenures.changes() == before {
+                return found.ok_or_else(|| Rejection::UnknownAppointment.into());
+            }
+        }
+        Err(EngineError::NotHere { shard: birth })
+    }
+
+    /// The rows of `query` while none of `shards` is taken over.
+    async fn listed_under_one_tenure(
+        &self,
+        query: AppointmentQuery,
+        shards: std::ops::Range<u16>,
+    ) -> Result<Vec<PlacedAppointment>, EngineError> {
+        let territory = &self.parts.territory;
+        for _ in 0..HOPS_MAX {
+            let before = territory.tenures().changes();
+            let found = self.listed(query.clone()).await?;
+            shards.clone().try_for_each(|shard| territory.require_shard(shard))?;
+            if territory.tenures().changes() == before {
                 return Ok(found);
             }
         }
-        Err(EngineError::NotHere { shard })
+        Err(EngineError::NotHere { shard: shards.start })
     }
 
     /// From what is `known` of an appointment to where it stands.
@@ -152,20 +156,8 @@ impl EngineHandle {
         match query.scope {
             AppointmentScope::Day(day) if self.has_peers() => self.rows_of(day, query).await,
             AppointmentScope::Patient(_) if self.has_peers() => self.listed(query).await,
-            AppointmentScope::Day(day) => {
-                let read = async || {
-                    let found = self.listed(query.clone()).await?;
-                    self.parts.territory.require(day).map(|()| found)
-                };
-                self.under_one_tenure(day.shard(), read).await
-            }
-            AppointmentScope::Patient(_) => {
-                let read = async || {
-                    let found = self.listed(query.clone()).await?;
-                    (0..SHARD_COUNT).try_for_each(|shard| self.parts.territory.require_shard(shard)).map(|()| found)
-                };
-                self.under_one_tenure(0, read).await
-            }
+            AppointmentScope::Day(day) => self.listed_under_one_tenure(query, day.shard()..day.shard() + 1).await,
+            AppointmentScope::Patient(_) => self.listed_under_one_tenure(query, 0..SHARD_COUNT).await,
         }
     }
 
