@@ -2,7 +2,6 @@
 //! Must not know: anything but the published contract.
 
 mod amending;
-mod away;
 mod cancel;
 mod changes;
 mod claims;
@@ -31,7 +30,6 @@ mod move_races;
 mod move_rules;
 mod moves;
 mod moves_crash;
-mod nodes;
 mod patients;
 mod profile;
 mod program;
