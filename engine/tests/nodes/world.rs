@@ -116,7 +116,7 @@ impl World {
             applier: applier.clone(),
             committer: Committer::start(Arc::clone(&journal) as Arc<dyn Journal>, clock),
             territory: Arc::clone(&territory),
-            cluster: Cluster { transport, publish_lock },
+            cluster: Cluster { transport, publish_lock, feed: None },
             starter: Arc::new(TaskActors),
             spawn,
             meters: Arc::new(EngineMeters::new()),
