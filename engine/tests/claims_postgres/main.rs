@@ -2,8 +2,6 @@
 //! is over.
 //! Must not know: days, the committer.
 
-use std::time::Instant;
-
 use booking_core::{
     AppointmentId, Date, DayKey, DayVersion, DoctorId, Fingerprint, PatientId, RequestKey, SubjectId, UtcMillis,
 };
@@ -121,7 +119,6 @@ async fn batches_of_any_size_are_claimed_at_once() {
     let store = open(&database(&postgres).await).await;
     let mut patient = 1;
     for size in [1, 20, 256] {
-        let began = Instant::now();
         let rounds = 512_usize.div_ceil(size).min(200);
         for _ in 0..rounds {
             let batch: Vec<RecordClaims> = (0..size)
@@ -133,7 +130,5 @@ async fn batches_of_any_size_are_claimed_at_once() {
             let wanted: Vec<&RecordClaims> = batch.iter().collect();
             assert!(store.claim(&wanted).await.expect("an answer").is_empty());
         }
-        let each = began.elapsed() / u32::try_from(rounds * size).expect("few");
-        eprintln!("{size} claims at once: {each:?} each");
     }
 }
