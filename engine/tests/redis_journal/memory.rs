@@ -16,6 +16,8 @@ async fn records_go_when_a_packed_state_covers_them_and_the_ledger_had_them_for_
     let mut brief = settings(vec![redis.url()], 0);
     brief.keep = Duration::ZERO;
     let owner = alone(brief).await;
+    // What of a shard that is not open the ledger may lack, its repair needs.
+    owner.tenures.open(day(1).shard());
     let mut heads = vec![Head::default()];
     for number in 0..10_u8 {
         heads.push(owner.append(day(1), heads[usize::from(number)], &[number]).await);
