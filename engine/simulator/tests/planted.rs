@@ -29,7 +29,7 @@ macro_rules! caught {
 }
 
 caught! {
-    capacity_off_by_one: CapacityOffByOne within 10 by Oversold | ReplyDiffers;
+    capacity_off_by_one: CapacityOffByOne within 10 by Oversold | ReplyDiffers | RefusalWrong;
     place_given_twice: PlaceGivenTwice within 25 by PlaceTwice | WrongPlace | ReplyDiffers;
     release_ignored: ReleaseIgnored within 10 by WithheldPlace | ReplyDiffers;
     held_place_not_counted: HeldPlaceNotCounted within 15 by TwoLiveOnADay;
@@ -47,8 +47,8 @@ caught! {
     refused_before_key: RefusedBeforeKey within 10 by LostAcknowledgement;
     pending_claim_ignored: PendingClaimIgnored within 30 by OverlappingVisits;
     claim_not_given_back: ClaimNotGivenBack within 10 by MustSucceed | RefusalWrong;
-    waiters_not_woken: WaitersNotWoken within 30 by UnavailableWithoutCause;
-    landed_claim_forgotten: LandedClaimForgotten within 75 by OverlappingVisits | KeyTwice;
+    waiters_not_woken: WaitersNotWoken within 150 by UnavailableWithoutCause;
+    landed_claim_forgotten: LandedClaimForgotten within 200 by OverlappingVisits | KeyTwice;
     pending_called_given_up: PendingCalledGivenUp within 500 by MoveBroken;
     open_move_not_asked: OpenMoveNotAsked within 150 by MoveWithoutEnd | UnavailableWithoutCause;
     kept_place_not_given_back: KeptPlaceNotGivenBack within 10 by MustSucceed | WrongPlace | ReplyDiffers;
