@@ -27,12 +27,13 @@ pub(super) fn read_error(error: &sqlx::Error) -> ReadError {
     }
 }
 
-/// A violated constraint is the batch's fault; everything else, a full or broken disk too, is the store's.
+/// A violated constraint is the batch's fault; everything else, a full or broken disk too, is the store's. The statements are fixed: one that the
+/// database does not understand means that its schema is not what was written.
 pub(super) fn apply_error(during: &'static str, error: &sqlx::Error) -> ApplyError {
     let text = format!("{during}: {error}");
     match error {
         sqlx::Error::Database(database)
-            if matches!(primary_code(database.as_ref()), Some(SQLITE_CORRUPT | SQLITE_NOTADB)) =>
+            if matches!(primary_code(database.as_ref()), Some(SQLITE_ERROR | SQLITE_CORRUPT | SQLITE_NOTADB)) =>
         {
             ApplyError::Unavailable(damaged(text).to_string())
         }
