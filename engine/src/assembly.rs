@@ -32,10 +32,12 @@ use crate::ledger::applier::Applier;
 use crate::ledger::overlay::Overlay;
 use crate::ledger::reader::Reader;
 use crate::ledger::registry::Registry;
+use crate::ledger::reminders::ReminderStore;
 use crate::limits::OPEN_MOVES_MAX;
 use crate::ownership::peers::Peers;
 use crate::ownership::peers::{ClaimState, KeyClaimState};
 use crate::ownership::{Cluster, Territory};
+use crate::reminders::plan::Planner;
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
 
@@ -51,6 +53,8 @@ pub struct Assembly {
     pub ledger: Arc<dyn Ledger>,
     /// Doctors.
     pub registry: Arc<dyn Registry>,
+    /// Who is told what of visits.
+    pub reminders: Arc<dyn ReminderStore>,
     /// Own writes.
     pub overlay: Arc<Overlay>,
     /// Patients' time and keys across days, as the ledger knows them.
@@ -114,6 +118,8 @@ impl Assembly {
             clock: self.clock,
             ids: self.ids,
             registry: self.registry,
+            reminders: self.reminders,
+            planner: Planner::new(&config.reminders),
             journal: self.journal,
             reader: Reader::new(self.ledger, self.overlay),
             applier: self.applier,

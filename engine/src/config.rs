@@ -1,10 +1,12 @@
 //! What the engine is told at its start.
 //! Must not know: flags, environment variables, files of settings.
 
+mod reminders;
 mod servers;
 
 use std::path::PathBuf;
 
+pub use reminders::{REMINDER_OFFSETS_DEFAULT, ReminderSettings};
 pub use servers::{
     DatabaseSettings, FEED_EVENTS_MAX_DEFAULT, FeedSettings, LEASE_MILLIS_DEFAULT, NodeSettings, RedisSettings,
     ServerUrl, StoreSettings,
@@ -31,6 +33,8 @@ pub struct EngineConfig {
     pub node: NodeSettings,
     /// Where changes are announced beyond the nodes.
     pub feed: FeedSettings,
+    /// What patients are told of their visits.
+    pub reminders: ReminderSettings,
 }
 
 impl EngineConfig {
@@ -46,6 +50,7 @@ impl EngineConfig {
             stores: StoreSettings::Embedded,
             node: NodeSettings::alone(),
             feed: FeedSettings::default(),
+            reminders: ReminderSettings::default(),
         }
     }
 }

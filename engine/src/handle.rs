@@ -22,8 +22,10 @@ use crate::journal::{Journal, ReadError};
 use crate::ledger::applier::Applier;
 use crate::ledger::reader::Reader;
 use crate::ledger::registry::Registry;
+use crate::ledger::reminders::ReminderStore;
 use crate::ownership::peers::Peers;
 use crate::ownership::{PublishLock, Territory};
+use crate::reminders::plan::Planner;
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
 use crate::view::{
@@ -35,6 +37,7 @@ mod appointments;
 mod asking;
 pub(crate) mod moves;
 pub(crate) mod publish;
+mod reminders;
 mod reschedule;
 mod stale;
 mod submit;
@@ -54,6 +57,8 @@ pub(crate) struct Parts {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) reminders: Arc<dyn ReminderStore>,
+    pub(crate) planner: Planner,
     pub(crate) journal: Arc<dyn Journal>,
     pub(crate) reader: Reader,
     pub(crate) applier: Applier,

@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod limits;
 pub mod ownership;
 pub mod postgres;
+pub mod reminders;
 pub mod running;
 pub mod signal;
 pub mod spawn;

@@ -23,6 +23,7 @@ use crate::ledger::Ledger;
 use crate::ledger::applier::Applier;
 use crate::ledger::overlay::Overlay;
 use crate::ledger::registry::Registry;
+use crate::ledger::reminders::ReminderStore;
 use crate::limits::DRAIN_MILLIS;
 use crate::ownership::keeper::{Control, Keeper};
 use crate::ownership::takeover::Shards;
@@ -104,6 +105,8 @@ pub struct Stores {
     pub ledger: Arc<dyn Ledger>,
     /// Doctors, patients, clinics.
     pub registry: Arc<dyn Registry>,
+    /// Who is told what of visits.
+    pub reminders: Arc<dyn ReminderStore>,
     /// Whose the shards are.
     pub owning: Owning,
 }
@@ -141,7 +144,7 @@ pub struct Running {
 impl Running {
     /// Applies what the ledger lacks and starts. When this returns, requests can be answered.
     pub async fn start(stores: Stores, machinery: Machinery, config: &EngineConfig) -> Result<Self, StartError> {
-        let Stores { journal, ledger, registry, owning } = stores;
+        let Stores { journal, ledger, registry, reminders, owning } = stores;
         let feed = machinery.cluster.feed.clone();
         let overlay = Arc::new(Overlay::default());
         let applier = Applier::start(
@@ -172,6 +175,7 @@ impl Running {
             journal,
             ledger: Arc::clone(&ledger),
             registry,
+            reminders,
             overlay,
             claims,
             applier,

@@ -17,6 +17,7 @@ use engine::journal::memory::MemoryJournal;
 use engine::ledger::Ledger;
 use engine::ledger::memory::MemoryLedger;
 use engine::ledger::registry::Registry;
+use engine::ledger::reminders::ReminderStore;
 use engine::limits::PANICS_MAX;
 use engine::running::{Machinery, Owning, Running, Stores};
 use engine::testing::Faults;
@@ -125,7 +126,8 @@ impl Node {
         let stores = Stores {
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             ledger: Arc::new(DiskLedger::over(&self.stage, domain, ledger.clone())) as Arc<dyn Ledger>,
-            registry: Arc::new(ledger) as Arc<dyn Registry>,
+            registry: Arc::new(ledger.clone()) as Arc<dyn Registry>,
+            reminders: Arc::new(ledger) as Arc<dyn ReminderStore>,
             owning: Owning::Sole,
         };
         let machinery = Machinery {

@@ -19,7 +19,10 @@ use crate::journal::lock::DirectoryLock;
 use crate::journal::postgres::PostgresJournal;
 use crate::journal::redis::{self, RedisJournal};
 use crate::journal::sqlite::SqliteJournal;
+use crate::ledger::Ledger;
 use crate::ledger::postgres::PostgresLedger;
+use crate::ledger::registry::Registry;
+use crate::ledger::reminders::ReminderStore;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ownership::publishing_postgres::PostgresPublishLock;
 use crate::ownership::{Cluster, Ownership, PeerTransport, PostgresOwnership, Tenures};
@@ -72,11 +75,19 @@ pub(super) async fn open(
     }
 }
 
+/// The ledger's database has everything beside the journal.
+fn stores<L>(journal: Arc<dyn Journal>, ledger: Arc<L>, owning: Owning) -> Stores
+where
+    L: Ledger + Registry + ReminderStore,
+{
+    Stores { journal, ledger: Arc::clone(&ledger) as _, registry: Arc::clone(&ledger) as _, reminders: ledger, owning }
+}
+
 async fn embedded(config: &EngineConfig) -> Result<Opened, StartError> {
     let journal = Arc::new(SqliteJournal::open(&config.data_dir).await?);
-    let ledger = Arc::new(SqliteLedger::open(&config.data_dir).await?);
+    let ledger = Arc::new(SqliteLedger::open(&config.data_dir).await?.with_reminders(&config.reminders));
     let cluster = Cluster { feed: feed::open(&config.feed, Arc::clone(&ledger) as _)?, ..Cluster::default() };
-    let stores = Stores { journal, ledger: Arc::clone(&ledger) as _, registry: ledger, owning: Owning::Sole };
+    let stores = stores(journal, ledger, Owning::Sole);
     Ok(Opened { stores, cluster, guard: None, lock: None })
 }
 
@@ -88,7 +99,8 @@ async fn redis_alone(
     ids: &dyn Ids,
 ) -> Result<Opened, StartError> {
     let lock = DirectoryLock::acquire(&config.data_dir)?;
-    let ledger = Arc::new(SqliteLedger::open_behind_forgetful(&config.data_dir).await?);
+    let ledger = SqliteLedger::open_behind_forgetful(&config.data_dir).await?;
+    let ledger = Arc::new(ledger.with_reminders(&config.reminders));
     let file = config.data_dir.join(INSTALLATION_FILE);
     let installation = match read_id(&file)? {
         Some(id) => id,
@@ -100,7 +112,7 @@ async fn redis_alone(
     journal.claim_alone().await?;
     let owning = Owning::Alone { tenures, reclaim: Arc::clone(&journal) as _ };
     let cluster = Cluster { feed: feed::open(&config.feed, Arc::clone(&ledger) as _)?, ..Cluster::default() };
-    let stores = Stores { journal, ledger: Arc::clone(&ledger) as _, registry: ledger, owning };
+    let stores = stores(journal, ledger, owning);
     Ok(Opened { stores, cluster, guard: None, lock: Some(lock) })
 }
 
@@ -136,9 +148,9 @@ async fn shared(
     };
     let guard = Some(Arc::new(Guard::new(Arc::new(PostgresClaims::open(url).await?))));
     let publish_lock = Some(Arc::new(PostgresPublishLock::new(url)?) as _);
-    let ledger = Arc::new(parts.ledger);
+    let ledger = Arc::new(parts.ledger.with_reminders(&config.reminders));
     let feed = feed::open(&config.feed, Arc::clone(&ledger) as _)?;
-    let stores = Stores { journal: parts.journal, ledger: Arc::clone(&ledger) as _, registry: ledger, owning };
+    let stores = stores(parts.journal, ledger, owning);
     Ok(Opened { stores, cluster: Cluster { transport, publish_lock, feed }, guard, lock: Some(parts.lock) })
 }
 

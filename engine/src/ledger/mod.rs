@@ -10,6 +10,7 @@ pub mod people;
 pub mod postgres;
 pub mod reader;
 pub mod registry;
+pub mod reminders;
 mod sql;
 pub mod sqlite;
 pub mod won_keys;

@@ -37,7 +37,8 @@ pub struct PatientProfile {
 }
 
 /// A way to reach a patient.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Channel {
     /// A file of the operator's.
     File,
@@ -52,7 +53,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// All of them, by word.
+    /// All of them, in the order of their numbers in stores, from 0.
     pub const ALL: [Self; 5] = [Self::File, Self::Email, Self::Sms, Self::Telegram, Self::Webhook];
 
     /// The word for it, the same on the wire and in stores.

@@ -4,7 +4,7 @@
 //! Always the overlay first, the ledger second, then the highest version (`protocols.md` rule 11): what leaves the overlay
 //! in between is in the ledger by then.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use booking_core::AppointmentId;
@@ -48,6 +48,11 @@ impl Reader {
         let steps: BTreeMap<u32, HistoryItem> =
             waiting.into_iter().chain(applied).map(|step| (step.version, step)).collect();
         Ok(steps.into_values().collect())
+    }
+
+    /// The versions of one appointment whose steps the ledger has.
+    pub(crate) async fn applied_versions(&self, id: AppointmentId) -> Result<BTreeSet<u32>, ReadError> {
+        Ok(self.ledger.history(id).await?.into_iter().map(|step| step.version).collect())
     }
 
     /// A page by (start, id). The filter is applied to the merged rows: a change that waits for the ledger can move an

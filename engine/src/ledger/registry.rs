@@ -1,4 +1,4 @@
-//! Doctors, clinics, patients (later templates): ordinary rows, written synchronously beside the ledger.
+//! Doctors, clinics, patients, policies of reminders, templates: ordinary rows, written synchronously beside the ledger.
 //! Must not know: bookings.
 
 use async_trait::async_trait;
@@ -6,7 +6,9 @@ use booking_core::{DoctorId, PatientId, RequestKey, UtcMillis};
 use uuid::Uuid;
 
 use super::people::{Clinic, ClinicProfile, Patient, PatientProfile};
+use super::reminders::PolicyScope;
 use crate::journal::ReadError;
+use crate::reminders::policy::ReminderPolicy;
 
 /// A doctor as registered.
 #[derive(Clone, PartialEq, Debug)]
@@ -82,9 +84,37 @@ pub enum Written<T> {
 #[error("the registry did not write: {0}")]
 pub struct WriteError(pub String);
 
+/// What patients are told: policies, and what messages say.
+#[async_trait]
+pub trait Policies: Send + Sync + 'static {
+    /// Writes the policy of `scope`, in place of what was there before; `None` takes it away. The caller has asked for its mistakes.
+    /// Messages of visits that are booked already stay as they were planned.
+    async fn put_policy(
+        &self,
+        scope: PolicyScope,
+        policy: Option<&ReminderPolicy>,
+        at: UtcMillis,
+    ) -> Result<(), WriteError>;
+
+    /// The policy that was put for `scope` itself.
+    async fn policy(&self, scope: PolicyScope) -> Result<Option<ReminderPolicy>, ReadError>;
+
+    /// The policy that holds for a doctor: its own, else its clinic's. `None`: that of the settings.
+    async fn policy_for(&self, doctor: DoctorId) -> Result<Option<ReminderPolicy>, ReadError>;
+
+    /// Writes a template, a JSON document, under `name`, in place of what was there before; `None` takes it away.
+    async fn put_template(&self, name: &str, template: Option<&str>, at: UtcMillis) -> Result<(), WriteError>;
+
+    /// The template of that name.
+    async fn template(&self, name: &str) -> Result<Option<String>, ReadError>;
+
+    /// Names and templates after `after`, by name; at most `limit`.
+    async fn templates(&self, after: Option<&str>, limit: usize) -> Result<Vec<(String, String)>, ReadError>;
+}
+
 /// The store of ordinary rows.
 #[async_trait]
-pub trait Registry: Send + Sync + 'static {
+pub trait Registry: Policies {
     /// Registers `doctor`, remembering `key` in the same transaction.
     async fn create_doctor(&self, doctor: &Doctor, key: Option<&RequestKey>) -> Result<Written<Doctor>, WriteError>;
 

@@ -87,6 +87,7 @@ impl World {
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             ledger: Arc::clone(&ledger) as Arc<dyn Ledger>,
             registry: Arc::clone(&ledger) as Arc<dyn Registry>,
+            reminders: Arc::clone(&ledger) as _,
             overlay,
             claims: Arc::clone(&claims),
             applier,

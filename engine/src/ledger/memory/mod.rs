@@ -5,6 +5,7 @@
 //! looks at every row: meant for some ten thousand appointments, not for load.
 
 mod registry;
+mod reminders;
 mod store;
 mod table;
 
@@ -16,14 +17,18 @@ use booking_core::{Appointment, AppointmentId, Date, DayKey, DayVersion, Status,
 use parking_lot::{Mutex, MutexGuard};
 
 use self::registry::RegistryStore;
+pub use self::reminders::KeptReminder;
+use self::reminders::Telling;
 use self::store::Store;
 pub use self::store::{Contents, DayRow, StepRow};
 use super::won_keys::{KeyDigest, LiveAppointment};
 use super::{
     AppliedRecord, ApplyError, AppointmentQuery, AppointmentScope, HistoryItem, Ledger, ParkedDay, PlacedAppointment,
 };
+use crate::config::ReminderSettings;
 use crate::journal::{ReadError, ShardCursor, StoredRecord};
 use crate::ownership::ShardSet;
+use crate::reminders::plan::Planner;
 
 /// What happens to one write of the ledger: an apply, a park, an unpark, or a forgetting of keys.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +47,7 @@ pub struct MemoryLedger {
     store: Arc<Mutex<Stores>>,
     faults: Arc<Mutex<Faults>>,
     opening: u64,
+    planner: Arc<Planner>,
 }
 
 #[derive(Default)]
@@ -60,7 +66,7 @@ struct Faults {
 
 impl Default for MemoryLedger {
     fn default() -> Self {
-        Self::over(Arc::default())
+        Self::over(Arc::default(), Arc::new(Planner::new(&ReminderSettings::default())))
     }
 }
 
@@ -68,16 +74,22 @@ impl MemoryLedger {
     /// Opens the same store again, as the next process would: no faults, not away, every row still there. The process
     /// before is dead: whatever it still tries to write, in the ledger or the registry, is told that the store is away.
     pub fn reopen(&self) -> Self {
-        Self::over(Arc::clone(&self.store))
+        Self::over(Arc::clone(&self.store), Arc::clone(&self.planner))
     }
 
-    fn over(store: Arc<Mutex<Stores>>) -> Self {
+    /// The same with the reminders that `settings` say, instead of the usual ones.
+    #[must_use]
+    pub fn with_reminders(self, settings: &ReminderSettings) -> Self {
+        Self { planner: Arc::new(Planner::new(settings)), ..self }
+    }
+
+    fn over(store: Arc<Mutex<Stores>>, planner: Arc<Planner>) -> Self {
         let opening = {
             let mut stores = store.lock();
             stores.openings += 1;
             stores.openings
         };
-        Self { store, faults: Arc::default(), opening }
+        Self { store, faults: Arc::default(), opening, planner }
     }
 
     /// The next write of the ledger that has no fault yet has this one. Writes of the registry have none.
@@ -118,14 +130,16 @@ impl MemoryLedger {
     }
 
     /// `work` on the ledger, with the next fault.
-    fn write<T>(&self, work: impl FnOnce(&mut Store) -> Result<T, ApplyError>) -> Result<T, ApplyError> {
+    fn write<T>(&self, work: impl FnOnce(&mut Store, &Telling<'_>) -> Result<T, ApplyError>) -> Result<T, ApplyError> {
         let mut stores = self.writable().map_err(ApplyError::Unavailable)?;
         let fault = self.faults.lock().writes.pop_front().flatten();
+        let Stores { ledger, registry, .. } = &mut *stores;
+        let telling = Telling { planner: &self.planner, registry };
         match fault {
-            None => work(&mut stores.ledger),
+            None => work(ledger, &telling),
             Some(Fault::Unavailable) => Err(ApplyError::Unavailable("told to, before".to_owned())),
             Some(Fault::UnavailableAfter) => {
-                work(&mut stores.ledger)?;
+                work(ledger, &telling)?;
                 Err(ApplyError::Unavailable("told to, after".to_owned()))
             }
             Some(Fault::Refused) => Err(ApplyError::Refused("told to".to_owned())),
@@ -159,11 +173,11 @@ fn is_asked_for(query: &AppointmentQuery, day: DayKey, row: &Appointment) -> boo
 #[async_trait]
 impl Ledger for MemoryLedger {
     async fn apply(&self, records: &[AppliedRecord], position: u64) -> Result<(), ApplyError> {
-        self.write(|store| store.apply(records, position))
+        self.write(|store, telling| store.apply(records, position, telling))
     }
 
     async fn park(&self, day: DayKey, version: DayVersion, reason: &str) -> Result<(), ApplyError> {
-        self.write(|store| {
+        self.write(|store, _| {
             store.park(day, version, reason);
             Ok(())
         })
@@ -174,7 +188,7 @@ impl Ledger for MemoryLedger {
     }
 
     async fn unpark(&self, day: DayKey, records: &[AppliedRecord]) -> Result<(), ApplyError> {
-        self.write(|store| store.unpark(day, records))
+        self.write(|store, telling| store.unpark(day, records, telling))
     }
 
     async fn time_zone(&self, day: DayKey) -> Result<Option<Arc<str>>, ReadError> {
@@ -216,7 +230,7 @@ impl Ledger for MemoryLedger {
     }
 
     async fn apply_shard(&self, shard: u16, records: &[AppliedRecord], cursor: ShardCursor) -> Result<(), ApplyError> {
-        self.write(|store| store.apply_shard(shard, records, cursor))
+        self.write(|store, telling| store.apply_shard(shard, records, cursor, telling))
     }
 
     async fn raw_records(&self, _day: DayKey, _sequence: u64) -> Result<Vec<StoredRecord>, ReadError> {
@@ -257,7 +271,7 @@ impl Ledger for MemoryLedger {
     }
 
     async fn forget_won_keys(&self, before: Date) -> Result<u64, ApplyError> {
-        self.write(|store| Ok(store.forget_won_keys(before)))
+        self.write(|store, _| Ok(store.forget_won_keys(before)))
     }
 
     async fn close(&self) {}

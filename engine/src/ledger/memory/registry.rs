@@ -1,4 +1,4 @@
-//! Doctors, patients and clinics in memory, and the keys of requests that register doctors.
+//! Doctors, patients, clinics, policies and templates in memory, and the keys of requests that register doctors.
 //! Must not know: appointments, faults other than that the store is away.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,9 @@ use uuid::Uuid;
 use super::MemoryLedger;
 use crate::journal::ReadError;
 use crate::ledger::people::{Clinic, ClinicProfile, Patient, PatientProfile};
-use crate::ledger::registry::{Doctor, DoctorProfile, DoctorQuery, Registry, WriteError, Written};
+use crate::ledger::registry::{Doctor, DoctorProfile, DoctorQuery, Policies, Registry, WriteError, Written};
+use crate::ledger::reminders::PolicyScope;
+use crate::reminders::policy::ReminderPolicy;
 
 /// The rows.
 #[derive(Default)]
@@ -19,6 +21,21 @@ pub(super) struct RegistryStore {
     keys: BTreeMap<(SubjectId, Box<str>), (Fingerprint, Doctor)>,
     patients: BTreeMap<PatientId, Patient>,
     clinics: BTreeMap<Uuid, Clinic>,
+    policies: BTreeMap<PolicyScope, ReminderPolicy>,
+    templates: BTreeMap<String, String>,
+}
+
+impl RegistryStore {
+    /// What holds for a doctor: its own policy, or else that of its clinic.
+    pub(super) fn policy_for(&self, doctor: DoctorId) -> Option<&ReminderPolicy> {
+        let clinic = || self.doctors.get(&doctor)?.profile.clinic.map(PolicyScope::Clinic);
+        let own = self.policies.get(&PolicyScope::Doctor(doctor));
+        own.or_else(|| clinic().and_then(|clinic| self.policies.get(&clinic)))
+    }
+
+    pub(super) fn known_patient(&self, patient: PatientId) -> Option<&Patient> {
+        self.patients.get(&patient)
+    }
 }
 
 /// Without regard to case, beyond ASCII, and to blanks around: `ß` is `SS`.
@@ -33,6 +50,51 @@ fn is_asked_for(query: &DoctorQuery, profile: &DoctorProfile) -> bool {
         profile.specialties.iter().any(|specialty| same(specialty) == asked)
     });
     city && specialty
+}
+
+/// Puts `value` at `key`, or takes away what is there.
+fn put<K: Ord, V>(rows: &mut BTreeMap<K, V>, key: K, value: Option<V>) {
+    match value {
+        Some(value) => rows.insert(key, value),
+        None => rows.remove(&key),
+    };
+}
+
+#[async_trait]
+impl Policies for MemoryLedger {
+    async fn put_policy(
+        &self,
+        scope: PolicyScope,
+        policy: Option<&ReminderPolicy>,
+        _at: UtcMillis,
+    ) -> Result<(), WriteError> {
+        put(&mut self.writable().map_err(WriteError)?.registry.policies, scope, policy.cloned());
+        Ok(())
+    }
+
+    async fn policy(&self, scope: PolicyScope) -> Result<Option<ReminderPolicy>, ReadError> {
+        Ok(self.readable()?.registry.policies.get(&scope).cloned())
+    }
+
+    async fn policy_for(&self, doctor: DoctorId) -> Result<Option<ReminderPolicy>, ReadError> {
+        Ok(self.readable()?.registry.policy_for(doctor).cloned())
+    }
+
+    async fn put_template(&self, name: &str, template: Option<&str>, _at: UtcMillis) -> Result<(), WriteError> {
+        let templates = &mut self.writable().map_err(WriteError)?.registry.templates;
+        put(templates, name.to_owned(), template.map(str::to_owned));
+        Ok(())
+    }
+
+    async fn template(&self, name: &str) -> Result<Option<String>, ReadError> {
+        Ok(self.readable()?.registry.templates.get(name).cloned())
+    }
+
+    async fn templates(&self, after: Option<&str>, limit: usize) -> Result<Vec<(String, String)>, ReadError> {
+        let registry = &self.readable()?.registry;
+        let all = registry.templates.iter().filter(|(name, _)| after.is_none_or(|after| name.as_str() > after));
+        Ok(all.take(limit).map(|(name, template)| (name.clone(), template.clone())).collect())
+    }
 }
 
 #[async_trait]

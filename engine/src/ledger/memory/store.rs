@@ -13,8 +13,10 @@ use booking_core::{
 };
 use uuid::Uuid;
 
+use super::reminders::{KeptReminder, Telling};
 use super::table::Table;
 use crate::journal::ShardCursor;
+use crate::ledger::reminders::ReminderKey;
 use crate::ledger::won_keys::KeyDigest;
 use crate::ledger::{AppliedRecord, ApplyError, HistoryItem, ParkedDay};
 
@@ -55,6 +57,8 @@ pub struct Contents {
     pub parked: BTreeMap<DayKey, ParkedDay>,
     /// Keys that have won: last date of the answer, day of the record, digest.
     pub won_keys: BTreeMap<(Date, DayKey, KeyDigest), ()>,
+    /// Every reminder.
+    pub reminders: BTreeMap<ReminderKey, KeptReminder>,
     /// The position up to which the journal is applied, parked days aside.
     pub cursor: u64,
 }
@@ -69,6 +73,7 @@ pub(super) struct Store {
     pub(super) applied: Table<DayKey, DayVersion>,
     pub(super) parked: Table<DayKey, ParkedDay>,
     pub(super) won_keys: Table<(Date, DayKey, KeyDigest), ()>,
+    pub(super) reminders: Table<ReminderKey, KeptReminder>,
     pub(super) cursor: u64,
     pub(super) shard_cursors: BTreeMap<u16, ShardCursor>,
 }
@@ -83,13 +88,19 @@ impl Store {
             applied: self.applied.rows().clone(),
             parked: self.parked.rows().clone(),
             won_keys: self.won_keys.rows().clone(),
+            reminders: self.reminders.rows().clone(),
             cursor: self.cursor,
         }
     }
 
     /// Applies `records` and moves the cursor to `position`, or neither.
-    pub(super) fn apply(&mut self, records: &[AppliedRecord], position: u64) -> Result<(), ApplyError> {
-        self.all_or_nothing(|store| store.apply_each(records))?;
+    pub(super) fn apply(
+        &mut self,
+        records: &[AppliedRecord],
+        position: u64,
+        telling: &Telling<'_>,
+    ) -> Result<(), ApplyError> {
+        self.all_or_nothing(|store| store.apply_each(records, telling))?;
         self.cursor = self.cursor.max(position);
         for record in records.iter().filter(|record| record.position <= position) {
             self.advance_shard(record.day.shard(), record.cursor());
@@ -106,8 +117,9 @@ impl Store {
         shard: u16,
         records: &[AppliedRecord],
         cursor: ShardCursor,
+        telling: &Telling<'_>,
     ) -> Result<(), ApplyError> {
-        self.all_or_nothing(|store| store.apply_each(records))?;
+        self.all_or_nothing(|store| store.apply_each(records, telling))?;
         self.advance_shard(shard, cursor);
         Ok(())
     }
@@ -118,10 +130,15 @@ impl Store {
     }
 
     /// Applies `records` of the parked `day` and takes its mark away, or neither.
-    pub(super) fn unpark(&mut self, day: DayKey, records: &[AppliedRecord]) -> Result<(), ApplyError> {
+    pub(super) fn unpark(
+        &mut self,
+        day: DayKey,
+        records: &[AppliedRecord],
+        telling: &Telling<'_>,
+    ) -> Result<(), ApplyError> {
         self.all_or_nothing(|store| {
             store.parked.remove(&day);
-            store.apply_each(records)
+            store.apply_each(records, telling)
         })
     }
 
@@ -156,6 +173,7 @@ impl Store {
                 self.applied.$end();
                 self.parked.$end();
                 self.won_keys.$end();
+                self.reminders.$end();
             }};
         }
         match &outcome {
@@ -165,19 +183,19 @@ impl Store {
         outcome
     }
 
-    fn apply_each(&mut self, records: &[AppliedRecord]) -> Result<(), ApplyError> {
+    fn apply_each(&mut self, records: &[AppliedRecord], telling: &Telling<'_>) -> Result<(), ApplyError> {
         for record in records {
             let day = record.day;
             if self.parked.get(&day).is_none() && is_next(self.applied.get(&day).copied(), record)? {
                 self.applied.put(day, record.version);
-                self.write(record)?;
+                self.write(record, telling)?;
             }
         }
         Ok(())
     }
 
     /// Everything that one record, the next of its day, says.
-    fn write(&mut self, record: &AppliedRecord) -> Result<(), ApplyError> {
+    fn write(&mut self, record: &AppliedRecord, telling: &Telling<'_>) -> Result<(), ApplyError> {
         let event = &record.event;
         self.write_day(record)?;
         self.write_seats(record.day, event)?;
@@ -189,6 +207,7 @@ impl Store {
             };
             self.write_appointment(home, &change.row);
             self.write_step(event, change)?;
+            self.write_reminders(home, event, change, telling);
         }
         if let Some((key, _)) = &event.remembered {
             let until = match &event.fact {

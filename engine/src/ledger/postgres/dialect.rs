@@ -13,13 +13,14 @@ use uuid::Uuid;
 
 use super::failure::{apply_error, damaged, read_error, write_error};
 use super::lists::{self, Lists};
-use super::start;
+use super::{reminders, start};
 use crate::journal::ReadError;
 use crate::ledger::ApplyError;
 use crate::ledger::registry::WriteError;
 use crate::ledger::sql::Dialect;
 use crate::ledger::sql::bulk::BulkStatement;
 use crate::ledger::sql::columns::Columns;
+use crate::ledger::sql::reminder_rows::ReminderStatements;
 use crate::ledger::sql::statement::{Statement, Value};
 use crate::ledger::won_keys::{KeyDigest, LiveAppointment};
 use crate::ownership::{ShardSet, Tenures};
@@ -36,6 +37,10 @@ impl Dialect for Postgres {
     const FORGET_KEYS: &'static str = start::FORGET_KEYS;
 
     const FORGET_RAW: &'static str = start::FORGET_RAW;
+
+    fn reminder_statements() -> &'static ReminderStatements {
+        &reminders::STATEMENTS
+    }
 
     /// The epochs under which this process writes.
     type Fence = Arc<Tenures>;
@@ -64,6 +69,24 @@ impl Dialect for Postgres {
                 "shard {shard} has a newer owner than this process with its epoch {epoch}: nothing was applied"
             )))
         })
+    }
+
+    fn is_own(tenures: &Arc<Tenures>, shard: u16) -> bool {
+        tenures.epoch(shard) != 0
+    }
+
+    async fn ask_rows<T: Sync>(
+        readers: &PgPool,
+        statement: &'static BulkStatement,
+        rows: &[T],
+        bind: impl Fn(&T, &mut Lists) -> Result<(), BoxDynError> + Send + Sync,
+    ) -> Result<Vec<PgRow>, ReadError> {
+        let mut connection = readers.acquire().await.map_err(|error| read_error(&error))?;
+        let answer = within_deadline(Self::fetch_rows(&mut connection, statement, rows, bind)).await;
+        if matches!(answer, Err(sqlx::Error::Io(_))) {
+            connection.close_on_drop();
+        }
+        answer.map_err(|error| read_error(&error))
     }
 
     async fn ask(readers: &PgPool, statement: Statement) -> Result<Vec<PgRow>, ReadError> {

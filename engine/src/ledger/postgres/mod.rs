@@ -8,6 +8,7 @@ pub(crate) mod audit;
 mod dialect;
 mod failure;
 mod lists;
+mod reminders;
 mod start;
 
 use std::sync::Arc;
@@ -18,9 +19,10 @@ use sqlx::{PgPool, Postgres};
 
 use super::sql::Writer;
 use super::sql::store::{Store, Stored};
-use crate::config::StartError;
+use crate::config::{ReminderSettings, StartError};
 use crate::ownership::Tenures;
 use crate::postgres::{Purpose, for_purpose, migrate, options};
+use crate::reminders::plan::Planner;
 
 /// What a session of ours is called on the server.
 const NAME: &str = "ledger";
@@ -29,8 +31,8 @@ const NAME: &str = "ledger";
 /// ordinary settings can hold behind a pooler.
 const READERS_MAX: u32 = 8;
 
-/// Connections of one node for the registry's writes, which are rare; those of one row wait for each other anyhow.
-const REGISTRY_MAX: u32 = 2;
+/// Connections of one node for the registry's writes, which are rare, the cursors of the feed, and what becomes of reminders.
+const REGISTRY_MAX: u32 = 3;
 
 /// Longest wait for a connection, a new one or a free one.
 const ACQUIRE_DEADLINE: Duration = Duration::from_secs(2);
@@ -50,8 +52,15 @@ impl PostgresLedger {
         migrate(&options).await?;
         let write = for_purpose(&options, NAME, Purpose::Write);
         let read = for_purpose(&options, NAME, Purpose::Read).options([("default_transaction_read_only", "on")]);
-        let writer = Writer { pool: pool(&write, 1), fence: tenures, keeps_raw };
+        let planner = Arc::new(Planner::new(&ReminderSettings::default()));
+        let writer = Writer { pool: pool(&write, 1), fence: tenures, keeps_raw, planner };
         Ok(Self { store: Store { writer, registry: pool(&write, REGISTRY_MAX), readers: pool(&read, READERS_MAX) } })
+    }
+
+    /// The same with the reminders that `settings` say, instead of the usual ones.
+    #[must_use]
+    pub fn with_reminders(self, settings: &ReminderSettings) -> Self {
+        Self { store: self.store.with_reminders(settings) }
     }
 }
 

@@ -159,7 +159,7 @@ async fn apply_new<D: Dialect>(
         raw::keep::<D>(&fresh, connection).await?;
     }
     let days: BTreeSet<DayKey> = fresh.iter().map(|record| record.day).collect();
-    let batch = Batch { records: fresh };
+    let batch = Batch { records: fresh, planner: &writer.planner };
     for projection in projections::<D>() {
         projection.apply(&batch, connection).await?;
     }

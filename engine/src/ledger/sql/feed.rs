@@ -38,9 +38,7 @@ impl<L: Stored> FeedCursors for L {
     }
 
     async fn save(&self, sink: &str, cursors: &[(u16, ShardCursor)]) -> Result<(), ApplyError> {
-        let store = self.store();
-        let writer = Writer { pool: store.registry.clone(), fence: store.writer.fence.clone(), keeps_raw: false };
-        save(&writer, sink, cursors).await
+        save(&self.store().beside_the_applier(), sink, cursors).await
     }
 }
 

@@ -12,12 +12,17 @@ pub(super) mod columns;
 pub(super) mod feed;
 pub(super) mod forget;
 pub(super) mod people;
+pub(super) mod policies;
 pub(super) mod projections;
 pub(super) mod raw;
 pub(super) mod read;
 pub(super) mod registry;
+pub(super) mod reminder_rows;
+pub(super) mod reminders;
 pub(super) mod statement;
 pub(super) mod store;
+
+use std::sync::Arc;
 
 use booking_core::{Date, DayKey, UtcMillis};
 use sqlx::Pool;
@@ -25,12 +30,14 @@ use sqlx::error::BoxDynError;
 
 use self::bulk::{Bind, BulkStatement};
 use self::columns::Columns;
+use self::reminder_rows::ReminderStatements;
 use self::statement::Statement;
 use super::ApplyError;
 use super::registry::WriteError;
 use super::won_keys::{KeyDigest, LiveAppointment};
 use crate::journal::ReadError;
 use crate::ownership::ShardSet;
+use crate::reminders::plan::Planner;
 
 /// A database that keeps a ledger.
 ///
@@ -45,6 +52,9 @@ pub(super) trait Dialect: sqlx::Database<Row: Columns> + Sized {
     /// Deletes at most `$2` of the raw records of days before `$1`.
     const FORGET_RAW: &'static str;
 
+    /// Those over reminders that are not the same everywhere.
+    fn reminder_statements() -> &'static ReminderStatements;
+
     /// What proves, within a transaction, that this process may write what it writes.
     type Fence: Clone + Send + Sync + 'static;
 
@@ -58,6 +68,17 @@ pub(super) trait Dialect: sqlx::Database<Row: Columns> + Sized {
         fence: &Self::Fence,
         shards: impl Iterator<Item = u16> + Send,
     ) -> impl Future<Output = Result<(), ApplyError>> + Send;
+
+    /// Whether this process believes `shard` its own.
+    fn is_own(fence: &Self::Fence, shard: u16) -> bool;
+
+    /// Asks one of the readers' connections about `rows`, each bound by `bind`, within the deadline of a question.
+    fn ask_rows<T: Sync>(
+        readers: &Pool<Self>,
+        statement: &'static BulkStatement,
+        rows: &[T],
+        bind: impl Fn(&T, &mut Self::Rows) -> Result<(), BoxDynError> + Send + Sync,
+    ) -> impl Future<Output = Result<Vec<Self::Row>, ReadError>> + Send;
 
     /// Asks one of the readers' connections, within the deadline of a question.
     fn ask(
@@ -124,11 +145,18 @@ pub(super) struct Writer<D: Dialect> {
     pub(super) fence: D::Fence,
     /// Whether records are kept as they were in the journal, which may forget its end (`protocols.md` rule 20).
     pub(super) keeps_raw: bool,
+    /// Makes reminders of changes.
+    pub(super) planner: Arc<Planner>,
 }
 
 impl<D: Dialect> Clone for Writer<D> {
     fn clone(&self) -> Self {
-        Self { pool: self.pool.clone(), fence: self.fence.clone(), keeps_raw: self.keeps_raw }
+        Self {
+            pool: self.pool.clone(),
+            fence: self.fence.clone(),
+            keeps_raw: self.keeps_raw,
+            planner: Arc::clone(&self.planner),
+        }
     }
 }
 

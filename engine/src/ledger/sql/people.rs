@@ -109,7 +109,7 @@ fn patient_of(row: &impl Columns) -> Result<Patient, ReadError> {
         telegram: personal(row, "telegram_key", "telegram")?,
         language: value(row, "language")?,
         time_zone: value(row, "time_zone")?,
-        channels: value::<Option<&str>>(row, "channels")?.map(|text| channels(row, text)).transpose()?,
+        channels: channels(row)?,
     };
     Ok(Patient {
         id: PatientId::from_bytes(id(row, "id")?),
@@ -128,9 +128,11 @@ fn clinic_of(row: &impl Columns) -> Result<Clinic, ReadError> {
     })
 }
 
-fn channels(row: &impl Columns, text: &str) -> Result<Vec<Channel>, ReadError> {
+/// The column `channels`.
+pub(super) fn channels(row: &impl Columns) -> Result<Option<Vec<Channel>>, ReadError> {
+    let Some(text): Option<&str> = value(row, "channels")? else { return Ok(None) };
     let words: Vec<String> =
         serde_json::from_str(text).map_err(|error| damaged(row, format!("the channels of a patient: {error}")))?;
     let channel = |word: &String| Channel::of_word(word).ok_or_else(|| damaged(row, format!("`{word}` is no channel")));
-    words.iter().map(channel).collect()
+    words.iter().map(channel).collect::<Result<_, _>>().map(Some)
 }

@@ -183,19 +183,19 @@ impl<L: Stored> Registry for L {
 }
 
 /// Runs `work` in a task of its own: it ends even if its caller does not wait for it.
-async fn uncancelled<T: Send + 'static>(
+pub(super) async fn uncancelled<T: Send + 'static>(
     work: impl Future<Output = Result<T, WriteError>> + Send + 'static,
 ) -> Result<T, WriteError> {
     tokio::spawn(work).await.unwrap_or_else(|error| Err(WriteError(error.to_string())))
 }
 
 /// Dropped without a commit, it is rolled back before the connection is used again.
-async fn begin<D: Dialect>(writer: &Pool<D>) -> Result<Transaction<'static, D>, WriteError> {
+pub(super) async fn begin<D: Dialect>(writer: &Pool<D>) -> Result<Transaction<'static, D>, WriteError> {
     writer.begin_with(D::BEGIN).await.map_err(|error| D::write_error(&error))
 }
 
 /// Commits; answers what was written.
-async fn commit<D: Dialect, T>(transaction: Transaction<'static, D>, written: T) -> Result<T, WriteError> {
+pub(super) async fn commit<D: Dialect, T>(transaction: Transaction<'static, D>, written: T) -> Result<T, WriteError> {
     crash_point!(RegistryBeforeCommit);
     transaction.commit().await.map_err(|error| D::write_error(&error))?;
     crash_point!(RegistryAfterCommit);

@@ -8,10 +8,12 @@ use booking_core::{AppointmentId, Date, DayKey, DayVersion, UtcMillis};
 use sqlx::Pool;
 
 use super::{Dialect, Writer, apply, forget, raw, read};
+use crate::config::ReminderSettings;
 use crate::journal::{Head, ReadError, ShardCursor, StoredRecord};
 use crate::ledger::won_keys::{KeyDigest, LiveAppointment};
 use crate::ledger::{AppliedRecord, ApplyError, AppointmentQuery, HistoryItem, Ledger, ParkedDay, PlacedAppointment};
 use crate::ownership::ShardSet;
+use crate::reminders::plan::Planner;
 
 /// The connections of a ledger. Cheap to clone.
 pub(in crate::ledger) struct Store<D: Dialect> {
@@ -26,6 +28,19 @@ pub(in crate::ledger) struct Store<D: Dialect> {
 impl<D: Dialect> Clone for Store<D> {
     fn clone(&self) -> Self {
         Self { writer: self.writer.clone(), registry: self.registry.clone(), readers: self.readers.clone() }
+    }
+}
+
+impl<D: Dialect> Store<D> {
+    /// Over these connections, with the reminders that `settings` say.
+    pub(in crate::ledger) fn with_reminders(mut self, settings: &ReminderSettings) -> Self {
+        self.writer.planner = Arc::new(Planner::new(settings));
+        self
+    }
+
+    /// Writes under the applier's fence, over the registry's connections, so that the applier never waits for one.
+    pub(in crate::ledger) fn beside_the_applier(&self) -> Writer<D> {
+        Writer { pool: self.registry.clone(), ..self.writer.clone() }
     }
 }
 

@@ -9,14 +9,15 @@ use sqlx::{Decode, Row, Sqlite, SqlitePool, Type};
 use uuid::Uuid;
 
 use super::bulk::{self, Values};
-use super::start;
 use super::words::{apply_error, damaged, read_error};
+use super::{reminders, start};
 use crate::journal::ReadError;
 use crate::ledger::ApplyError;
 use crate::ledger::registry::WriteError;
 use crate::ledger::sql::Dialect;
 use crate::ledger::sql::bulk::BulkStatement;
 use crate::ledger::sql::columns::Columns;
+use crate::ledger::sql::reminder_rows::ReminderStatements;
 use crate::ledger::sql::statement::{Statement, Value};
 use crate::ledger::won_keys::{KeyDigest, LiveAppointment};
 use crate::ownership::ShardSet;
@@ -29,6 +30,10 @@ impl Dialect for Sqlite {
 
     const FORGET_RAW: &'static str = start::FORGET_RAW;
 
+    fn reminder_statements() -> &'static ReminderStatements {
+        &reminders::STATEMENTS
+    }
+
     /// The directory is locked: nobody else writes to the file.
     type Fence = ();
 
@@ -40,6 +45,20 @@ impl Dialect for Sqlite {
         _: impl Iterator<Item = u16> + Send,
     ) -> Result<(), ApplyError> {
         Ok(())
+    }
+
+    fn is_own((): &(), _: u16) -> bool {
+        true
+    }
+
+    async fn ask_rows<T: Sync>(
+        readers: &SqlitePool,
+        statement: &'static BulkStatement,
+        rows: &[T],
+        bind: impl Fn(&T, &mut Values) -> Result<(), BoxDynError> + Send + Sync,
+    ) -> Result<Vec<SqliteRow>, ReadError> {
+        let mut connection = readers.acquire().await.map_err(|error| read_error(&error))?;
+        bulk::fetch(&mut connection, statement, rows, bind).await.map_err(|error| read_error(&error))
     }
 
     /// Without a deadline: a file does not hang up.

@@ -5,10 +5,12 @@ pub(crate) mod audit;
 mod bulk;
 mod dialect;
 mod packed;
+mod reminders;
 mod start;
 mod words;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -16,9 +18,10 @@ use sqlx::{Sqlite, SqlitePool};
 
 use super::sql::Writer;
 use super::sql::store::{Store, Stored};
-use crate::config::StartError;
+use crate::config::{ReminderSettings, StartError};
 use crate::journal::sqlite::failure;
 use crate::journal::wal;
+use crate::reminders::plan::Planner;
 
 /// The file below the data directory.
 const FILE: &str = "ledger.db";
@@ -67,7 +70,14 @@ impl SqliteLedger {
         bring_up_to_date(&writer, &path).await?;
         let registry = pool(1).connect_with(options.clone()).await.map_err(store)?;
         let readers = pool(READERS_MAX).connect_with(options.pragma("query_only", "ON")).await.map_err(store)?;
-        Ok(Self { store: Store { writer: Writer { pool: writer, fence: (), keeps_raw }, registry, readers } })
+        let planner = Arc::new(Planner::new(&ReminderSettings::default()));
+        Ok(Self { store: Store { writer: Writer { pool: writer, fence: (), keeps_raw, planner }, registry, readers } })
+    }
+
+    /// The same with the reminders that `settings` say, instead of the usual ones.
+    #[must_use]
+    pub fn with_reminders(self, settings: &ReminderSettings) -> Self {
+        Self { store: self.store.with_reminders(settings) }
     }
 
     /// Brings the schema of `ledger.db` in `directory` up to date, creating it if absent; says in words what was done.

@@ -4,11 +4,13 @@
 mod appointments;
 mod days;
 mod history;
+mod reminders;
 mod seats;
 mod won_keys;
 
 use super::Dialect;
 use crate::ledger::{AppliedRecord, ApplyError, changes_with_homes};
+use crate::reminders::plan::Planner;
 use async_trait::async_trait;
 use booking_core::{Change, DayKey};
 
@@ -16,6 +18,8 @@ use booking_core::{Change, DayKey};
 pub(super) struct Batch<'records> {
     /// The records.
     pub(super) records: Vec<&'records AppliedRecord>,
+    /// Makes reminders of changes.
+    pub(super) planner: &'records Planner,
 }
 
 impl<'records> Batch<'records> {
@@ -35,11 +39,18 @@ pub(super) trait Projection<D: Dialect>: Send + Sync {
     async fn apply(&self, batch: &Batch<'_>, connection: &mut D::Connection) -> Result<(), ApplyError>;
 }
 
-/// Every projection. A new one (reminders, say) is added here.
-pub(super) fn projections<D: Dialect>() -> [&'static dyn Projection<D>; 5] {
-    [&days::Days, &appointments::Appointments, &history::History, &seats::Seats, &won_keys::WonKeys]
+/// Every projection. Reminders come after the days and the appointments, whose rows they look at.
+pub(super) fn projections<D: Dialect>() -> [&'static dyn Projection<D>; 6] {
+    [
+        &days::Days,
+        &appointments::Appointments,
+        &history::History,
+        &seats::Seats,
+        &won_keys::WonKeys,
+        &reminders::Reminders,
+    ]
 }
 
 /// Those that look for rows, for the test of their plans.
 #[cfg(test)]
-pub(in crate::ledger) use seats::STATEMENTS;
+pub(in crate::ledger) use {reminders::STATEMENTS as REMINDER_STATEMENTS, seats::STATEMENTS};

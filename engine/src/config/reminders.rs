@@ -1,0 +1,29 @@
+//! The settings of reminders: what is told where neither doctor nor clinic says, and which ways there are.
+//! Must not know: flags, how a message leaves.
+
+use crate::ledger::people::Channel;
+
+/// Seconds before the start, if nothing else is said: a day and two hours.
+pub const REMINDER_OFFSETS_DEFAULT: [u32; 2] = [86_400, 7_200];
+
+/// What holds where nobody says otherwise.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReminderSettings {
+    /// Seconds before the start, of everybody whose doctor and clinic have no policy. At least 1 each, no two equal; empty: no
+    /// reminders.
+    pub offsets_seconds: Vec<u32>,
+    /// Where messages go to patients who have not said, in the order in which they are tried.
+    pub default_channels: Vec<Channel>,
+    /// The ways that this server has.
+    pub configured: Vec<Channel>,
+}
+
+impl Default for ReminderSettings {
+    fn default() -> Self {
+        Self {
+            offsets_seconds: REMINDER_OFFSETS_DEFAULT.to_vec(),
+            default_channels: vec![Channel::File],
+            configured: vec![Channel::File],
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The statements over reminders as PostgreSQL wants them: rows are locked in the order of their keys, as every writer locks them, so
+//! that an applier and those who send never wait for each other in a circle; and each row has an owner.
+//! Must not know: what is done with rows.
+
+use crate::ledger::sql::bulk::{BulkStatement, Kind};
+use crate::ledger::sql::reminder_rows::{ReminderStatements, has_key, keyed, select_reminders};
+
+/// Who knows that it owns a shard finds its rows among those of others by the index alone.
+pub(super) static STATEMENTS: ReminderStatements = ReminderStatements {
+    insert: BulkStatement::list(
+        "INSERT INTO reminder (appointment, version, kind, offset_seconds, channel, recipient, due_ms, fallback, shard, \
+         next_ms, status, attempts) SELECT planned.column1, planned.column2, planned.column3, planned.column4, \
+         planned.column5, planned.column6, planned.column7, planned.column8, planned.column9, \
+         CASE WHEN a.version > planned.column2 THEN NULL ELSE planned.column7 END, \
+         CASE WHEN a.version > planned.column2 THEN 'cancelled' ELSE 'pending' END, 0 FROM ",
+        keyed!(Integer, Text, Shard),
+        " AS planned CROSS JOIN appointment a WHERE a.id = planned.column1 ON CONFLICT DO NOTHING",
+    ),
+    outdated: BulkStatement::list(
+        "SELECT r.appointment, r.version, r.kind, r.offset_seconds, r.channel, r.recipient FROM ",
+        &[Kind::Id, Kind::Integer],
+        " AS newer CROSS JOIN reminder r WHERE r.appointment = newer.column1 AND r.version < newer.column2 \
+         AND r.status IN ('pending', 'dead') \
+         ORDER BY r.appointment, r.version, r.kind, r.offset_seconds, r.channel, r.recipient FOR UPDATE OF r",
+    ),
+    locked: BulkStatement::list(
+        select_reminders!(""),
+        keyed!(),
+        concat!(
+            " AS wanted CROSS JOIN reminder r CROSS JOIN appointment a WHERE ",
+            has_key!("r", "wanted"),
+            " AND a.id = r.appointment ORDER BY r.appointment, r.version, r.kind, r.offset_seconds, r.channel, \
+             r.recipient FOR UPDATE OF r"
+        ),
+    ),
+    shards: Some(BulkStatement::list(
+        "SELECT r.appointment, r.version, r.kind, r.offset_seconds, r.channel, r.recipient, r.shard FROM ",
+        keyed!(),
+        concat!(" AS wanted CROSS JOIN reminder r WHERE ", has_key!("r", "wanted")),
+    )),
+    due: select_reminders!(
+        "reminder r CROSS JOIN appointment a WHERE r.next_ms < $1 AND r.shard = ANY($3) AND a.id = r.appointment \
+         ORDER BY r.next_ms LIMIT $2"
+    ),
+    dead_count: "SELECT count(*) AS count FROM reminder WHERE message IS NOT NULL AND shard = ANY($1)",
+};

@@ -1,0 +1,2 @@
+//! Which rows a change gives.
+//! Must not know: stores.
