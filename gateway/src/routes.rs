@@ -10,7 +10,10 @@ use actix_web::{HttpRequest, Route, guard, web};
 use crate::api::call::Call;
 use crate::api::catalogue::Code;
 use crate::api::problem::Problem;
-use crate::api::{appointments, bookings, clinics, days, doctors, operations, patients, reschedule, stream};
+use crate::api::{
+    appointments, bookings, clinics, days, doctors, operations, patients, policies, reminders, reschedule, stream,
+    templates,
+};
 use crate::auth::permission::{Guard, Permission};
 use crate::middleware::edge::{self, Answer};
 use crate::nodes::internal;
@@ -67,6 +70,22 @@ pub(crate) fn interface() -> Vec<Entry> {
         guarded(&put, "/v1/patients/{id}", patients::put),
         open(&get, "/v1/clinics/{id}", clinics::read),
         guarded(&put, "/v1/clinics/{id}", clinics::put),
+        guarded(&get, "/v1/appointments/{id}/reminders", reminders::of_appointment),
+        guarded(&get, "/v1/doctors/{id}/reminder-policy", policies::read_of_doctor),
+        guarded(&put, "/v1/doctors/{id}/reminder-policy", policies::put_of_doctor),
+        guarded(&delete, "/v1/doctors/{id}/reminder-policy", policies::delete_of_doctor),
+        guarded(&get, "/v1/clinics/{id}/reminder-policy", policies::read_of_clinic),
+        guarded(&put, "/v1/clinics/{id}/reminder-policy", policies::put_of_clinic),
+        guarded(&delete, "/v1/clinics/{id}/reminder-policy", policies::delete_of_clinic),
+        guarded(&get, "/v1/message-templates", templates::list),
+        guarded(&get, "/v1/message-templates/{name}", templates::read),
+        guarded(&put, "/v1/message-templates/{name}", templates::put),
+        guarded(&delete, "/v1/message-templates/{name}", templates::delete),
+        guarded(&post, "/v1/message-preview", templates::preview),
+        guarded(&get, "/v1/dead-letters", reminders::dead),
+        guarded(&post, "/v1/dead-letters/redrive", reminders::redrive_all),
+        guarded(&post, "/v1/dead-letters/{id}/redrive", reminders::redrive),
+        guarded(&post, "/v1/dead-letters/{id}/discard", reminders::discard),
         open(&get, "/healthz/live", operations::live),
         open(&get, "/healthz/ready", operations::ready),
         open(&get, "/openapi.json", operations::document),
@@ -186,6 +205,7 @@ fn allowed(entries: &[Entry]) -> &'static str {
         (true, false, true, false, false) => "GET, HEAD, PUT",
         (true, false, false, true, false) => "GET, HEAD, PATCH",
         (true, false, false, false, true) => "GET, HEAD, DELETE",
+        (true, false, true, false, true) => "GET, HEAD, PUT, DELETE",
         (false, true, false, false, false) => "POST",
         _ => "GET, HEAD, POST, PUT, PATCH, DELETE",
     }

@@ -35,6 +35,7 @@ mod profile;
 mod program;
 mod refusals;
 mod releases;
+mod reminders;
 mod shutdown;
 mod storm;
 mod streams;

@@ -7,9 +7,11 @@
 use std::collections::BTreeSet;
 
 use booking_core::{Appointment, AppointmentId, Role, Status};
+use uuid::Uuid;
 
 use super::{EngineHandle, unreadable};
 use crate::error::EngineError;
+use crate::ledger::ApplyError;
 use crate::ledger::reminders::{ReminderRow, ReminderStatus, ReminderStore};
 use crate::reminders::plan::{Occasion, Preferences, Wishes};
 use crate::view::{HistoryItem, PlacedAppointment};
@@ -18,6 +20,12 @@ impl EngineHandle {
     /// Where reminders are kept.
     pub fn reminder_store(&self) -> &dyn ReminderStore {
         &*self.parts.reminders
+    }
+
+    /// Makes dead messages due again, the one with this id or all, and says how many. Whoever owns their days looks for overdue ones
+    /// every few seconds.
+    pub async fn redrive_reminders(&self, message: Option<Uuid>) -> Result<u64, ApplyError> {
+        self.parts.reminders.redrive(message, self.parts.clock.now()).await
     }
 
     /// Every message of one appointment, by (version, due instant, key); `UnknownAppointment` if there is none. `NotHere` names the

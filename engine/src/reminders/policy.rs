@@ -23,6 +23,7 @@ pub const NOTICE_SECONDS_DEFAULT: u32 = 1_800;
 
 /// What is told of every visit to a doctor, or to the doctors of a clinic. A doctor's stands in the place of the clinic's, whole.
 #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ReminderPolicy {
     /// When patients are reminded; empty: never.
     pub offsets: Vec<Offset>,
@@ -42,6 +43,7 @@ pub struct ReminderPolicy {
 
 /// A reminder so long before the start.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Offset {
     /// Seconds.
     pub before_seconds: u32,
@@ -55,6 +57,7 @@ pub struct Offset {
 
 /// From one wall time up to another, which may be on the next day.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct QuietHours {
     /// The first minute.
     pub from: WallTime,
@@ -133,6 +136,7 @@ impl From<WallTime> for String {
 
 /// What a doctor is told, and where.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DoctorNotices {
     /// Over each of these.
     pub channels: Vec<DoctorChannel>,
@@ -142,6 +146,7 @@ pub struct DoctorNotices {
 
 /// One way to a doctor.
 #[derive(Clone, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DoctorChannel {
     /// Which.
     pub channel: Channel,
@@ -152,6 +157,7 @@ pub struct DoctorChannel {
 
 /// Names of templates; `None`: the usual words.
 #[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NoticeTemplates {
     /// Of a visit that was booked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -281,6 +287,16 @@ impl ReminderPolicy {
         }
         let exact = self.offsets.iter().find(|offset| offset.before_seconds == offset_seconds);
         exact.or_else(|| self.nearest()).and_then(|offset| offset.template.as_deref())
+    }
+
+    /// The templates that it names, each with a JSON Pointer to where.
+    pub fn named_templates(&self) -> impl Iterator<Item = (String, &str)> {
+        let of_offset = |(at, offset)| {
+            let offset: &Offset = offset;
+            offset.template.as_deref().map(|name| (format!("/offsets/{at}/template"), name))
+        };
+        let of_kind = |kind: Kind| self.templates.of(kind).map(|name| (format!("/templates/{}", kind.word()), name));
+        self.offsets.iter().enumerate().filter_map(of_offset).chain(Kind::ALL.into_iter().filter_map(of_kind))
     }
 
     /// The offset nearest to the start.

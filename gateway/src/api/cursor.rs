@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use booking_core::{AppointmentId, DoctorId, UtcMillis};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::problem::Problem;
 
@@ -17,6 +18,8 @@ const TEXT_MAX: usize = 1_400;
 
 const KIND_APPOINTMENT: u8 = b'a';
 const KIND_DOCTOR: u8 = b'd';
+const KIND_MESSAGE: u8 = b'm';
+const KIND_TEMPLATE: u8 = b't';
 
 /// A page of appointments ended after this (start, id).
 pub(crate) fn of_appointment(start: UtcMillis, id: AppointmentId) -> String {
@@ -44,6 +47,30 @@ pub(crate) fn to_doctor(text: &str) -> Result<(String, DoctorId), Problem> {
     let bytes = open(KIND_DOCTOR, text)?;
     let (id, name) = bytes.split_first_chunk::<16>().ok_or_else(refused)?;
     Ok((String::from_utf8(name.to_vec()).map_err(|_| refused())?, DoctorId::from_bytes(*id)))
+}
+
+/// A page of messages ended after this (due instant, message id).
+pub(crate) fn of_message(due_at: UtcMillis, id: Uuid) -> String {
+    let mut bytes = due_at.0.to_be_bytes().to_vec();
+    bytes.extend_from_slice(id.as_bytes());
+    seal(KIND_MESSAGE, &bytes)
+}
+
+/// The inverse of [`of_message`].
+pub(crate) fn to_message(text: &str) -> Result<(UtcMillis, Uuid), Problem> {
+    let bytes = open(KIND_MESSAGE, text)?;
+    let (due_at, id) = bytes.split_first_chunk::<8>().ok_or_else(refused)?;
+    Ok((UtcMillis(i64::from_be_bytes(*due_at)), Uuid::from_slice(id).map_err(|_| refused())?))
+}
+
+/// A page of templates ended after this name.
+pub(crate) fn of_template(name: &str) -> String {
+    seal(KIND_TEMPLATE, name.as_bytes())
+}
+
+/// The inverse of [`of_template`].
+pub(crate) fn to_template(text: &str) -> Result<String, Problem> {
+    String::from_utf8(open(KIND_TEMPLATE, text)?).map_err(|_| refused())
 }
 
 fn seal(kind: u8, payload: &[u8]) -> String {
@@ -82,8 +109,6 @@ fn refused() -> Problem {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
 
     #[test]
@@ -92,6 +117,8 @@ mod tests {
         assert_eq!(to_appointment(&of_appointment(UtcMillis(-5), id)).expect("good"), (UtcMillis(-5), id));
         let doctor = DoctorId(Uuid::from_u128(8));
         assert_eq!(to_doctor(&of_doctor("Žofie", doctor)).expect("good"), ("Žofie".to_owned(), doctor));
+        assert_eq!(to_message(&of_message(UtcMillis(5), id.0)).expect("good"), (UtcMillis(5), id.0));
+        assert_eq!(to_template(&of_template("short-notice")).expect("good"), "short-notice");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use booking_core::{Rejection, UtcMillis};
 use engine::EngineError;
 use engine::journal::ReadError;
+use engine::ledger::ApplyError;
 use engine::ledger::registry::WriteError;
 
 use super::catalogue::Code;
@@ -69,6 +70,15 @@ impl From<ReadError> for Problem {
         match error {
             ReadError::Unavailable(cause) => Self::unavailable(cause),
             ReadError::Damaged(cause) => Self::internal(cause),
+        }
+    }
+}
+
+impl From<ApplyError> for Problem {
+    fn from(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Unavailable(cause) => Self::unavailable(cause),
+            ApplyError::Refused(cause) => Self::internal(cause),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use booking_core::{DoctorId, PatientId, Role, SubjectId};
+use engine::ledger::reminders::PolicyScope;
 use uuid::Uuid;
 
 use super::Principal;
@@ -133,6 +134,23 @@ permission!(
     /// Read or put a patient's particulars: that patient, admins.
     ManagePatient(PatientId),
     |principal, patient| principal.role == Role::Admin || principal.is(Role::Patient, patient.0)
+);
+
+permission!(
+    /// Read what was told of an appointment: its patient, admins.
+    ReadReminders(AppointmentParties),
+    |principal, parties| principal.role == Role::Admin || principal.is(Role::Patient, parties.patient.0)
+);
+permission!(
+    /// Say what is told of visits: a doctor of its own, admins.
+    ManagePolicy(PolicyScope),
+    |principal, scope| principal.role == Role::Admin
+        || matches!(scope, PolicyScope::Doctor(doctor) if principal.is(Role::Doctor, doctor.0))
+);
+permission!(
+    /// Write templates, look after messages that nobody takes: admins.
+    ManageMessages(()),
+    |principal, _target| principal.role == Role::Admin
 );
 
 #[cfg(test)]

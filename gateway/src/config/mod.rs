@@ -1,6 +1,7 @@
 //! What the program is told at its start: flags, environment and file made into one checked value.
 //! Must not know: how settings are used.
 
+mod messages;
 mod servers;
 pub(crate) mod settings;
 mod sources;
@@ -102,6 +103,8 @@ pub(crate) struct Config {
     pub(crate) http: HttpSettings,
     /// The engine.
     pub(crate) engine: EngineConfig,
+    /// How messages leave.
+    pub(crate) channels: ::messages::Settings,
     /// The key of tokens.
     pub(crate) key: KeySource,
     /// The limits.
@@ -122,11 +125,13 @@ impl Config {
         let mut reader = Reader::new(sources);
         let data_dir: PathBuf = reader.text("data_dir", "./data").into();
         let mut http = http(&mut reader);
-        let engine = engine(&mut reader, data_dir);
+        let channels = messages::channels(&mut reader, &data_dir);
+        let mut engine = engine(&mut reader, data_dir);
+        engine.reminders = messages::reminders(&mut reader, &channels);
         let key = key(&mut reader);
         http.nodes = servers::nodes(&mut reader, &engine, &key);
-        let config =
-            Self { http, engine, key, rates: rates(&mut reader), log: log(&mut reader), demo: reader.switch("demo") };
+        let (rates, log, demo) = (rates(&mut reader), log(&mut reader), reader.switch("demo"));
+        let config = Self { http, engine, channels, key, rates, log, demo };
         reader.finish().map(|()| config)
     }
 }

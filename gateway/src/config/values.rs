@@ -5,11 +5,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
+use ::messages::Secret;
 use engine::config::ServerUrl;
 use tracing_subscriber::EnvFilter;
 
-use super::Mistakes;
 use super::sources::{Found, Sources};
+use super::{Mistakes, messages};
 use crate::auth::key::{KEY_BYTES, SigningKey};
 
 /// Most requests a second or at once that a limit can name.
@@ -39,8 +40,8 @@ impl<'s> Reader<'s> {
         let Found { text, origin } = self.sources.get(key)?;
         let value = parse(text.trim());
         if value.is_none() {
-            // The key of tokens is a secret even when it is wrong, and a URL may hold a password.
-            let told = if key == "jwt_key" || key.ends_with("_url") { "the value" } else { text };
+            // A key, a password or a token is a secret even when it is wrong, and a URL may hold one.
+            let told = if is_secret(key) { "the value" } else { text };
             self.mistakes.push(format!("{key}: {told:?} is not {expected} ({origin})"));
         }
         value
@@ -142,6 +143,41 @@ impl<'s> Reader<'s> {
         })
     }
 
+    /// A text that is nobody else's business.
+    pub(crate) fn secret(&mut self, key: &str) -> Option<Secret> {
+        self.optional_text(key).map(|text| messages::secret(&text))
+    }
+
+    /// Durations with commas between them, such as `24h,2h`, each once and at most `seconds_max`; `none`: no duration at all.
+    pub(crate) fn durations(&mut self, key: &str, most: usize, seconds_max: i64) -> Option<Vec<u32>> {
+        let expected = format!("durations such as 24h,2h, at most {most} and none of them twice, or none");
+        self.parsed(key, &expected, |text| {
+            if text == "none" {
+                return Some(Vec::new());
+            }
+            let within = |text: &str| parse_duration_seconds(text.trim()).filter(|seconds| *seconds <= seconds_max);
+            let seconds: Option<Vec<i64>> = text.split(',').map(within).collect();
+            let seconds: Option<Vec<u32>> = seconds?.into_iter().map(|seconds| u32::try_from(seconds).ok()).collect();
+            seconds.filter(|seconds| seconds.len() <= most && !has_twice(seconds))
+        })
+    }
+
+    /// Words of a list with commas between them, each once.
+    pub(crate) fn words<T: Copy + PartialEq>(
+        &mut self,
+        key: &str,
+        all: &[T],
+        word: impl Fn(T) -> &'static str,
+    ) -> Option<Vec<T>> {
+        let names: Vec<&str> = all.iter().map(|each| word(*each)).collect();
+        let expected = format!("some of {}, with commas between and none twice", names.join(", "));
+        self.parsed(key, &expected, |text| {
+            let find = |text: &str| all.iter().copied().find(|each| word(*each) == text.trim());
+            let found: Option<Vec<T>> = text.split(',').map(find).collect();
+            found.filter(|found| !has_twice(found))
+        })
+    }
+
     /// A log filter.
     pub(crate) fn filter(&mut self, key: &str, default: &str) -> String {
         let parse = |text: &str| EnvFilter::try_new(text).ok().map(|_| text.to_owned());
@@ -152,6 +188,15 @@ impl<'s> Reader<'s> {
     pub(crate) fn finish(self) -> Result<(), Mistakes> {
         if self.mistakes.is_empty() { Ok(()) } else { Err(Mistakes(self.mistakes)) }
     }
+}
+
+/// Whether the value of `key` is never repeated to anybody.
+fn is_secret(key: &str) -> bool {
+    ["_key", "_url", "_password", "_token", "_secret"].iter().any(|end| key.ends_with(end))
+}
+
+fn has_twice<T: PartialEq>(items: &[T]) -> bool {
+    items.iter().enumerate().any(|(at, item)| items[..at].contains(item))
 }
 
 fn url(text: &str, schemes: &[&str]) -> Option<ServerUrl> {

@@ -4,6 +4,7 @@
 mod operation;
 mod paths;
 mod people;
+mod reminders;
 mod schemas;
 
 use std::sync::LazyLock;
@@ -56,6 +57,7 @@ fn build() -> Value {
             {"name": "appointments", "description": "A patient's place in a slot, from hold to completion"},
             {"name": "patients", "description": "What patients say of themselves"},
             {"name": "clinics", "description": "What doctors name by clinic_id"},
+            {"name": "reminders", "description": "What is told of appointments, when, how, and what became of it"},
             {"name": "operations", "description": "Health, figures, this document"}
         ],
         "paths": paths::paths(),

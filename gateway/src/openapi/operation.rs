@@ -48,6 +48,11 @@ impl Operation {
         self.parameter("path", "id", true, &format!("The {of}'s id"), schema).refuses(&[Code::NotFound])
     }
 
+    /// The name in the path.
+    pub(super) fn path_name(self, description: &str, schema: Value) -> Self {
+        self.parameter("path", "name", true, description, schema).refuses(&[Code::NotFound])
+    }
+
     /// The date in the path.
     pub(super) fn path_date(self) -> Self {
         self.parameter(

@@ -5,12 +5,21 @@ use serde_json::{Value, json};
 
 use super::operation::Operation;
 use super::people;
+use super::reminders;
 use crate::api::catalogue::Code;
 
 const REPLAYED: &str = "Idempotency-Replayed";
 
 /// All paths.
 pub(super) fn paths() -> Value {
+    let mut paths = booking_paths();
+    if let (Value::Object(paths), Value::Object(more)) = (&mut paths, reminders::paths()) {
+        paths.extend(more);
+    }
+    paths
+}
+
+fn booking_paths() -> Value {
     json!({
         "/v1/doctors": {"get": list_doctors(), "post": create_doctor()},
         "/v1/doctors/{id}": {"get": read_doctor(), "patch": change_doctor()},
