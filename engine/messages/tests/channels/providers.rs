@@ -18,7 +18,9 @@ use super::support::{NOW_MS, PASSWORD, WEBHOOK_SECRET, envelope, open, send, sms
 const PHONE: &str = "+4930123456";
 
 /// A channel, its settings towards a base URL, and an address on it.
-const ALL: [(ChannelKind, fn(&str) -> Settings, &str); 3] = [
+type Way = (ChannelKind, fn(&str) -> Settings, &'static str);
+
+const ALL: [Way; 3] = [
     (ChannelKind::Sms, sms, PHONE),
     (ChannelKind::Telegram, telegram, "123456789"),
     (ChannelKind::Webhook, webhook, "0198-patient"),
