@@ -5,16 +5,12 @@ use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use super::support::pem;
+use super::support::{Stream, acceptor};
 
 /// What the server does.
 #[derive(Clone, Default)]
@@ -97,18 +93,6 @@ impl MailServer {
         self.seen.lock().commands.clone()
     }
 }
-
-fn acceptor() -> TlsAcceptor {
-    let certificate = CertificateDer::from_pem_file(pem("node.pem")).expect("a certificate");
-    let key = PrivateKeyDer::from_pem_file(pem("node.key")).expect("a key");
-    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|config| config.with_no_client_auth().with_single_cert(vec![certificate], key));
-    TlsAcceptor::from(Arc::new(config.expect("a pair")))
-}
-
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 struct Session {
     manner: Manner,

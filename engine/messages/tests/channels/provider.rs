@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+
+use super::support::{Stream, acceptor};
 
 /// What becomes of a request.
 #[derive(Clone)]
@@ -58,14 +61,34 @@ impl Drop for Provider {
 impl Provider {
     /// Does these, one a request; the last again and again.
     pub async fn start(deeds: Vec<Deed>) -> Self {
+        Self::listen(deeds, None).await
+    }
+
+    /// The same over TLS.
+    pub async fn start_encrypted(deeds: Vec<Deed>) -> Self {
+        Self::listen(deeds, Some(acceptor())).await
+    }
+
+    async fn listen(deeds: Vec<Deed>, tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let url = format!("{scheme}://{}", listener.local_addr().expect("bound"));
         let requests = Arc::new(Mutex::new(Vec::new()));
         let deeds = Arc::new(Mutex::new(VecDeque::from(deeds)));
         let seen = Arc::clone(&requests);
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&deeds), Arc::clone(&seen)));
+                let (tls, deeds, seen) = (tls.clone(), Arc::clone(&deeds), Arc::clone(&seen));
+                tokio::spawn(async move {
+                    let stream: Box<dyn Stream> = match tls {
+                        None => Box::new(stream),
+                        Some(tls) => match tls.accept(stream).await {
+                            Ok(stream) => Box::new(stream),
+                            Err(_) => return,
+                        },
+                    };
+                    serve(BufReader::new(stream), deeds, seen).await;
+                });
             }
         });
         Self { url, requests, server }
@@ -82,8 +105,11 @@ impl Provider {
     }
 }
 
-async fn serve(stream: TcpStream, deeds: Arc<Mutex<VecDeque<Deed>>>, seen: Arc<Mutex<Vec<Request>>>) {
-    let mut stream = BufReader::new(stream);
+async fn serve(
+    mut stream: BufReader<Box<dyn Stream>>,
+    deeds: Arc<Mutex<VecDeque<Deed>>>,
+    seen: Arc<Mutex<Vec<Request>>>,
+) {
     while let Some(request) = read(&mut stream).await {
         seen.lock().push(request);
         let deed = {
@@ -100,13 +126,14 @@ async fn serve(stream: TcpStream, deeds: Arc<Mutex<VecDeque<Deed>>>, seen: Arc<M
             Some(Deed::Answer(status, headers, body)) => (status, headers, body),
         };
         let head = format!("HTTP/1.1 {status} Said\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
-        if stream.write_all(format!("{head}{body}").as_bytes()).await.is_err() {
+        let whole = format!("{head}{body}");
+        if stream.write_all(whole.as_bytes()).await.is_err() || stream.flush().await.is_err() {
             return;
         }
     }
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> Option<Request> {
+async fn read(stream: &mut BufReader<Box<dyn Stream>>) -> Option<Request> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();

@@ -13,7 +13,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
 use super::provider::{Deed, Provider};
-use super::support::{NOW_MS, PASSWORD, WEBHOOK_SECRET, envelope, open, send, sms, telegram, webhook, with_deadline};
+use super::support::{
+    NOW_MS, PASSWORD, WEBHOOK_SECRET, envelope, open, pem, send, sms, telegram, webhook, with_deadline,
+};
 
 const PHONE: &str = "+4930123456";
 
@@ -182,6 +184,31 @@ async fn who_hangs_up_or_is_not_there_is_tried_again() {
         drop(free);
         let error = send(&*open(settings(&nobody), kind), &message).await.expect_err("nobody there");
         assert_eq!((error.fault, error.to_string().as_str()), (Fault::Transient, "cannot connect"));
+    }
+}
+
+#[tokio::test]
+async fn over_tls_only_who_is_vouched_for_hears_anything() {
+    for (kind, settings, to) in ALL {
+        let body = r#"{"ok":true,"result":{"message_id":1}}"#.to_owned();
+        let provider = Provider::start_encrypted(vec![Deed::Answer(200, "", body)]).await;
+        let message = envelope(kind, Kind::Reminder, to);
+        for authorities in [None, Some(pem("other.pem"))] {
+            let stranger = open(Settings { authorities, ..settings(&provider.url) }, kind);
+            let error = send(&*stranger, &message).await.expect_err("a stranger");
+            assert_eq!((error.fault, error.to_string().as_str()), (Fault::Transient, "cannot connect"));
+        }
+        assert!(provider.requests().is_empty());
+        let known = Settings { authorities: Some(pem("ca.pem")), ..settings(&provider.url) };
+        send(&*open(known, kind), &message).await.expect("it is vouched for");
+    }
+}
+
+#[test]
+fn a_message_can_be_shown_without_telling_anything_personal() {
+    let shown = format!("{:?}", envelope(ChannelKind::Sms, Kind::Cancellation, PHONE));
+    for personal in [PHONE, "Ada", "Weiss", "closed that day", "Praxis"] {
+        assert!(!shown.contains(personal), "{shown}");
     }
 }
 

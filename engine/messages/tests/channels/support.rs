@@ -9,6 +9,12 @@ use messages::{
     Address, Channel, ChannelKind, Channels, Envelope, Kind, MailSettings, MailTls, Notice, Receipt, Recipient, Secret,
     SendError, Settings, SmsSettings, TelegramSettings, WebhookSettings, render, sample,
 };
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
 use uuid::Uuid;
 
 /// The instant of all tests: 2027-01-01T00:00:00.123Z.
@@ -89,3 +95,17 @@ pub fn mail(port: u16, tls: MailTls) -> Settings {
 pub fn pem(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/pem").join(name)
 }
+
+/// The servers' side of TLS, with the certificate that `ca.pem` vouches for.
+pub fn acceptor() -> TlsAcceptor {
+    let certificate = CertificateDer::from_pem_file(pem("node.pem")).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_file(pem("node.key")).expect("a key");
+    let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|config| config.with_no_client_auth().with_single_cert(vec![certificate], key));
+    TlsAcceptor::from(Arc::new(config.expect("a pair")))
+}
+
+/// A connection, encrypted or not.
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
