@@ -4,6 +4,7 @@
 mod file;
 mod http;
 mod mail;
+mod opening;
 pub(crate) mod settings;
 mod sms;
 mod telegram;
@@ -103,7 +104,7 @@ impl Channels {
     /// Opens all that are set; on error, everything that is wrong with the settings. Reads files, and connects to nobody. The connections that
     /// are made later belong to the runtime that sends.
     pub fn open(settings: Settings) -> Result<Self, Vec<SettingError>> {
-        settings::open(settings).map(Self::of)
+        opening::open(settings).map(Self::of)
     }
 
     /// These, of which later ones replace earlier ones of the same kind: for tests and simulations.

@@ -28,6 +28,9 @@ pub(super) fn check(source: &str) -> Result<(), Forbidden> {
         if let Some(stranger) = tag.chars().find(|character| !is_allowed(*character)) {
             return Err(forbidden(what_is(stranger)));
         }
+        if !is_whole(tag) {
+            return Err(forbidden("a bracket in quotes"));
+        }
         if is_statement {
             let word = tag.trim_start_matches('-').split_whitespace().next().unwrap_or_default();
             if !STATEMENTS.contains(&word.trim_end_matches('-')) {
@@ -47,6 +50,19 @@ fn next_tag(source: &str, from: usize) -> Option<(usize, bool)> {
         (Some(expression), None) => Some((expression, false)),
         (None, statement) => statement.map(|statement| (statement, true)),
     }
+}
+
+/// Whether every quoted text ends in the tag: else what looked like the tag's end was quoted.
+fn is_whole(tag: &str) -> bool {
+    let mut open = None;
+    for character in tag.chars().filter(|character| matches!(character, '"' | '\'')) {
+        match open {
+            None => open = Some(character),
+            Some(quote) if quote == character => open = None,
+            Some(_) => {}
+        }
+    }
+    open.is_none()
 }
 
 /// Names, texts in quotes, numbers, comparisons, filters. Not what opens a tag, even in quotes: so no quoted text can hide one.
