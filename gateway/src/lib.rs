@@ -9,6 +9,7 @@ mod config;
 mod demo;
 #[cfg(test)]
 mod fuzz;
+mod logs;
 mod metrics;
 mod middleware;
 mod nodes;
@@ -22,6 +23,7 @@ mod signals;
 mod startup;
 mod state;
 mod streams;
+mod traces;
 
 use std::process::ExitCode;
 

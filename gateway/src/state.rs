@@ -16,6 +16,7 @@ use crate::nodes::Nodes;
 use crate::nodes::forward::Forwarder;
 use crate::streams::crowd::Crowds;
 use crate::streams::{StreamSettings, Streams};
+use crate::traces::sampling::Sampling;
 
 /// Of the whole process.
 pub(crate) struct Shared {
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) streams: Arc<Streams>,
     /// What it takes to be one of several nodes; `None` where nothing is shared.
     pub(crate) nodes: Option<Arc<Nodes>>,
+    /// Which requests are recorded.
+    pub(crate) sampling: Sampling,
     stopping: AtomicBool,
 }
 
@@ -46,6 +49,7 @@ impl Shared {
         exporter: Exporter,
         streams: StreamSettings,
         nodes: Option<Nodes>,
+        sampling: Sampling,
     ) -> Self {
         let nodes = nodes.map(Arc::new);
         let streams = Arc::new(Streams::new(engine.clone(), streams, nodes.clone()));
@@ -57,6 +61,7 @@ impl Shared {
             limits,
             exporter,
             profile_lock: tokio::sync::Mutex::new(()),
+            sampling,
             stopping: AtomicBool::new(false),
         }
     }

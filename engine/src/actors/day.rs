@@ -20,6 +20,7 @@ use crate::claims::guard::RecordClaims;
 use crate::committer::{CommitListener, Submission};
 use crate::error::EngineError;
 use crate::journal::{DayAppend, Head, NewRecord, StoredSnapshot};
+use crate::telemetry::trace::{Stage, Trace};
 use crate::limits::{SNAPSHOT_AWAKE_APPOINTMENTS_MAX, SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX, UNDURABLE_RECORDS_MAX};
 
 /// Where a day's state comes from when its actor starts.
@@ -268,15 +269,22 @@ impl DayActor {
             let waiting = turn.parked.take();
             waiting.into_iter().for_each(|(since, request)| turn.take(request, since));
         }
-        let (records, claims, awaits_arrival) = (turn.records, turn.claims, turn.awaits_arrival);
-        self.submit(expected, records, claims);
+        let (records, claims, traces) = (turn.records, turn.claims, turn.traces);
+        let awaits_arrival = turn.awaits_arrival;
+        self.submit(expected, records, claims, traces);
         self.release();
         if awaits_arrival {
             self.ask_about_arrivals(now);
         }
     }
 
-    pub(super) fn submit(&mut self, expected: Head, records: Vec<NewRecord>, claims: Vec<RecordClaims>) {
+    pub(super) fn submit(
+        &mut self,
+        expected: Head,
+        records: Vec<NewRecord>,
+        claims: Vec<RecordClaims>,
+        traces: Vec<Trace>,
+    ) {
         let Phase::Awake(awake) = &mut self.phase else { return };
         let Some(last) = records.last() else { return };
         let append = DayAppend {
@@ -289,13 +297,17 @@ impl DayActor {
         self.has_submitted = true;
         let listener = Arc::clone(&self.entry) as Arc<dyn CommitListener>;
         crash_point!(DayBeforeSubmit);
-        self.ports.committer.submit(Submission { generation: self.generation, append, claims, listener });
+        self.ports.committer.submit(Submission { generation: self.generation, append, claims, traces, listener });
         crash_point!(DaySubmitted);
     }
 
     fn committed(&mut self, last: DayVersion, position: u64) {
         crash_point!(DayBeforePublish);
         let records = self.gate.take_records(last);
+        self.gate.durable_up_to(last, |trace| {
+            trace.begin(Stage::Publish);
+            self.ports.overlay.awaiting.push(trace, position);
+        });
         if planted!(AnswersBeforePicture) {
             self.release_up_to(last);
         }
@@ -333,6 +345,7 @@ impl DayActor {
         let micros = self.ports.clock.monotonic_micros();
         for (request, result) in self.gate.take_answers(version) {
             self.ports.metrics.record_total_micros(micros.saturating_sub(request.queued_micros));
+            request.trace.begin(Stage::Reply);
             let result = complete_answer(&self.entry, result);
             request.settle(result);
             crash_point!(ReplyReleased);

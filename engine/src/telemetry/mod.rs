@@ -1,5 +1,6 @@
-//! What operators are told in numbers.
-//! Must not know: how numbers are exported.
+//! What operators are told: in numbers, and of single requests.
+//! Must not know: how that is exported.
 
 pub mod catalogue;
 pub mod meters;
+pub mod trace;

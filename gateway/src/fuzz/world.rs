@@ -26,6 +26,7 @@ use crate::middleware::rate_limit::RateLimits;
 use crate::routes;
 use crate::state::{Shared, Side, Worker};
 use crate::streams::StreamSettings;
+use crate::traces::sampling::Sampling;
 
 /// A request before it is sent.
 #[derive(Clone, Debug)]
@@ -74,7 +75,7 @@ impl World {
         };
         let streams = StreamSettings { clients_max: 10, heartbeat_seconds: 15 };
         let (verifier, limits) = (Verifier::new(&key), RateLimits::new(&rates));
-        let shared = Arc::new(Shared::new(engine.handle(), verifier, limits, Exporter::detached(), streams, None));
+        let shared = Arc::new(Shared::new(engine.handle(), verifier, limits, Exporter::detached(), streams, None, Sampling::of_ratio(0.0)));
         let now = engine.handle().clock().now();
         let [doctor, patient, clinic] = [1, 2, 3].map(Uuid::from_u128);
         Self { _directory: directory, engine, shared, key, doctor, patient, clinic, now }

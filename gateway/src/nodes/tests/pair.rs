@@ -29,6 +29,7 @@ use crate::routes;
 use crate::server::{self, SharedLater};
 use crate::state::Shared;
 use crate::streams::StreamSettings;
+use crate::traces::sampling::Sampling;
 
 /// What no step of a test takes.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -88,6 +89,7 @@ impl TestNode {
             Exporter::detached(),
             http.streams,
             Some(nodes),
+            Sampling::of_ratio(0.0),
         );
         let shared = Arc::new(shared);
         assert!(later.set(Arc::clone(&shared)).is_ok());
