@@ -93,7 +93,8 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
         Nodes::new(Arc::clone(engine.handle().territory()), passes, tls)
     });
     let streams = config.http.streams;
-    let shared = Shared::new(engine.handle(), Verifier::new(&key), limits, exporter, streams, nodes, config.traces.sampling);
+    let shared =
+        Shared::new(engine.handle(), Verifier::new(&key), limits, exporter, streams, nodes, config.traces.sampling);
     let shared = Arc::new(shared);
     if later.set(Arc::clone(&shared)).is_err() {
         return Err(Failure::running("the shared state was set twice"));
@@ -109,7 +110,7 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     engine::crash_point!(StartBeforeFirstLine);
     screen::say(greeting.trim_end()).map_err(|error| Failure::running(format!("standard output: {error}")))?;
 
-    tracing::info!(http.address = %places.address, version = env!("CARGO_PKG_VERSION"), "ready");
+    tracing::info!(server.address = %places.address, version = env!("CARGO_PKG_VERSION"), "ready");
     let outcome = tokio::select! {
         () = &mut shutdown => Ok(()),
         reason = engine.poisoned() => Err(Failure::running(reason)),

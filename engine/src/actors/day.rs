@@ -20,8 +20,8 @@ use crate::claims::guard::RecordClaims;
 use crate::committer::{CommitListener, Submission};
 use crate::error::EngineError;
 use crate::journal::{DayAppend, Head, NewRecord, StoredSnapshot};
-use crate::telemetry::trace::{Stage, Trace};
 use crate::limits::{SNAPSHOT_AWAKE_APPOINTMENTS_MAX, SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX, UNDURABLE_RECORDS_MAX};
+use crate::telemetry::trace::{Stage, Trace};
 
 /// Where a day's state comes from when its actor starts.
 pub enum Origin {

@@ -76,7 +76,13 @@ impl Bench {
         let (append, head) = append_of(writer.day, self.journal.epoch(), writer.head, &bodies);
         writer.head = head;
         let listener = Arc::new(Listener { name, heard: Arc::clone(&self.heard) });
-        self.committer.submit(Submission { generation: writer.generation, append, claims: Vec::new(), traces: Vec::new(), listener });
+        self.committer.submit(Submission {
+            generation: writer.generation,
+            append,
+            claims: Vec::new(),
+            traces: Vec::new(),
+            listener,
+        });
     }
 
     fn told(&self) -> Vec<(&'static str, Told)> {

@@ -59,7 +59,9 @@ mod tests {
         assert_eq!(of("http://127.0.0.1:4318").as_deref(), Some("127.0.0.1:4318 /v1/traces"));
         assert_eq!(of("http://collector:4318/").as_deref(), Some("collector:4318 /v1/traces"));
         assert_eq!(of("http://[::1]:1/otlp/v1/traces").as_deref(), Some("[::1]:1 /otlp/v1/traces"));
-        for bad in ["", "collector", "collector:4318", "https://a:1", "http://u:p@a:1", "http://a:1/x?y=z", "grpc://a:1"] {
+        for bad in
+            ["", "collector", "collector:4318", "https://a:1", "http://u:p@a:1", "http://a:1/x?y=z", "grpc://a:1"]
+        {
             assert_eq!(of(bad), None, "{bad}");
         }
     }

@@ -75,7 +75,15 @@ impl World {
         };
         let streams = StreamSettings { clients_max: 10, heartbeat_seconds: 15 };
         let (verifier, limits) = (Verifier::new(&key), RateLimits::new(&rates));
-        let shared = Arc::new(Shared::new(engine.handle(), verifier, limits, Exporter::detached(), streams, None, Sampling::of_ratio(0.0)));
+        let shared = Arc::new(Shared::new(
+            engine.handle(),
+            verifier,
+            limits,
+            Exporter::detached(),
+            streams,
+            None,
+            Sampling::of_ratio(0.0),
+        ));
         let now = engine.handle().clock().now();
         let [doctor, patient, clinic] = [1, 2, 3].map(Uuid::from_u128);
         Self { _directory: directory, engine, shared, key, doctor, patient, clinic, now }

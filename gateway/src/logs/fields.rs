@@ -37,6 +37,9 @@ pub(crate) const NAMES: &[Name] = &[
     named("missing", "hotslot.ledger.lag"),
     named("status", "http.response.status_code"),
     named("took_ms", "hotslot.duration_ms"),
+    named("current", "hotslot.epoch.current"),
+    named("failed", "error.message"),
+    named("killed", "error.message"),
 ];
 
 /// The name in a line of what our code calls `name`.

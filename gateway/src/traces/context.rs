@@ -172,7 +172,10 @@ mod tests {
     fn a_good_parent_is_taken_and_written_as_it_came() {
         for (flags, sampled) in [("00", false), ("01", true), ("03", true), ("fe", false)] {
             let context = parsed(&format!("00-{TRACE}-{SPAN}-{flags}")).expect("good");
-            assert_eq!((context.trace, context.span), (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7));
+            assert_eq!(
+                (context.trace, context.span),
+                (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, 0x00f0_67aa_0ba9_02b7)
+            );
             assert_eq!((context.is_sampled, context.is_given), (sampled, true));
             let flags = if sampled { "01" } else { "00" };
             assert_eq!(&*context.onward().parent, format!("00-{TRACE}-{SPAN}-{flags}"));
@@ -211,12 +214,30 @@ mod tests {
 
     #[test]
     fn a_good_state_is_passed_on_and_a_bad_one_dropped_whole() {
-        assert_eq!(state(&["rojo=00f067", "congo=t61 x , ,fw529a3039@dt=F\t"]), Some("rojo=00f067,congo=t61 x,fw529a3039@dt=F".to_owned()));
+        assert_eq!(
+            state(&["rojo=00f067", "congo=t61 x , ,fw529a3039@dt=F\t"]),
+            Some("rojo=00f067,congo=t61 x,fw529a3039@dt=F".to_owned())
+        );
         let many: Vec<String> = (0..33).map(|number| format!("k{number}=v")).collect();
         assert!(state(&[&many[..32].join(",")]).is_some());
         for bad in [
-            "", "  ", "rojo", "=x", "a=", "a=b=c", "A=b", "a b=c", "@x=y", "a@=b", "a@1=b", "a@b@c=d", "a=1,a=2", "a=\u{e4}",
-            &format!("{}=x", "k".repeat(257)), &format!("a={}", "v".repeat(257)), &many.join(","),
+            "",
+            "  ",
+            "rojo",
+            "=x",
+            "a=",
+            "a=b=c",
+            "A=b",
+            "a b=c",
+            "@x=y",
+            "a@=b",
+            "a@1=b",
+            "a@b@c=d",
+            "a=1,a=2",
+            "a=\u{e4}",
+            &format!("{}=x", "k".repeat(257)),
+            &format!("a={}", "v".repeat(257)),
+            &many.join(","),
             &format!("a={},b={}", "v".repeat(256), "v".repeat(256)),
         ] {
             assert_eq!(state(&[bad]), None, "{bad:?}");
