@@ -54,47 +54,55 @@ async fn embedded_nothing_planted_is_ever_logged() {
 }
 
 #[tokio::test]
-async fn on_servers_nothing_planted_is_ever_logged_even_while_they_are_away() {
-    for form in FORMS {
-        let mut planted = Planted::default();
-        let password = planted.secret("redis-password");
-        let mut redis = Redis::start_with(RedisOptions::default().with("requirepass", &password)).await;
-        let mut postgres = Postgres::start_with(PostgresOptions { fsync: true, ..PostgresOptions::default() }).await;
-        let redis_url = format!("redis://:{password}@{}", redis.address());
-        let database_url = planted.with_password(&postgres.url(), "database-password");
-        let mut arguments = talkative(form);
-        // Nobody is there: what is told of the feed are failures.
-        arguments.extend(["--feed-redis-url".to_owned(), planted.with_password("redis://127.0.0.1:9", "feed-redis")]);
-        arguments.extend(["--feed-nats-url".to_owned(), planted.with_password("nats://127.0.0.1:9", "feed-nats")]);
-        let stores = Some(Stores::elsewhere(Some(&redis_url), &database_url));
-        let key = planted::signing_key();
-        let environment = vec![("HOTSLOT_JWT_KEY".to_owned(), planted::hex(&key))];
-        planted.key(&key);
-        let mut server = Server::launch(Launch { arguments, environment, stores, ..Launch::default() }).await;
-        calls::make(&server, &key, &mut planted).await;
-        redis.stop().await;
-        calls::make_in_vain(&server, &key, &mut planted).await;
-        redis.resume().await;
-        postgres.kill().await;
-        calls::make_in_vain(&server, &key, &mut planted).await;
-        postgres.restart().await;
-        redis.kill().await;
-        calls::make_in_vain(&server, &key, &mut planted).await;
-        eventually("failures are told", Duration::from_secs(20), async || {
-            said(&server).iter().any(|line| line.contains("WARN")).then_some(())
-        })
-        .await;
-        server.kill().await;
-        planted.assert_absent(&said(&server));
-        let death = Server::try_launch(Launch {
-            arguments: talkative(form),
-            stores: Some(Stores::elsewhere(Some(&redis_url), &database_url)),
-            ..Launch::default()
-        })
-        .await
-        .expect_err("a store is away");
-        planted.assert_absent(&death.log);
-    }
+async fn on_servers_nothing_planted_is_ever_logged_as_json() {
+    on_servers_that_go_away("json").await;
+}
+
+#[tokio::test]
+async fn on_servers_nothing_planted_is_ever_logged_as_text() {
+    on_servers_that_go_away("text").await;
+}
+
+async fn on_servers_that_go_away(form: &str) {
+    let mut planted = Planted::default();
+    let password = planted.secret("redis-password");
+    let mut redis = Redis::start_with(RedisOptions::default()).await;
+    let () = redis.call(&["CONFIG", "SET", "requirepass", &password]).await;
+    let mut postgres = Postgres::start_with(PostgresOptions { fsync: true, ..PostgresOptions::default() }).await;
+    let redis_url = format!("redis://:{password}@{}", redis.address());
+    let database_url = planted.with_password(&postgres.url(), "database-password");
+    let mut arguments = talkative(form);
+    // Nobody is there: what is told of the feed are failures.
+    arguments.extend(["--feed-redis-url".to_owned(), planted.with_password("redis://127.0.0.1:9", "feed-redis")]);
+    arguments.extend(["--feed-nats-url".to_owned(), planted.with_password("nats://127.0.0.1:9", "feed-nats")]);
+    let stores = Some(Stores::elsewhere(Some(&redis_url), &database_url));
+    let key = planted::signing_key();
+    let environment = vec![("HOTSLOT_JWT_KEY".to_owned(), planted::hex(&key))];
+    planted.key(&key);
+    let mut server = Server::launch(Launch { arguments, environment, stores, ..Launch::default() }).await;
+    calls::make(&server, &key, &mut planted).await;
+    redis.stop().await;
+    calls::make_in_vain(&server, &key, &mut planted).await;
+    redis.resume().await;
+    postgres.kill().await;
+    calls::make_in_vain(&server, &key, &mut planted).await;
+    postgres.restart().await;
+    redis.kill().await;
+    calls::make_in_vain(&server, &key, &mut planted).await;
+    eventually("failures are told", Duration::from_secs(20), async || {
+        said(&server).iter().any(|line| line.contains("WARN")).then_some(())
+    })
+    .await;
+    server.kill().await;
+    planted.assert_absent(&said(&server));
+    let death = Server::try_launch(Launch {
+        arguments: talkative(form),
+        stores: Some(Stores::elsewhere(Some(&redis_url), &database_url)),
+        ..Launch::default()
+    })
+    .await
+    .expect_err("a store is away");
+    planted.assert_absent(&death.log);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use blackbox::{Call, Claims, Client, Day, Plan, Server, Signer, Wish, fresh_id};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::planted::Planted;
 
@@ -73,10 +74,12 @@ pub async fn make_in_vain(server: &Server, key: &[u8], planted: &mut Planted) {
         patient.own_appointments(""),
         patient.doctors(&format!("q={}", planted.secret("query"))),
     ];
+    let mut all = JoinSet::new();
     for call in calls {
-        // It may take its time, and fail; only what is logged counts.
-        let _ = call.attempt().await;
+        // It may fail; only what is logged counts.
+        all.spawn(async { drop(call.attempt().await) });
     }
+    all.join_all().await;
 }
 
 fn doctor_of(planted: &mut Planted) -> Value {
