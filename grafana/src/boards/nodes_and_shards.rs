@@ -12,7 +12,8 @@ pub(crate) fn board() -> Board {
         .row("Nodes", nodes())
         .row("Shards", shards())
         .row("Requests at the wrong node", forwards())
-        .row("Machines", machines())
+        .row("Processes", processes())
+        .row("Clocks and disks", clocks_and_disks())
 }
 
 fn nodes() -> Vec<Panel> {
@@ -142,7 +143,7 @@ fn forwards() -> Vec<Panel> {
     ]
 }
 
-fn machines() -> Vec<Panel> {
+fn processes() -> Vec<Panel> {
     vec![
         Panel::lines(
             "Processors used",
@@ -177,6 +178,18 @@ fn machines() -> Vec<Panel> {
         .query(sum("hotslot_runtime_workers"), "threads")
         .query(sum("hotslot_runtime_tasks"), "tasks")
         .query(sum("hotslot_runtime_queue_tasks"), "waiting"),
+        Panel::lines(
+            "Up since",
+            Unit::Seconds,
+            "Time since each node's process started.",
+            "Back to 0 without a deploy: it crashed; its log and its restarts say why.",
+        )
+        .query(format!("time() - {}", each("process_start_time_seconds")), "{{instance}}"),
+    ]
+}
+
+fn clocks_and_disks() -> Vec<Panel> {
+    vec![
         Panel::lines(
             "Clock against the engine's time",
             Unit::Seconds,
@@ -214,12 +227,5 @@ fn machines() -> Vec<Panel> {
         )
         .query(format!("min({})", each("hotslot_data_dir_free_bytes")), "")
         .bad_below(1e9, 1e10),
-        Panel::lines(
-            "Up since",
-            Unit::Seconds,
-            "Time since each node's process started.",
-            "Back to 0 without a deploy: it crashed; its log and its restarts say why.",
-        )
-        .query(format!("time() - {}", each("process_start_time_seconds")), "{{instance}}"),
     ]
 }

@@ -22,12 +22,14 @@ pub(crate) fn board() -> Board {
 }
 
 fn now() -> Vec<Panel> {
+    [beginning(), answering(), standing()].concat()
+}
+
+/// Is it about to begin, and is everybody there?
+fn beginning() -> Vec<Panel> {
     let countdown = format!("min({} > 0) - time()", crate::query::each("hotslot_release_next_timestamp_seconds"));
     let ready = format!("{} / count({})", sum("hotslot_ready"), crate::query::each("hotslot_ready"));
     let sold = format!("{} / {}", sum(r#"hotslot_release_places{state="booked"}"#), sum("hotslot_release_places"));
-    let decided = format!("{} / {}", rate(DECIDED), rate("hotslot_bookings_total"));
-    let wrong = format!("sum(increase({}[15m]))", crate::query::each("hotslot_conservation_violations_total"));
-    let fullest = format!("max({})", fill());
     vec![
         Panel::number(
             "Next release",
@@ -57,6 +59,13 @@ fn now() -> Vec<Panel> {
         )
         .query(sold, "")
         .wide(3),
+    ]
+}
+
+/// Are people answered, and in time?
+fn answering() -> Vec<Panel> {
+    let decided = format!("{} / {}", rate(DECIDED), rate("hotslot_bookings_total"));
+    vec![
         Panel::number(
             "Bookings decided",
             Unit::Share,
@@ -76,6 +85,14 @@ fn now() -> Vec<Panel> {
         .warn_from(0.1)
         .bad_from(0.2)
         .wide(3),
+    ]
+}
+
+/// Does anything fill up, fall behind, or go wrong?
+fn standing() -> Vec<Panel> {
+    let wrong = format!("sum(increase({}[15m]))", crate::query::each("hotslot_conservation_violations_total"));
+    let fullest = format!("max({})", fill());
+    vec![
         Panel::number(
             "Fullest queue",
             Unit::Share,

@@ -5,7 +5,7 @@ use crate::board::Board;
 use crate::panel::{Panel, Unit};
 
 /// An objective: its name in the recorded series, its title, the share of failures that is allowed, and what one is.
-const OBJECTIVES: [(&str, &str, f64, &str); 2] = [
+const OBJECTIVES: [(&str, &str, f64, &str); 3] = [
     (
         "booking_errors",
         "Availability",
@@ -17,6 +17,12 @@ const OBJECTIVES: [(&str, &str, f64, &str); 2] = [
         "Latency",
         0.01,
         "Commands that their day answered after more than 0.2 s, of all. Allowed: 1 in 100 over 30 days.",
+    ),
+    (
+        "reminders_late",
+        "Reminders",
+        0.01,
+        "Messages sent more than a second after they were due, of all. Allowed: 1 in 100 over 30 days.",
     ),
 ];
 

@@ -8,13 +8,13 @@ use crate::query::{buckets, each, max, max_by, mean, quantile, rate_by, risen, r
 pub(crate) fn board() -> Board {
     let description = "What is durable and what follows it: journal, ledger, the connections to both, and the feed.";
     Board::new("storage", "Storage", "now-1h", description)
-        .row("Journal", journal())
+        .row("Journal", [commits(), records()].concat())
         .row("Ledger", ledger())
         .row("Connections", connections())
         .row("Feed", feed())
 }
 
-fn journal() -> Vec<Panel> {
+fn commits() -> Vec<Panel> {
     vec![
         Panel::heat_map(
             "Time of a group commit",
@@ -42,6 +42,11 @@ fn journal() -> Vec<Panel> {
         )
         .query(mean("hotslot_journal_commit_records"), "mean")
         .query(quantile(0.99, "hotslot_journal_commit_records"), "p99"),
+    ]
+}
+
+fn records() -> Vec<Panel> {
+    vec![
         Panel::lines(
             "Not durable yet",
             Unit::Count,
@@ -72,8 +77,8 @@ fn journal() -> Vec<Panel> {
             Unit::PerSecond,
             "Appends that were not acknowledged, by kind.",
             "`failed`: the store refuses (full, read-only). `unknown`: it does not say; settled by itself. \
-             `poisoned`: the node restarts. `stale_epoch`: another node has the shard. `conflict`: page. `blocked`: claims of other days, normal in \
-             a race.",
+             `poisoned`: the node restarts. `stale_epoch`: another node has the shard. `conflict`: page. \
+             `blocked`: claims of other days, normal in a race.",
         )
         .query(rate_by("kind", "hotslot_journal_failures_total"), "{{kind}}"),
         Panel::numbers(

@@ -54,7 +54,8 @@ fn each_panel_says_what_it_means_and_what_to_do() {
             let (means, act) = description.split_once("\n\n**Do:** ").unwrap_or_default();
             let has_unit = panel["fieldConfig"]["defaults"]["unit"].is_string();
             let has_steps = items(&panel["fieldConfig"]["defaults"]["thresholds"]["steps"]).count() > 0;
-            if means.len() < 10 || act.is_empty() || !means.ends_with('.') || !act.ends_with('.') {
+            let is_sentence = |text: &str| text.len() > 7 && text.ends_with(['.', '?']);
+            if !is_sentence(means) || !is_sentence(act) {
                 silent.push(format!("{place}: {description:?}"));
             }
             if !has_unit || !has_steps || items(&panel["targets"]).count() == 0 {

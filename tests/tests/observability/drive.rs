@@ -37,7 +37,7 @@ async fn publish(doors: &Doors, doctor: &str, plan: &Plan) -> Day {
 pub(super) async fn announce(doors: &Doors) -> (Day, Timestamp) {
     let release = next_whole_second(RELEASE_AHEAD);
     let day = publish(doors, &doctor(doors).await, &Plan::quarters_of(4, 2).released_at(release)).await;
-    patient(doors, 0).book(&Wish::any(&day)).await.problem(403, "not_released");
+    patient(doors, 0).book(&Wish::any(&day)).await.problem(409, "not_released");
     (day, release)
 }
 

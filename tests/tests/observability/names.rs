@@ -8,7 +8,8 @@ use blackbox::sources;
 use super::{Query, annotation_queries, assert_none, panel_queries, rules};
 
 /// Metrics of the catalogue that no panel shows, each with the reason.
-const NOT_SHOWN: [(&str, &str); 0] = [];
+const NOT_SHOWN: [(&str, &str); 1] =
+    [("hotslot_release_last_timestamp_seconds", "marks releases on every dashboard, as an annotation")];
 /// Metrics that are not the catalogue's own: of the process, and of Prometheus itself.
 const OTHERS: [&str; 7] = [
     "process_cpu_seconds_total",
