@@ -9,6 +9,7 @@ mod config;
 mod demo;
 #[cfg(test)]
 mod fuzz;
+mod machine;
 mod metrics;
 mod middleware;
 mod nodes;
@@ -22,6 +23,8 @@ mod signals;
 mod startup;
 mod state;
 mod streams;
+mod top;
+mod waiting;
 
 use std::process::ExitCode;
 

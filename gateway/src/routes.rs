@@ -10,7 +10,7 @@ use actix_web::{HttpRequest, Route, guard, web};
 use crate::api::call::Call;
 use crate::api::catalogue::Code;
 use crate::api::problem::Problem;
-use crate::api::{appointments, bookings, clinics, days, doctors, operations, patients, reschedule, stream};
+use crate::api::{activity, appointments, bookings, clinics, days, doctors, operations, patients, reschedule, stream};
 use crate::auth::permission::{Guard, Permission};
 use crate::middleware::edge::{self, Answer};
 use crate::nodes::internal;
@@ -67,6 +67,7 @@ pub(crate) fn interface() -> Vec<Entry> {
         guarded(&put, "/v1/patients/{id}", patients::put),
         open(&get, "/v1/clinics/{id}", clinics::read),
         guarded(&put, "/v1/clinics/{id}", clinics::put),
+        guarded(&get, "/v1/admin/activity", activity::read),
         open(&get, "/healthz/live", operations::live),
         open(&get, "/healthz/ready", operations::ready),
         open(&get, "/openapi.json", operations::document),

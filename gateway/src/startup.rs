@@ -18,6 +18,7 @@ use crate::auth::pass::Passes;
 use crate::auth::token::Verifier;
 use crate::commands::{self, Failure};
 use crate::config::{Config, KeySource, LogFormat, LogSettings};
+use crate::machine::Machine;
 use crate::metrics::{Exporter, UPKEEP_PERIOD};
 use crate::middleware::rate_limit::RateLimits;
 use crate::nodes::Nodes;
@@ -26,7 +27,7 @@ use crate::screen::Places;
 use crate::server::{self, Bound, SharedLater};
 use crate::signals::StopSignals;
 use crate::state::Shared;
-use crate::{demo, routes, screen};
+use crate::{demo, routes, screen, waiting};
 
 /// From the signal to the end: a little below the ten seconds that are promised.
 const STOP_DEADLINE: Duration = Duration::from_millis(9_500);
@@ -40,6 +41,7 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
 /// Runs until a signal or a failure.
 pub(crate) fn serve(config: Config) -> Result<(), Failure> {
     init_log(&config.log);
+    waiting::show_bars();
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
         let mut signals =
@@ -91,7 +93,8 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
         Nodes::new(Arc::clone(engine.handle().territory()), passes, tls)
     });
     let streams = config.http.streams;
-    let shared = Shared::new(engine.handle(), Verifier::new(&key), limits, exporter, streams, nodes);
+    let machine = Machine::new(config.engine.data_dir.clone());
+    let shared = Shared::new(engine.handle(), Verifier::new(&key), limits, exporter, machine, streams, nodes);
     let shared = Arc::new(shared);
     if later.set(Arc::clone(&shared)).is_err() {
         return Err(Failure::running("the shared state was set twice"));
@@ -186,7 +189,7 @@ async fn first_screen(config: &Config, places: &Places, shared: &Shared, key: &S
 pub(crate) fn init_log(settings: &LogSettings) {
     // The filter has been judged with the settings; a default here only spares a panic.
     let filter = EnvFilter::try_new(&settings.filter).unwrap_or_default();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(waiting::log_writer);
     match settings.format {
         LogFormat::Json => builder.json().flatten_event(true).init(),
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use engine::EngineHandle;
 
 use crate::auth::token::Verifier;
+use crate::machine::Machine;
 use crate::metrics::Exporter;
 use crate::middleware::measures::HttpMeasures;
 use crate::middleware::rate_limit::RateLimits;
@@ -27,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) limits: RateLimits,
     /// Writes the metrics page.
     pub(crate) exporter: Exporter,
+    /// What the page says of the process.
+    pub(crate) machine: Machine,
     /// Taken while a doctor's profile is read, changed and written back, so that no change of another is lost. Waiters
     /// are admins' requests, bounded by the connections.
     pub(crate) profile_lock: tokio::sync::Mutex<()>,
@@ -44,6 +47,7 @@ impl Shared {
         verifier: Verifier,
         limits: RateLimits,
         exporter: Exporter,
+        machine: Machine,
         streams: StreamSettings,
         nodes: Option<Nodes>,
     ) -> Self {
@@ -56,6 +60,7 @@ impl Shared {
             verifier,
             limits,
             exporter,
+            machine,
             profile_lock: tokio::sync::Mutex::new(()),
             stopping: AtomicBool::new(false),
         }

@@ -31,6 +31,7 @@ mod move_rules;
 mod moves;
 mod moves_crash;
 mod observability;
+mod operators;
 mod patients;
 mod profile;
 mod program;

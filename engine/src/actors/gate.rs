@@ -40,12 +40,25 @@ struct Waiting {
 pub struct Gate {
     records: VecDeque<UndurableRecord>,
     waiting: VecDeque<Waiting>,
+    /// The last record of each submission, and when it was submitted, on the clock's monotonic scale.
+    submitted: VecDeque<(DayVersion, u64)>,
 }
 
 impl Gate {
     /// Adds a decided event.
     pub fn push_record(&mut self, record: UndurableRecord) {
         self.records.push_back(record);
+    }
+
+    /// Everything up to the record `last` was submitted at `micros`.
+    pub fn note_submitted(&mut self, last: DayVersion, micros: u64) {
+        self.submitted.push_back((last, micros));
+    }
+
+    /// When the submissions were made whose last record is not later than `version`; they are forgotten.
+    pub fn take_submitted(&mut self, version: DayVersion) -> impl Iterator<Item = u64> + '_ {
+        let count = self.submitted.iter().take_while(|(last, _)| *last <= version).count();
+        self.submitted.drain(..count).map(|(_, micros)| micros)
     }
 
     /// Holds `result` back until the record `version` is durable.
@@ -56,6 +69,7 @@ impl Gate {
 
     /// Takes everything: the events, and the requests in the order in which they were decided.
     pub fn take_all(&mut self) -> (Vec<Arc<Event>>, Vec<Decided>) {
+        self.submitted.clear();
         let events = self.records.drain(..).map(|record| record.event).collect();
         (events, self.waiting.drain(..).map(|waiting| waiting.decided).collect())
     }
@@ -85,6 +99,7 @@ impl Gate {
     /// Throws everything away: the answers are dropped, with word to their callers. Returns the events.
     pub fn clear(&mut self) -> Vec<Arc<Event>> {
         self.waiting.clear();
+        self.submitted.clear();
         self.records.drain(..).map(|record| record.event).collect()
     }
 

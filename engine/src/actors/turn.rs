@@ -18,6 +18,7 @@ use crate::claims::guard::{Blocker, RecordClaims};
 use crate::claims::{Claimed, ForeignAnswer, Visit, Waiter, Wish};
 use crate::error::EngineError;
 use crate::journal::{Head, NewRecord, chain};
+use crate::telemetry::stages::Stage;
 
 /// How often a winner is decided again because another day claimed the patient's time in between. Each needs one more
 /// appointment of the same patient to become live at that instant.
@@ -41,6 +42,8 @@ pub(super) struct Turn<'actor> {
     pub(super) settled_arrival: bool,
     /// Whether somebody waits for a move on its way in.
     pub(super) awaits_arrival: bool,
+    /// Of a command that is timed: what its claims took until now.
+    claiming_micros: Option<u64>,
 }
 
 impl<'actor> Turn<'actor> {
@@ -66,6 +69,7 @@ impl<'actor> Turn<'actor> {
             generation,
             settled_arrival: false,
             awaits_arrival: false,
+            claiming_micros: None,
         }
     }
 
@@ -73,7 +77,7 @@ impl<'actor> Turn<'actor> {
     pub(super) fn take(&mut self, mut request: Request, since: UtcMillis) {
         #[cfg(feature = "testing")]
         self.ports.faults.before_decide(&request.command);
-        let Some(decision) = self.decide(&mut request.command, request.queued_micros) else {
+        let Some(decision) = self.decide_timed(&mut request.command, request.queued_micros) else {
             self.parked.push(since, request);
             if let Some(at) = self.parked.next_overdue_at() {
                 self.ports.deadlines.arm(self.entry.day(), at);
@@ -109,6 +113,33 @@ impl<'actor> Turn<'actor> {
         self.records.push(NewRecord { version, hash, body });
     }
 
+    /// [`Turn::decide`], and how long it takes, of a few.
+    fn decide_timed(&mut self, command: &mut Command, queued_micros: u64) -> Option<Decision> {
+        let stages = &self.ports.metrics.stages;
+        if !stages.is_timed(queued_micros) {
+            return self.decide(command, queued_micros);
+        }
+        let began = self.ports.clock.monotonic_micros();
+        self.claiming_micros = Some(0);
+        let decision = self.decide(command, queued_micros);
+        let claiming = self.claiming_micros.take().unwrap_or_default();
+        let took = self.ports.clock.monotonic_micros().saturating_sub(began);
+        stages.record(Stage::Decide, took.saturating_sub(claiming));
+        if decision.as_ref().is_none_or(|decision| decision.event.is_some()) {
+            stages.record(Stage::Claim, claiming);
+        }
+        decision
+    }
+
+    /// [`Turn::claim`], and how long it takes, of a command that is timed.
+    fn claim_timed(&mut self, command: &Command, decision: &Decision, queued_micros: u64) -> Claimed {
+        let Some(before) = self.claiming_micros else { return self.claim(command, decision, queued_micros) };
+        let began = self.ports.clock.monotonic_micros();
+        let claimed = self.claim(command, decision, queued_micros);
+        self.claiming_micros = Some(before + self.ports.clock.monotonic_micros().saturating_sub(began));
+        claimed
+    }
+
     /// The decision, with everything claimed that it needs; `None` if it must wait.
     fn decide(&mut self, command: &mut Command, queued_micros: u64) -> Option<Decision> {
         if let Action::CommitMove(leaving) = &command.action
@@ -123,7 +154,7 @@ impl<'actor> Turn<'actor> {
                 self.awaits_arrival = true;
                 return None;
             }
-            let busy = match self.claim(command, &decision, queued_micros) {
+            let busy = match self.claim_timed(command, &decision, queued_micros) {
                 Claimed::Granted => return Some(decision),
                 Claimed::KeyElsewhere => return Some(self.awake.tip.refuse(command, self.now, Rejection::KeyReused)),
                 Claimed::Unsettled { expire } => {

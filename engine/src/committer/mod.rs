@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::journal::{DayAppend, Head, Journal};
 
 pub use commit_loop::{CommitLoop, Turn};
+pub use queue::Undurable;
 
 /// Why a submission was not made durable (as far as is known).
 #[derive(Clone, Debug)]
@@ -138,6 +139,11 @@ impl Committer {
     pub fn trouble(&self, now_micros: u64) -> Option<(&'static str, &'static str)> {
         let journal = self.queue.journal.trouble(now_micros).map(|words| ("journal", words));
         journal.or_else(|| self.queue.claims.trouble(now_micros).map(|words| ("claims", words)))
+    }
+
+    /// How much is not durable yet, at `now_micros`.
+    pub fn waiting(&self, now_micros: u64) -> Undurable {
+        self.queue.undurable(now_micros)
     }
 
     /// A name for a new incarnation of a day's state: greater than all before. One counter serves every day, because a day that goes to

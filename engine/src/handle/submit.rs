@@ -19,6 +19,7 @@ use crate::actors::request::{CommandReply, CommandResult, Request};
 use crate::error::EngineError;
 use crate::limits::RETRY_AFTER_MILLIS;
 use crate::telemetry::meters::ShedReason;
+use crate::telemetry::stages::Stage;
 
 /// How often a command looks its day up again because the day went to sleep, or a twin was interrupted, just then. Each is rare; so
 /// many in a row mean that something is wrong.
@@ -46,13 +47,22 @@ impl EngineHandle {
     }
 
     async fn attempt(&self, entry: &Arc<DayEntry>, command: &Command, lane: Lane, now: UtcMillis) -> Attempt {
+        entry.activity().asked();
+        // One in sixteen, by a byte of the request's id that is random unless the caller has named it.
+        let is_timed = self.parts.meters.stages.is_timed(u64::from(command.envelope.request.as_bytes()[15]));
+        let began = is_timed.then(|| self.parts.clock.monotonic_micros());
         // Keys in flight first, the picture second: a key that left in between has won keys behind it.
         if let Some(key) = &command.key
             && let Some(attempt) = self.follow(entry.in_flight().look(key)).await
         {
             return attempt;
         }
-        if let Some(result) = self.answer_early(entry, command, now) {
+        let early = self.answer_early(entry, command, now);
+        if let Some(began) = began {
+            let micros = self.parts.clock.monotonic_micros().saturating_sub(began);
+            self.parts.meters.stages.record(Stage::Dedup, micros);
+        }
+        if let Some(result) = early {
             // Looked at after the picture (`protocols.md` rule 9).
             return Attempt::Settled(self.parts.territory.require(entry.day()).and(result));
         }

@@ -221,7 +221,7 @@ async fn an_audit_changes_no_file() {
     let bytes = || names.map(|name| std::fs::read(copy.path().join(name)).expect("a file"));
     let before = bytes();
     assert!(!before[1].is_empty(), "a log was left");
-    let report = verify(copy.path(), &engine::clock::SystemClock::start()).await.expect("it can be audited");
+    let report = verify(copy.path()).await.expect("it can be audited");
     assert_eq!(kinds(&report), [Kind::NextWorkMismatch], "what is in the log only is seen");
     assert!(before == bytes(), "no byte has changed");
     writer.close().await.expect("it closes");
@@ -231,8 +231,7 @@ async fn an_audit_changes_no_file() {
 async fn a_directory_in_use_is_refused() {
     let world = World::new().await;
     let lock = DirectoryLock::acquire(world.path()).expect("it is free");
-    let clock = engine::clock::SystemClock::start();
-    let error = verify(world.path(), &clock).await.expect_err("it is in use");
+    let error = verify(world.path()).await.expect_err("it is in use");
     assert!(error.to_string().contains("in use"), "{error}");
     drop(lock);
     assert!(world.verify().await.is_clean());

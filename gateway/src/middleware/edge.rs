@@ -49,7 +49,7 @@ where
     let outcome = match check_head(&worker, &request) {
         Err(problem) => Err(problem),
         Ok(()) => {
-            let call = Call::new(Rc::clone(&worker), request.clone(), payload, name.clone());
+            let call = Call::new(Rc::clone(&worker), request.clone(), payload, name.clone(), started_micros);
             let work = async {
                 match &worker.forwarder {
                     None => attempt(&handle, call).await,

@@ -21,12 +21,14 @@ struct Request {
     worker: Rc<Worker>,
     request: HttpRequest,
     name: RequestName,
+    started_micros: u64,
     kept: Kept,
 }
 
 impl Request {
     fn call(&self, attempt: Attempt) -> Call {
-        let call = Call::new(Rc::clone(&self.worker), self.request.clone(), Payload::None, self.name.clone());
+        let (worker, request, name) = (Rc::clone(&self.worker), self.request.clone(), self.name.clone());
+        let call = Call::new(worker, request, Payload::None, name, self.started_micros);
         call.repeated(Rc::clone(&self.kept), attempt)
     }
 }
@@ -41,6 +43,7 @@ where
         worker: call.shared_worker(),
         request: call.request().clone(),
         name: call.name().clone(),
+        started_micros: call.started_micros(),
         kept: Kept::default(),
     };
     let first = attempt(handle, call.keeping(Rc::clone(&again.kept))).await;

@@ -21,6 +21,7 @@ use super::sql::store::{Store, Stored};
 use crate::config::StartError;
 use crate::ownership::Tenures;
 use crate::postgres::{Purpose, for_purpose, migrate, options};
+use crate::telemetry::pools;
 
 /// What a session of ours is called on the server.
 const NAME: &str = "ledger";
@@ -51,7 +52,10 @@ impl PostgresLedger {
         let write = for_purpose(&options, NAME, Purpose::Write);
         let read = for_purpose(&options, NAME, Purpose::Read).options([("default_transaction_read_only", "on")]);
         let writer = Writer { pool: pool(&write, 1), fence: tenures, keeps_raw };
-        Ok(Self { store: Store { writer, registry: pool(&write, REGISTRY_MAX), readers: pool(&read, READERS_MAX) } })
+        let (registry, readers) = (pool(&write, REGISTRY_MAX), pool(&read, READERS_MAX));
+        let watched = [("ledger_write", &writer.pool), ("registry", &registry), ("ledger_read", &readers)];
+        watched.into_iter().for_each(|(name, pool)| pools::watch(name, pool));
+        Ok(Self { store: Store { writer, registry, readers } })
     }
 }
 
