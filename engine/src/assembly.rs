@@ -128,6 +128,7 @@ impl Assembly {
             notices,
             claims: self.claims,
             deadlines: Arc::clone(&ports.deadlines),
+            snapshots: Arc::clone(&ports.snapshots),
             spawn: Arc::clone(&ports.spawn),
             moving: MovingAppointments::default(),
             admission: Arc::new(Admission::default()),
@@ -137,6 +138,7 @@ impl Assembly {
             peers: self.cluster.transport.map(|transport| Peers::new(transport, asking)),
             publish_lock: self.cluster.publish_lock,
             ledger_lag_max: config.ledger_lag_max,
+            awake_days_max: config.awake_days_max,
             poisoned: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
         });

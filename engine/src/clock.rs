@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -31,6 +31,11 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Compares with the wall clock and slews; called once a second by the engine.
     fn discipline(&self);
+
+    /// By how many milliseconds the wall clock was ahead when the two were last compared; negative: behind.
+    fn skew_millis(&self) -> i64 {
+        0
+    }
 
     /// Becomes ready after `duration` on the monotonic scale. Everything in the engine that waits for time waits here, so that a
     /// simulation decides when it is over; the product's timers are those of the tokio runtime that it runs on.
@@ -88,6 +93,7 @@ pub struct SlewedClock<M> {
     machine: M,
     course: ArcSwap<Course>,
     steady: AtomicBool,
+    skew_millis: AtomicI64,
 }
 
 /// The clock of the product.
@@ -105,7 +111,12 @@ impl<M: MachineTime> SlewedClock<M> {
     pub fn over(machine: M) -> Self {
         let (turns_at_micros, engine_micros) = (machine.monotonic_micros(), machine.wall_millis() * 1_000);
         let course = Course { turns_at_micros, engine_micros, slewing_before: false, slewing_after: false };
-        Self { machine, course: ArcSwap::from_pointee(course), steady: AtomicBool::new(true) }
+        Self {
+            machine,
+            course: ArcSwap::from_pointee(course),
+            steady: AtomicBool::new(true),
+            skew_millis: AtomicI64::new(0),
+        }
     }
 }
 
@@ -122,6 +133,10 @@ impl<M: MachineTime> Clock for SlewedClock<M> {
         self.steady.load(Ordering::Acquire)
     }
 
+    fn skew_millis(&self) -> i64 {
+        self.skew_millis.load(Ordering::Relaxed)
+    }
+
     /// Forward: drift is taken at once (time only moves on), and a step too, after one unready second. Backward: never followed by
     /// stepping back; the engine's clock loses half a millisecond a second until they agree.
     fn discipline(&self) {
@@ -130,6 +145,7 @@ impl<M: MachineTime> Clock for SlewedClock<M> {
         let engine_micros = course.at(monotonic);
         let drift = self.machine.wall_millis() - engine_micros.div_euclid(1_000);
         self.steady.store(drift.abs() <= STEP_MILLIS, Ordering::Release);
+        self.skew_millis.store(drift, Ordering::Relaxed);
         // One millisecond is what rounding may come to.
         let ahead = drift < -1;
         let next = if drift > 0 || planted!(ClockSteppedBack) {
@@ -162,6 +178,21 @@ impl MachineTime for RealTime {
     }
 }
 
+/// How long a call of a store took. For measuring only: nothing is decided by it, so it needs no port.
+pub(crate) struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// From now on.
+    pub(crate) fn start() -> Self {
+        Self(monotonic_now())
+    }
+
+    /// Since then.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.0.elapsed().as_secs_f64()
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "the engine's clock port is the one place that reads the clock")]
 fn monotonic_now() -> Instant {
     Instant::now()
@@ -174,7 +205,7 @@ fn wall_millis() -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicI64, AtomicU64};
+    use std::sync::atomic::AtomicU64;
 
     use super::*;
 
@@ -229,6 +260,7 @@ mod tests {
         bench.step(60_000);
         bench.pass(&clock, 1_000);
         assert_eq!((clock.now(), clock.is_steady()), (UtcMillis(1_062_400), false));
+        assert_eq!(clock.skew_millis(), 60_000);
         bench.pass(&clock, 1_000);
         assert!(clock.is_steady());
     }

@@ -13,6 +13,7 @@ use crate::actors::directory::Directory;
 use crate::actors::entry::{DayEntry, Published};
 use crate::actors::notices::{DayNotices, DayWatch};
 use crate::actors::request::CommandReply;
+use crate::actors::snapshots::SnapshotQueue;
 use crate::claims::Claims;
 use crate::clock::Clock;
 use crate::committer::Committer;
@@ -35,6 +36,7 @@ use crate::view::{
 
 mod appointments;
 mod asking;
+pub mod figures;
 pub(crate) mod moves;
 pub(crate) mod publish;
 mod reminders;
@@ -68,6 +70,8 @@ pub(crate) struct Parts {
     pub(crate) notices: Arc<DayNotices>,
     pub(crate) claims: Arc<Claims>,
     pub(crate) deadlines: Arc<Deadlines>,
+    /// Asked only how many wait.
+    pub(crate) snapshots: Arc<SnapshotQueue>,
     pub(crate) spawn: Arc<dyn Spawn>,
     pub(crate) moving: moves::MovingAppointments,
     pub(crate) admission: Arc<Admission>,
@@ -78,6 +82,7 @@ pub(crate) struct Parts {
     pub(crate) peers: Option<Peers>,
     pub(crate) publish_lock: Option<Arc<dyn PublishLock>>,
     pub(crate) ledger_lag_max: u64,
+    pub(crate) awake_days_max: usize,
     pub(crate) poisoned: AtomicBool,
     pub(crate) stopping: AtomicBool,
 }
@@ -286,6 +291,7 @@ impl EngineHandle {
 /// The published picture, if it may be told at `now`.
 fn picture(entry: &DayEntry, now: UtcMillis) -> Option<Result<DayView, EngineError>> {
     entry.touch(now);
+    entry.activity().shown();
     match &**entry.published_guard() {
         Published::Present { snapshot, .. } if !snapshot.has_due_hold(now) => {
             Some(Ok(DayView { day: entry.day(), snapshot: Arc::clone(snapshot), now }))

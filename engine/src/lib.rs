@@ -32,6 +32,7 @@ pub mod testing;
 mod upkeep;
 pub mod verify;
 pub mod view;
+pub mod waiting;
 
 pub use config::{EngineConfig, StartError};
 pub use engine::Engine;

@@ -40,6 +40,9 @@ pub const SNAPSHOT_RECORDS_MIN: u64 = 256;
 /// the day is decided. A load after a crash replays more records instead, at about a million a second.
 pub const SNAPSHOT_AWAKE_APPOINTMENTS_MAX: usize = 16_384;
 
+/// How often a busy day checks that its counts add up: the check reads every appointment, about a millisecond for ten thousand.
+pub const CONSERVATION_LOOK_MICROS: u64 = 10_000_000;
+
 /// When a day goes to sleep with at least so many records since its last snapshot, one is saved: it bounds what activation replays.
 pub const SLEEP_SNAPSHOT_RECORDS_MIN: u64 = 16;
 

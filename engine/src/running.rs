@@ -32,6 +32,7 @@ use crate::signal::Signal;
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
 use crate::upkeep::{self, Stopped};
+use crate::waiting::Waiting;
 
 /// In a burst the ledger may fall behind by one in so many of the records past which bookings are shed: by default 250,000, which a
 /// start after a crash applies within some five seconds.
@@ -285,7 +286,9 @@ async fn own(
             let keeper = Keeper::new(store, shards, ports, address, lease_millis);
             let control = keeper.control();
             ports.spawn.spawn(Box::pin(keeper.run(incarnation, stopped.clone())));
+            let waiting = Waiting::begin("taking shards over", None);
             control.ready.wait().await;
+            drop(waiting);
             Some(control)
         }
     }

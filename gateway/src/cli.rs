@@ -63,6 +63,18 @@ pub(crate) fn command() -> Command {
                 .arg(config_file())
                 .args(store_settings()),
         )
+        .subcommand(
+            Command::new("top")
+                .about("Show live what a running process does, for its operators; q leaves")
+                .arg(text("url", "URL", "Which process, such as http://127.0.0.1:8080").required(true))
+                .arg(text("metrics-url", "URL", "Where its /metrics are, if metrics_listen is set [default: --url]"))
+                .arg(text("token", "TOKEN", "An admin's token, for the hottest days [default: made with the key of --data-dir]")
+                    .env("HOTSLOT_TOKEN").hide_env_values(true))
+                .arg(text("interval", "DURATION", "Between two looks, 1s to 60s [default: 1s]"))
+                .arg(Arg::new("once").long("once").help("Print one frame and end").action(ArgAction::SetTrue))
+                .arg(config_file())
+                .args(store_settings()),
+        )
         .subcommand(Command::new("openapi").about("Print the OpenAPI 3.1 document"))
 }
 

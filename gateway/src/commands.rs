@@ -7,6 +7,7 @@ use booking_core::{Role, SubjectId};
 use clap::ArgMatches;
 use engine::clock::{Clock, SystemClock};
 use engine::ids::{Ids, SystemIds};
+use engine::waiting::Waiting;
 use engine::{Engine, StartError};
 
 use crate::api::input::parse_uuid;
@@ -14,7 +15,7 @@ use crate::auth::Principal;
 use crate::auth::key::{self, KeyError, SigningKey};
 use crate::auth::token::{self, AUDIENCES_MAX, NewToken};
 use crate::config::{Config, KeySource, Mistakes, Sources, parse_duration_seconds};
-use crate::{cli, openapi, screen, startup};
+use crate::{cli, logs, openapi, screen, startup, top, waiting};
 
 /// How long a token counts if nobody says.
 const TTL_SECONDS_DEFAULT: i64 = 3_600;
@@ -68,6 +69,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("token", matches)) => print_token(matches),
         Some(("migrate", matches)) => migrate(&load(matches)?),
         Some(("verify", matches)) => verify(&load(matches)?),
+        Some(("top", matches)) => top::run(matches, &load(matches)?),
         Some(("openapi", _)) => print(openapi::document().trim_end()),
         _ => Err(Failure::settings("there is no such command")),
     }
@@ -95,13 +97,19 @@ fn load(matches: &ArgMatches) -> Result<Config, Mistakes> {
 }
 
 fn migrate(config: &Config) -> Result<(), Failure> {
+    waiting::show_bars();
     let runtime = startup::runtime()?;
-    print(&runtime.block_on(Engine::migrate(&config.engine))?)
+    let done = {
+        let _waiting = Waiting::begin("bringing the schema up to date", None);
+        runtime.block_on(Engine::migrate(&config.engine))?
+    };
+    print(&done)
 }
 
 /// Exit code 0: clean, 1: findings, 2: could not run.
 fn verify(config: &Config) -> Result<(), Failure> {
-    startup::init_log(&config.log);
+    logs::init(&config.log);
+    waiting::show_bars();
     let could_not = |reason: String| Failure::settings(format!("verify could not run: {reason}"));
     let runtime = startup::runtime().map_err(|failure| could_not(failure.lines.join("; ")))?;
     let report = runtime

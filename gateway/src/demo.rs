@@ -9,6 +9,7 @@ use booking_core::{
 use engine::EngineHandle;
 use engine::ledger::registry::{Doctor, DoctorProfile, DoctorQuery, Location};
 use engine::view::{Caller, PublishRequest};
+use engine::waiting::Waiting;
 use uuid::Uuid;
 
 use crate::api::day_body::ALWAYS;
@@ -151,6 +152,8 @@ async fn load(engine: &EngineHandle) -> Result<PopularDay, Box<dyn std::error::E
     let now = engine.clock().now();
     let clinic = engine.ids().next();
     let mut popular = None;
+    let days = u64::try_from(DAYS_AHEAD).unwrap_or_default() * CLINIC.len() as u64;
+    let (mut waiting, mut published) = (Waiting::begin("loading the demonstration", Some(days)), 0);
     for person in &CLINIC {
         let zone = Zone::find(person.place.zone).ok_or("the time zone database is incomplete")?;
         let today = zone.date(now).ok_or("the clock is outside the calendar")?;
@@ -169,6 +172,8 @@ async fn load(engine: &EngineHandle) -> Result<PopularDay, Box<dyn std::error::E
             let release_at = if is_popular { soon } else { ALWAYS };
             publish(engine, day, definition(person, &zone, date, release_at)?).await?;
             popular.get_or_insert(PopularDay { day, release_at: soon });
+            published += 1;
+            waiting.at(published, Some(days));
         }
     }
     popular.ok_or_else(|| "the clinic is empty".into())

@@ -9,6 +9,8 @@ mod config;
 mod demo;
 #[cfg(test)]
 mod fuzz;
+mod logs;
+mod machine;
 mod metrics;
 mod middleware;
 mod nodes;
@@ -22,6 +24,9 @@ mod signals;
 mod startup;
 mod state;
 mod streams;
+mod top;
+mod traces;
+mod waiting;
 
 use std::process::ExitCode;
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use engine::telemetry::catalogue::{BUILD_INFO, CATALOGUE, Kind, Metric};
+use engine::telemetry::catalogue::{BUILD_INFO, CATALOGUE, COMMIT, Kind, Metric};
 use metrics::Label;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use metrics_process::Collector;
@@ -28,7 +28,7 @@ impl Exporter {
         for metric in CATALOGUE {
             declare(metric);
         }
-        metrics::gauge!(BUILD_INFO).set(1.0);
+        metrics::gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION"), "commit" => COMMIT).set(1.0);
         let process = Collector::default();
         process.describe();
         Ok(Self { handle, process })
@@ -99,6 +99,6 @@ mod tests {
             assert_eq!(series.count(), expected, "{}", metric.name);
         }
         assert!(page.contains("process_resident_memory_bytes"));
-        assert!(page.contains("hotslot_build_info 1"));
+        assert!(page.contains("hotslot_build_info{version=\""));
     }
 }

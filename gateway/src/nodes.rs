@@ -16,6 +16,7 @@ pub(crate) mod tls;
 pub(crate) mod transport;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use engine::ownership::Territory;
 use rustls::ClientConfig;
@@ -33,12 +34,22 @@ pub(crate) struct Nodes {
     pub(crate) tls: Option<Arc<ClientConfig>>,
     /// Of the main runtime: for the days that are streamed from elsewhere.
     pub(crate) client: Client,
+    /// Requests that the workers forward now.
+    forwards: AtomicUsize,
+    /// Workers that forward.
+    forwarders: AtomicUsize,
 }
 
 impl Nodes {
     /// Must be called on the main runtime.
     pub(crate) fn new(territory: Arc<Territory>, passes: Arc<Passes>, tls: Option<Arc<ClientConfig>>) -> Self {
         let client = Client::new(tls.as_deref());
-        Self { territory, passes, tls, client }
+        Self { territory, passes, tls, client, forwards: AtomicUsize::new(0), forwarders: AtomicUsize::new(0) }
+    }
+
+    /// Requests being forwarded, and how many there may be.
+    pub(crate) fn forwards(&self) -> (usize, usize) {
+        let bound = forward::IN_FLIGHT_MAX * self.forwarders.load(Ordering::Relaxed);
+        (self.forwards.load(Ordering::Relaxed), bound)
     }
 }

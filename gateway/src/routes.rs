@@ -11,7 +11,7 @@ use crate::api::call::Call;
 use crate::api::catalogue::Code;
 use crate::api::problem::Problem;
 use crate::api::{
-    appointments, bookings, clinics, days, doctors, operations, patients, policies, reminders, reschedule, stream,
+    activity, appointments, bookings, clinics, days, doctors, operations, patients, policies, reminders, reschedule, stream,
     templates,
 };
 use crate::auth::permission::{Guard, Permission};
@@ -86,6 +86,7 @@ pub(crate) fn interface() -> Vec<Entry> {
         guarded(&post, "/v1/dead-letters/redrive", reminders::redrive_all),
         guarded(&post, "/v1/dead-letters/{id}/redrive", reminders::redrive),
         guarded(&post, "/v1/dead-letters/{id}/discard", reminders::discard),
+        guarded(&get, "/v1/admin/activity", activity::read),
         open(&get, "/healthz/live", operations::live),
         open(&get, "/healthz/ready", operations::ready),
         open(&get, "/openapi.json", operations::document),

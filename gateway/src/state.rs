@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use engine::EngineHandle;
 
 use crate::auth::token::Verifier;
+use crate::machine::Machine;
 use crate::metrics::Exporter;
 use crate::middleware::measures::HttpMeasures;
 use crate::middleware::rate_limit::RateLimits;
@@ -16,6 +17,7 @@ use crate::nodes::Nodes;
 use crate::nodes::forward::Forwarder;
 use crate::streams::crowd::Crowds;
 use crate::streams::{StreamSettings, Streams};
+use crate::traces::sampling::Sampling;
 
 /// Of the whole process.
 pub(crate) struct Shared {
@@ -27,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) limits: RateLimits,
     /// Writes the metrics page.
     pub(crate) exporter: Exporter,
+    /// What the page says of the process.
+    pub(crate) machine: Machine,
     /// Taken while a doctor's profile is read, changed and written back, so that no change of another is lost. Waiters
     /// are admins' requests, bounded by the connections.
     pub(crate) profile_lock: tokio::sync::Mutex<()>,
@@ -34,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) streams: Arc<Streams>,
     /// What it takes to be one of several nodes; `None` where nothing is shared.
     pub(crate) nodes: Option<Arc<Nodes>>,
+    /// Which requests are recorded.
+    pub(crate) sampling: Sampling,
     stopping: AtomicBool,
 }
 
@@ -44,6 +50,7 @@ impl Shared {
         verifier: Verifier,
         limits: RateLimits,
         exporter: Exporter,
+        machine: Machine,
         streams: StreamSettings,
         nodes: Option<Nodes>,
     ) -> Self {
@@ -56,9 +63,16 @@ impl Shared {
             verifier,
             limits,
             exporter,
+            machine,
             profile_lock: tokio::sync::Mutex::new(()),
+            sampling: Sampling::of_ratio(0.0),
             stopping: AtomicBool::new(false),
         }
+    }
+
+    /// Records the traces of so many requests whose callers do not say.
+    pub(crate) fn with_sampling(self, sampling: Sampling) -> Self {
+        Self { sampling, ..self }
     }
 
     /// From now on the process is not ready.

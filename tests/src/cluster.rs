@@ -19,6 +19,8 @@ use crate::token::{Claims, Signer};
 pub const LEASE: Duration = Duration::from_millis(1_500);
 /// A client gives up on one try after that, and comes again through another node.
 const TRY_DEADLINE: Duration = Duration::from_secs(3);
+/// A stream says something by then, be it a comment.
+const STREAM_DEADLINE: Duration = Duration::from_secs(20);
 /// Everything is well again by then.
 const SETTLED_DEADLINE: Duration = Duration::from_secs(30);
 /// A node hands its days on and ends by then.
@@ -55,6 +57,30 @@ pub struct Doors {
 }
 
 impl Doors {
+    /// The one door of a program alone.
+    pub fn of(server: &Server) -> Self {
+        let addresses = Arc::new(RwLock::new(vec![server.address().to_owned()]));
+        let http = reqwest::Client::builder().no_proxy().timeout(TRY_DEADLINE).build().expect("an HTTP client");
+        Self { addresses, http, signer: server.signer() }
+    }
+
+    /// Where the nodes are: `http://HOST:PORT`.
+    pub fn addresses(&self) -> Vec<String> {
+        self.addresses.read().expect("nobody panics while it holds the addresses").clone()
+    }
+
+    /// An answer that goes on, such as a stream of a day, from the node with that number, counted around.
+    pub async fn stream(&self, door: usize, path: &str) -> reqwest::Response {
+        let addresses = self.addresses();
+        let url = format!("{}{path}", addresses[door % addresses.len()]);
+        // Of a client without a deadline for the whole answer.
+        let http = reqwest::Client::builder().no_proxy().read_timeout(STREAM_DEADLINE).build();
+        let request = http.expect("an HTTP client").get(&url).header("accept", "text/event-stream").send().await;
+        let answer = request.unwrap_or_else(|error| panic!("{url}: {error}"));
+        assert_eq!(answer.status().as_u16(), 200, "{url}");
+        answer
+    }
+
     /// How many nodes there are, also those that are down.
     pub fn count(&self) -> usize {
         self.addresses.read().expect("nobody panics while it holds the addresses").len()

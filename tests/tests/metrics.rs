@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use blackbox::{Client, Plan, Server, Wish, program};
+use blackbox::{Client, Plan, Server, Wish, at_once, program};
 
 /// Labels that would grow with the number of people or days.
 const FORBIDDEN_LABELS: [&str; 10] =
@@ -118,4 +118,44 @@ async fn with_a_listener_of_their_own_the_metrics_are_only_there() {
     let server = Server::start_with(&["--metrics-listen", "127.0.0.1:0"]).await;
     server.anyone().get("/metrics").await.problem(404, "not_found");
     server.anyone().get("/healthz/live").await.expect(200);
+}
+
+fn doctor_body() -> serde_json::Value {
+    serde_json::json!({
+        "name": "Dr. Vera Lind", "specialties": ["dermatology"], "time_zone": "UTC",
+        "location": {"name": "Clinic at the Park", "city": "Utrecht", "lat": 52.09, "lon": 5.12},
+    })
+}
+
+/// Doctors times days: what a large group of practices has in a season.
+const DOCTORS: usize = 200;
+const DAYS_OF_EACH: usize = 50;
+
+#[tokio::test]
+async fn ten_thousand_doctor_days_bring_no_new_series() {
+    let server = Server::start().await;
+    let reader = server.anyone();
+    let first = server.publish(&Plan::quarters(2)).await;
+    server.patient().book(&Wish::any(&first)).await.expect(201);
+    reader.day(&first.doctor, &first.date).await.expect(200);
+    let series = |samples: &BTreeMap<String, f64>| samples.keys().cloned().collect::<Vec<_>>();
+    let before = series(&scrape(&reader).await);
+    let admin = server.admin();
+    let crowd = at_once(DOCTORS, |_| {
+        let (admin, patient) = (admin.clone(), server.patient());
+        async move {
+            let doctor = admin.create_doctor(&doctor_body()).await.expect(201).text_of("id");
+            for later in 0..DAYS_OF_EACH {
+                let plan = Plan::quarters(1).later(later as i64);
+                admin.put_day(&doctor, &plan.date(), &plan.body()).await.expect(201);
+            }
+            patient.book(&Wish::any(&Plan::quarters(1).day_of(&doctor))).await.expect(201);
+        }
+    });
+    assert_eq!(crowd.await.len(), DOCTORS);
+    let samples = scrape(&reader).await;
+    assert_eq!(series(&samples), before, "as many series as before, and the same");
+    let known = samples.get("hotslot_days_awake").copied().unwrap_or_default()
+        + samples.get("hotslot_days_asleep").copied().unwrap_or_default();
+    assert!(known >= (DOCTORS * DAYS_OF_EACH) as f64, "all of them are in memory: {known}");
 }

@@ -61,5 +61,5 @@ pub use definition::{DayDefinition, DefinitionError, Release, SlotDefinition};
 pub use event::{Change, Event, Fact, Home, Seat};
 pub use id::{AppointmentId, DayKey, DoctorId, MoveId, PatientId, RequestId, SHARD_COUNT, SubjectId};
 pub use rejection::Rejection;
-pub use snapshot::{DaySnapshot, DayState, SlotCounts};
+pub use snapshot::{DaySnapshot, DayState, PlaceTotals, SlotCounts};
 pub use time::{Date, UtcMillis};

@@ -41,6 +41,34 @@ pub struct SlotCounts {
     pub booked: u32,
 }
 
+/// [`SlotCounts`] of many slots together.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PlaceTotals {
+    /// See [`SlotCounts::free`].
+    pub free: u64,
+    /// See [`SlotCounts::withheld`].
+    pub withheld: u64,
+    /// See [`SlotCounts::held`].
+    pub held: u64,
+    /// See [`SlotCounts::booked`].
+    pub booked: u64,
+}
+
+impl PlaceTotals {
+    /// Adds `other`.
+    pub fn add(&mut self, other: Self) {
+        self.free += other.free;
+        self.withheld += other.withheld;
+        self.held += other.held;
+        self.booked += other.booked;
+    }
+
+    /// All of them.
+    pub fn capacity(&self) -> u64 {
+        self.free + self.withheld + self.held + self.booked
+    }
+}
+
 /// An immutable picture of one published day at one version.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DaySnapshot {
@@ -125,10 +153,27 @@ impl DaySnapshot {
     /// Conservation counts of slot number `slot` at `now`; all 0 if there is no such slot. `free` is what
     /// [`DaySnapshot::remaining_at`] says.
     pub fn counts_at(&self, slot: usize, now: UtcMillis) -> SlotCounts {
+        self.counts_of(slot, now, self.bookable_by_everyone(now))
+    }
+
+    /// [`DaySnapshot::counts_at`] of all slots together; nothing is ever set aside for a waitlist.
+    pub fn totals_at(&self, now: UtcMillis) -> PlaceTotals {
+        let open = self.bookable_by_everyone(now);
+        let counts = (0..self.definition.slots.len()).map(|slot| self.counts_of(slot, now, open));
+        counts.fold(PlaceTotals::default(), |mut totals, counts| {
+            totals.free += u64::from(counts.free);
+            totals.withheld += u64::from(counts.withheld);
+            totals.held += u64::from(counts.held);
+            totals.booked += u64::from(counts.booked);
+            totals
+        })
+    }
+
+    fn counts_of(&self, slot: usize, now: UtcMillis, open: ClassSet) -> SlotCounts {
         let Some(definition) = self.definition.slots.get(slot) else { return SlotCounts::default() };
         let (held, booked) = self.places.held_and_booked(slot);
         let has_begun = definition.start <= now;
-        let free = if has_begun { 0 } else { self.untaken_in(slot, self.bookable_by_everyone(now)) };
+        let free = if has_begun { 0 } else { self.untaken_in(slot, open) };
         SlotCounts {
             free,
             withheld: definition.capacity.saturating_sub(held + booked + free),

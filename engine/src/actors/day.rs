@@ -20,7 +20,12 @@ use crate::claims::guard::RecordClaims;
 use crate::committer::{CommitListener, Submission};
 use crate::error::EngineError;
 use crate::journal::{DayAppend, Head, NewRecord, StoredSnapshot};
-use crate::limits::{SNAPSHOT_AWAKE_APPOINTMENTS_MAX, SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX, UNDURABLE_RECORDS_MAX};
+use crate::limits::{
+    CONSERVATION_LOOK_MICROS, SNAPSHOT_AWAKE_APPOINTMENTS_MAX, SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX,
+    UNDURABLE_RECORDS_MAX,
+};
+use crate::telemetry::stages::Stage as Timed;
+use crate::telemetry::trace::{Stage, Trace};
 
 /// Where a day's state comes from when its actor starts.
 pub enum Origin {
@@ -103,6 +108,8 @@ pub struct DayActor {
     pub(super) not_before: UtcMillis,
     /// Before this instant nobody is asked again what became of moves on their way in.
     pub(super) ask_not_before: UtcMillis,
+    /// When the counts were last checked to add up, on the clock's monotonic scale.
+    conservation_checked_micros: u64,
 }
 
 /// How long a due hold waits after a failed append before it is tried again.
@@ -127,6 +134,7 @@ impl DayActor {
             load_started_micros,
             not_before: UtcMillis(i64::MIN),
             ask_not_before: UtcMillis(i64::MIN),
+            conservation_checked_micros: load_started_micros,
             ports,
         }
     }
@@ -234,7 +242,7 @@ impl DayActor {
         let micros = self.ports.clock.monotonic_micros();
         self.ports.metrics.turn_commands.record(requests.len() as f64);
         for request in &requests {
-            self.ports.metrics.record_queue_micros(micros.saturating_sub(request.queued_micros));
+            self.ports.metrics.stages.record(Timed::Queue, micros.saturating_sub(request.queued_micros));
         }
         self.entry.touch(now);
         self.decide(requests.into_iter().map(|request| (now, request)), now);
@@ -268,45 +276,80 @@ impl DayActor {
             let waiting = turn.parked.take();
             waiting.into_iter().for_each(|(since, request)| turn.take(request, since));
         }
-        let (records, claims, awaits_arrival) = (turn.records, turn.claims, turn.awaits_arrival);
-        self.submit(expected, records, claims);
+        let (records, claims, traces) = (turn.records, turn.claims, turn.traces);
+        let awaits_arrival = turn.awaits_arrival;
+        self.submit(expected, records, claims, traces);
         self.release();
         if awaits_arrival {
             self.ask_about_arrivals(now);
         }
     }
 
-    pub(super) fn submit(&mut self, expected: Head, records: Vec<NewRecord>, claims: Vec<RecordClaims>) {
+    pub(super) fn submit(
+        &mut self,
+        expected: Head,
+        records: Vec<NewRecord>,
+        claims: Vec<RecordClaims>,
+        traces: Vec<Trace>,
+    ) {
         let Phase::Awake(awake) = &mut self.phase else { return };
         let Some(last) = records.last() else { return };
+        let last = last.version;
         let append = DayAppend {
             day: self.entry.day(),
-            epoch: last.version.epoch,
+            epoch: last.epoch,
             expected,
             next_work_at: awake.tip.next_work_at().filter(|_| !planted!(OpenWorkNotIndexed)),
             records,
         };
         self.has_submitted = true;
+        self.gate.note_submitted(last, self.ports.clock.monotonic_micros());
         let listener = Arc::clone(&self.entry) as Arc<dyn CommitListener>;
         crash_point!(DayBeforeSubmit);
-        self.ports.committer.submit(Submission { generation: self.generation, append, claims, listener });
+        self.ports.committer.submit(Submission { generation: self.generation, append, claims, traces, listener });
         crash_point!(DaySubmitted);
     }
 
     fn committed(&mut self, last: DayVersion, position: u64) {
         crash_point!(DayBeforePublish);
+        let heard = self.ports.clock.monotonic_micros();
+        let stages = &self.ports.metrics.stages;
+        for submitted in self.gate.take_submitted(last) {
+            stages.record(Timed::Append, heard.saturating_sub(submitted));
+        }
         let records = self.gate.take_records(last);
+        self.gate.durable_up_to(last, |trace| {
+            trace.begin(Stage::Publish);
+            self.ports.overlay.awaiting.push(trace, position);
+        });
         if planted!(AnswersBeforePicture) {
             self.release_up_to(last);
         }
         self.adopt_durable(&records, position);
         self.ports.publications.published(position);
+        let published = self.ports.clock.monotonic_micros();
         crash_point!(DayBeforeReplies);
         self.release();
         crash_point!(DayAfterReplies);
+        let told = self.ports.clock.monotonic_micros();
+        self.ports.metrics.stages.record(Timed::Publish, published.saturating_sub(heard));
+        self.ports.metrics.stages.record(Timed::Reply, told.saturating_sub(published));
         // Streams come last: whoever waits for an answer goes first.
         self.ports.notices.published(self.entry.day());
         self.snapshot_if_due();
+        self.check_conservation_if_due(told);
+    }
+
+    /// A busy day is looked at now and then; a quiet one when it goes to sleep.
+    fn check_conservation_if_due(&mut self, now_micros: u64) {
+        let Phase::Awake(awake) = &self.phase else { return };
+        if now_micros.saturating_sub(self.conservation_checked_micros) < CONSERVATION_LOOK_MICROS
+            || awake.durable.appointments().count() > SNAPSHOT_AWAKE_APPOINTMENTS_MAX
+        {
+            return;
+        }
+        self.conservation_checked_micros = now_micros;
+        recovery::check_conservation(&self.ports, awake);
     }
 
     /// Applies records that are durable and publishes them; answers may leave after this.
@@ -332,7 +375,8 @@ impl DayActor {
     pub(super) fn release_up_to(&mut self, version: DayVersion) {
         let micros = self.ports.clock.monotonic_micros();
         for (request, result) in self.gate.take_answers(version) {
-            self.ports.metrics.record_total_micros(micros.saturating_sub(request.queued_micros));
+            self.ports.metrics.stages.record(Timed::Total, micros.saturating_sub(request.queued_micros));
+            request.trace.begin(Stage::Reply);
             let result = complete_answer(&self.entry, result);
             request.settle(result);
             crash_point!(ReplyReleased);

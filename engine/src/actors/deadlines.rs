@@ -61,6 +61,11 @@ impl Deadlines {
         due
     }
 
+    /// Days with a timer.
+    pub fn armed(&self) -> usize {
+        self.state.lock().armed.len()
+    }
+
     /// The earliest timer.
     pub fn next(&self) -> Option<UtcMillis> {
         self.state.lock().heap.peek().map(|Reverse((at, _))| *at)

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use booking_core::{DayKey, UtcMillis};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -14,7 +15,9 @@ use super::day::{DayActor, Origin};
 use super::entry::DayEntry;
 use super::intake::{Control, Wake};
 use super::ports::DayPorts;
+use super::survey::Survey;
 use crate::journal::Head;
+use crate::limits::MAINTENANCE_INTERVAL_MILLIS;
 use crate::ownership::ShardSet;
 use crate::telemetry::meters::EngineMeters;
 
@@ -55,6 +58,7 @@ pub struct Directory {
     starter: Arc<dyn StartActor>,
     ports: OnceLock<Arc<DayPorts>>,
     meters: Arc<EngineMeters>,
+    survey: ArcSwap<Survey>,
 }
 
 impl Directory {
@@ -70,6 +74,7 @@ impl Directory {
             starter,
             ports: OnceLock::new(),
             meters,
+            survey: ArcSwap::default(),
         }
     }
 
@@ -127,10 +132,21 @@ impl Directory {
         self.awake.len()
     }
 
+    /// Number of days kept as packed bytes.
+    pub fn asleep(&self) -> usize {
+        self.asleep.len()
+    }
+
+    /// Most of those bytes.
+    pub fn asleep_bytes_max(&self) -> usize {
+        self.asleep_bytes_max
+    }
+
     /// Asks days to sleep that were idle for `idle_millis`, and the longest idle ones beyond `awake_max`. Called by maintenance.
     pub fn sweep(&self, now: UtcMillis, idle_millis: i64, awake_max: usize) {
         let mut candidates: Vec<(UtcMillis, Arc<DayEntry>)> =
             self.awake.iter().map(|found| (found.value().last_used(), Arc::clone(found.value()))).collect();
+        self.look_around(candidates.iter().map(|(_, entry)| entry), now);
         let surplus = candidates.len().saturating_sub(awake_max);
         if surplus > 0 {
             candidates.sort_unstable_by_key(|(used, entry)| (*used, entry.day()));
@@ -146,6 +162,19 @@ impl Directory {
             entry.intake().control(Control::Sleep);
         }
         self.report();
+    }
+
+    /// What the days awake were up to when they were looked at last.
+    pub fn survey(&self) -> Arc<Survey> {
+        self.survey.load_full()
+    }
+
+    fn look_around<'e>(&self, entries: impl Iterator<Item = &'e Arc<DayEntry>>, now: UtcMillis) {
+        let since = self.survey.load().at.map_or(MAINTENANCE_INTERVAL_MILLIS as i64, |at| now.millis_since(at));
+        let seconds = since.max(0) as f32 / 1e3;
+        let survey = Survey::look(entries, now, seconds);
+        self.meters.report_survey(&survey);
+        self.survey.store(Arc::new(survey));
     }
 
     /// Has every day of `shards` end what is under way and go, or go at once; forgets those that sleep. Returns how many are still

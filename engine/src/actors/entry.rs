@@ -9,6 +9,7 @@ use booking_core::{DayKey, DaySnapshot, DoctorDay, RememberedKey, RequestKey, Su
 use foldhash::HashMap;
 use parking_lot::RwLock;
 
+use super::activity::Activity;
 use super::in_flight::InFlightKeys;
 use super::intake::Intake;
 use super::publications::Publications;
@@ -39,6 +40,7 @@ pub struct DayEntry {
     /// Keys that have won, durable ones only. Filled before the snapshot that depends on them is swapped in.
     won: RwLock<HashMap<SubjectId, Vec<Arc<RememberedKey>>>>,
     last_used_millis: AtomicI64,
+    activity: Activity,
 }
 
 /// What the won keys say of a request.
@@ -62,6 +64,7 @@ impl DayEntry {
             published: ArcSwap::from_pointee(Published::Loading),
             won: RwLock::default(),
             last_used_millis: AtomicI64::new(now.0),
+            activity: Activity::default(),
         }
     }
 
@@ -78,6 +81,11 @@ impl DayEntry {
     /// The way in.
     pub fn intake(&self) -> &Intake {
         &self.intake
+    }
+
+    /// How much it is asked.
+    pub fn activity(&self) -> &Activity {
+        &self.activity
     }
 
     /// Keys that the day is working on. Look here first, then load the published picture.

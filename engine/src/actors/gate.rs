@@ -8,6 +8,7 @@ use booking_core::{DayVersion, Event, UtcMillis};
 
 use super::request::{CommandResult, Request};
 use crate::journal::ChainHash;
+use crate::telemetry::trace::{self, Trace};
 
 /// A decided event that is not known to be durable.
 pub struct UndurableRecord {
@@ -40,12 +41,25 @@ struct Waiting {
 pub struct Gate {
     records: VecDeque<UndurableRecord>,
     waiting: VecDeque<Waiting>,
+    /// The last record of each submission, and when it was submitted, on the clock's monotonic scale.
+    submitted: VecDeque<(DayVersion, u64)>,
 }
 
 impl Gate {
     /// Adds a decided event.
     pub fn push_record(&mut self, record: UndurableRecord) {
         self.records.push_back(record);
+    }
+
+    /// Everything up to the record `last` was submitted at `micros`.
+    pub fn note_submitted(&mut self, last: DayVersion, micros: u64) {
+        self.submitted.push_back((last, micros));
+    }
+
+    /// When the submissions were made whose last record is not later than `version`; they are forgotten.
+    pub fn take_submitted(&mut self, version: DayVersion) -> impl Iterator<Item = u64> + '_ {
+        let count = self.submitted.iter().take_while(|(last, _)| *last <= version).count();
+        self.submitted.drain(..count).map(|(_, micros)| micros)
     }
 
     /// Holds `result` back until the record `version` is durable.
@@ -56,6 +70,7 @@ impl Gate {
 
     /// Takes everything: the events, and the requests in the order in which they were decided.
     pub fn take_all(&mut self) -> (Vec<Arc<Event>>, Vec<Decided>) {
+        self.submitted.clear();
         let events = self.records.drain(..).map(|record| record.event).collect();
         (events, self.waiting.drain(..).map(|waiting| waiting.decided).collect())
     }
@@ -64,6 +79,15 @@ impl Gate {
     pub fn take_records(&mut self, version: DayVersion) -> Vec<UndurableRecord> {
         let count = self.records.iter().take_while(|record| record.version <= version).count();
         self.records.drain(..count).collect()
+    }
+
+    /// Shows the traces of the requests whose answers wait for nothing later than `version`.
+    pub fn durable_up_to(&self, version: DayVersion, mut show: impl FnMut(&Trace)) {
+        if !trace::is_wanted() {
+            return;
+        }
+        let durable = self.waiting.iter().take_while(|waiting| waiting.version <= version);
+        durable.map(|waiting| &waiting.decided.request.trace).filter(|trace| trace.is_on()).for_each(&mut show);
     }
 
     /// Takes the answers that wait for nothing later than `version`, oldest first.
@@ -85,6 +109,7 @@ impl Gate {
     /// Throws everything away: the answers are dropped, with word to their callers. Returns the events.
     pub fn clear(&mut self) -> Vec<Arc<Event>> {
         self.waiting.clear();
+        self.submitted.clear();
         self.records.drain(..).map(|record| record.event).collect()
     }
 

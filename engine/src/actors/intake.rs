@@ -175,6 +175,11 @@ impl Intake {
         more
     }
 
+    /// Commands that wait.
+    pub fn waiting(&self) -> usize {
+        self.state.lock().commands.len()
+    }
+
     /// Closes the intake for ever if nothing waits in it; false if something does.
     pub fn close_if_empty(&self) -> bool {
         let mut state = self.state.lock();

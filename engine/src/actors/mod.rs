@@ -14,6 +14,7 @@
 //! Nothing that depends on an event leaves a `DayActor` before that event is durable: its answers wait in the gate, and the
 //! entry's published view is made from the durable state alone.
 
+pub mod activity;
 pub mod admission;
 pub mod day;
 pub mod deadlines;
@@ -36,4 +37,5 @@ pub mod request;
 pub mod runtime;
 mod settlement;
 pub mod snapshots;
+pub mod survey;
 mod turn;

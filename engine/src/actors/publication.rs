@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use booking_core::{DoctorDay, Event, Fact, RememberedKey, SubjectId, UtcMillis, planted};
+use booking_core::{DoctorDay, Event, Fact, RememberedKey, Status, SubjectId, UtcMillis, planted};
 
 use super::entry::{DayEntry, Published};
 use super::ports::DayPorts;
@@ -24,12 +24,13 @@ pub struct DurableEvent<'record> {
 /// Publishes `durable`, which has just had `events` applied. After this returns, answers may leave.
 pub fn publish(ports: &DayPorts, entry: &DayEntry, durable: &DoctorDay, events: &[DurableEvent<'_>]) {
     let time_zone = zone_of(entry, durable, events);
+    entry.activity().recorded(events.len());
     let mut overlay = Vec::new();
     let mut keys = Vec::new();
     for DurableEvent { event, position, .. } in events {
         overlay.extend(OverlayEntry::of_event(entry.day(), &time_zone, event, *position));
         keys.extend(won_key(durable, event));
-        count_expiries(ports, event);
+        count_holds(ports, event);
     }
     if planted!(OverlayLosesChanges) && overlay.len() > 1 {
         overlay.drain(..overlay.len() - 1);
@@ -106,9 +107,16 @@ fn won_key(durable: &DoctorDay, event: &Event) -> Option<(SubjectId, Arc<Remembe
     Some((key.subject, Arc::clone(known)))
 }
 
-fn count_expiries(ports: &DayPorts, event: &Event) {
-    let expired = event.changes.iter().filter(|change| change.row.status == booking_core::Status::Expired).count();
+fn count_holds(ports: &DayPorts, event: &Event) {
+    let expired = event.changes.iter().filter(|change| change.row.status == Status::Expired).count();
     if expired > 0 {
         ports.metrics.expiries.increment(expired as u64);
+    }
+    match event.fact {
+        Fact::Taken if event.changes.last().is_some_and(|change| change.row.status == Status::Held) => {
+            ports.metrics.holds_placed.increment(1);
+        }
+        Fact::Confirmed => ports.metrics.holds_confirmed.increment(1),
+        _ => {}
     }
 }

@@ -24,6 +24,7 @@ use crate::committer::CommitFailure;
 use crate::journal::{Head, LoadedDay, LogKind, ReadError, StoredRecord};
 use crate::ledger::overlay::OverlayEntry;
 use crate::limits::{PANIC_WINDOW_MILLIS, PANICS_MAX, SLEEP_SNAPSHOT_RECORDS_MIN};
+use crate::telemetry::events::EngineEvent;
 
 /// First state of an actor.
 pub(super) fn start(actor: &mut DayActor, origin: Origin) {
@@ -222,7 +223,7 @@ pub(super) fn append_failed(actor: &mut DayActor, failure: &CommitFailure) {
         return blocked(actor, lost);
     }
     tracing::error!(?failure, "an append failed; the day drops its state and reads it again");
-    actor.ports.metrics.replays.increment(1);
+    EngineEvent::DayReplays.emit();
     actor.note_failure();
     if matches!(failure, CommitFailure::Poisoned(_)) {
         park(actor, "the journal failed; the process is about to end");
@@ -235,17 +236,15 @@ impl DayActor {
     /// A turn panicked: whatever it had in hand is gone, and the state cannot be trusted.
     pub fn panicked(&mut self) {
         let now = self.ports.clock.now();
-        self.ports.metrics.panics.increment(1);
         self.panics.retain(|at| now.millis_since(*at) < PANIC_WINDOW_MILLIS);
         self.panics.push(now);
         self.note_failure();
         self.has_panicked = true;
         if self.panics.len() >= PANICS_MAX {
-            tracing::error!(panics = self.panics.len(), "a day panics again and again; it is parked");
+            EngineEvent::DayPanicsAgain { panics: self.panics.len() }.emit();
             park(self, "this day is out of service after repeated defects");
         } else {
-            tracing::error!("a day panicked; it drops its state and reads it again");
-            self.ports.metrics.replays.increment(1);
+            EngineEvent::DayPanicked.emit();
             reload(self);
         }
     }
@@ -253,7 +252,7 @@ impl DayActor {
 
 fn park(actor: &mut DayActor, reason: &str) {
     if !matches!(actor.phase, Phase::Parked(_)) {
-        actor.ports.metrics.days_parked.increment(1.0);
+        EngineEvent::DayParked.emit();
     }
     actor.generation = actor.ports.committer.new_generation();
     actor.phase = Phase::Parked(Arc::from(reason));
@@ -306,11 +305,8 @@ pub(super) fn sleep(ports: &DayPorts, entry: &Arc<DayEntry>, awake: &mut Awake) 
     ports.retire.retire(entry, Some(asleep))
 }
 
-fn check_conservation(ports: &DayPorts, awake: &Awake) {
+pub(super) fn check_conservation(ports: &DayPorts, awake: &Awake) {
     let slots = awake.durable.definition().map_or(0, |definition| definition.slots.len());
-    ports.metrics.conservation_samples.increment(slots as u64);
-    if let Err(what) = invariant::check(&awake.durable, ports.clock.now()) {
-        ports.metrics.conservation_violations.increment(1);
-        tracing::error!(violation = %what, "a day's counts do not add up");
-    }
+    let violation = invariant::check(&awake.durable, ports.clock.now()).err();
+    EngineEvent::ConservationChecked { slots, violation: violation.as_deref() }.emit();
 }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use crate::journal::StoredSnapshot;
 
 /// Most days that wait: some seconds of the saver's work. A day whose snapshot is dropped offers a newer one later.
-const WAITING_MAX: usize = 8_192;
+pub const WAITING_MAX: usize = 8_192;
 
 /// The newest packed state of each day that waits to be saved.
 #[derive(Default)]
@@ -24,6 +24,11 @@ impl SnapshotQueue {
         if waiting.len() < WAITING_MAX || waiting.contains_key(&snapshot.day) {
             waiting.insert(snapshot.day, snapshot);
         }
+    }
+
+    /// Days that wait.
+    pub fn waiting(&self) -> usize {
+        self.waiting.lock().len()
     }
 
     /// Takes at most `limit` of them.

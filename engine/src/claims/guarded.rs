@@ -18,7 +18,7 @@ use crate::ownership::peers::{ClaimState, KeyClaimState};
 use crate::telemetry::catalogue;
 
 /// Claims that wait to be deleted. One that finds no room is an orphan: it costs the next one who meets it a question.
-const GIVEN_BACK_MAX: usize = 65_536;
+pub(crate) const GIVEN_BACK_MAX: usize = 65_536;
 /// Claims that one statement deletes.
 const GIVEN_BACK_BATCH: usize = 512;
 /// How long before the store is asked again after it failed.
@@ -69,7 +69,12 @@ impl Guard {
     pub fn give_back(&self, given: GivenBack) {
         // See the bound.
         let _ = self.given.try_send(given);
-        self.depth.set((GIVEN_BACK_MAX - self.given.capacity()) as f64);
+        self.depth.set(self.given_back_waiting() as f64);
+    }
+
+    /// Claims that wait to be deleted.
+    pub fn given_back_waiting(&self) -> usize {
+        GIVEN_BACK_MAX - self.given.capacity()
     }
 
     /// Deletes what is given back, and what is over, as long as the guard is there. `None` but the first time.

@@ -13,6 +13,7 @@ use crate::ledger::overlay::Overlay;
 use crate::ledger::won_keys::{LiveAppointment, oldest_date};
 use crate::ledger::{Ledger, PlacedAppointment};
 use crate::ownership::ShardSet;
+use crate::waiting::Waiting;
 
 /// Fills `claims` with what `ledger` knows of days of `shards` at `now`, and the overlay of days that the ledger does not take.
 pub async fn restore(
@@ -22,6 +23,7 @@ pub async fn restore(
     shards: &ShardSet,
     now: UtcMillis,
 ) -> Result<(), ReadError> {
+    let _waiting = Waiting::begin("restoring claims", None);
     // At once: each has a connection of its own, and so a thread.
     tokio::try_join!(restore_visits(claims, ledger, overlay, shards, now), restore_keys(claims, ledger, shards, now))?;
     tracing::info!(visits = claims.visits(), keys = claims.keys(), "claims are restored");

@@ -34,6 +34,14 @@ impl Health {
         self.began_micros.store(0, Ordering::Relaxed);
     }
 
+    /// How long the call under way has taken already; 0 if there is none.
+    pub(super) fn busy_micros(&self, now_micros: u64) -> u64 {
+        match self.began_micros.load(Ordering::Relaxed) {
+            0 => 0,
+            then => now_micros.saturating_sub(then),
+        }
+    }
+
     /// What is wrong, if so.
     pub(super) fn trouble(&self, now_micros: u64) -> Option<&'static str> {
         let since = |then: &AtomicU64| match then.load(Ordering::Relaxed) {
@@ -60,7 +68,8 @@ mod tests {
         health.failed(5_000_000);
         assert!(health.trouble(5_000_001).is_some() && health.trouble(5_000_000 + FAILED_MICROS).is_none());
         health.began(5_000_001);
+        assert_eq!(health.busy_micros(5_000_011), 10);
         health.answered();
-        assert_eq!(health.trouble(5_000_002), None);
+        assert_eq!((health.trouble(5_000_002), health.busy_micros(6_000_000)), (None, 0));
     }
 }

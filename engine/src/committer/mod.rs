@@ -20,8 +20,10 @@ use crate::claims::guard::{Lost, RecordClaims};
 use crate::claims::guarded::Guard;
 use crate::clock::Clock;
 use crate::journal::{DayAppend, Head, Journal};
+use crate::telemetry::trace::Trace;
 
 pub use commit_loop::{CommitLoop, Turn};
+pub use queue::Undurable;
 
 /// Why a submission was not made durable (as far as is known).
 #[derive(Clone, Debug)]
@@ -63,6 +65,8 @@ pub struct Submission {
     pub append: DayAppend,
     /// What the records claim across days, where several processes decide: all of it is claimed before anything is appended.
     pub claims: Vec<RecordClaims>,
+    /// The requests that are looked at among those that became the records.
+    pub traces: Vec<Trace>,
     /// Who is told.
     pub listener: Arc<dyn CommitListener>,
 }
@@ -138,6 +142,11 @@ impl Committer {
     pub fn trouble(&self, now_micros: u64) -> Option<(&'static str, &'static str)> {
         let journal = self.queue.journal.trouble(now_micros).map(|words| ("journal", words));
         journal.or_else(|| self.queue.claims.trouble(now_micros).map(|words| ("claims", words)))
+    }
+
+    /// How much is not durable yet, at `now_micros`.
+    pub fn waiting(&self, now_micros: u64) -> Undurable {
+        self.queue.undurable(now_micros)
     }
 
     /// A name for a new incarnation of a day's state: greater than all before. One counter serves every day, because a day that goes to

@@ -40,6 +40,8 @@ pub(super) struct Queue {
 pub(super) struct State {
     waiting: VecDeque<Submission>,
     waiting_records: usize,
+    /// Records of the batch that is being written.
+    writing_records: usize,
     /// The generation of each day of the batch that is being written.
     in_flight: HashMap<DayKey, u64>,
     closed: ClosedGenerations,
@@ -53,6 +55,17 @@ struct ClosedGenerations {
     up_to: HashMap<DayKey, u64>,
     /// In the order in which they were closed; may name days that have been forgotten since.
     order: VecDeque<DayKey>,
+}
+
+/// What is submitted and not durable yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Undurable {
+    /// Records that wait for the next group commit.
+    pub queued_records: usize,
+    /// Records of the group commit under way.
+    pub writing_records: usize,
+    /// How long that takes already.
+    pub writing_micros: u64,
 }
 
 /// What the task finds.
@@ -159,6 +172,7 @@ impl Queue {
         let batch = Batch::take_from(&mut state.waiting);
         state.waiting_records -= batch.record_count;
         self.depth.set(state.waiting_records as f64);
+        state.writing_records = batch.record_count;
         state.in_flight = batch.groups.iter().map(|group| (group.day, group.generation)).collect();
         Work::Batch(batch)
     }
@@ -180,8 +194,22 @@ impl Queue {
 
     /// Nothing is in flight any more; everybody concerned has been told.
     pub(super) fn settle(&self) {
-        self.state.lock().in_flight.clear();
+        {
+            let mut state = self.state.lock();
+            state.in_flight.clear();
+            state.writing_records = 0;
+        }
         self.settled.notify_waiters();
+    }
+
+    /// How much is not durable yet, at `now_micros`.
+    pub(super) fn undurable(&self, now_micros: u64) -> Undurable {
+        let (queued_records, writing_records) = {
+            let state = self.state.lock();
+            (state.waiting_records, state.writing_records)
+        };
+        let busy = [&self.journal, &self.claims].into_iter().map(|health| health.busy_micros(now_micros));
+        Undurable { queued_records, writing_records, writing_micros: busy.max().unwrap_or_default() }
     }
 
     /// Lets the task end when nothing waits.
@@ -196,7 +224,7 @@ impl Queue {
             let mut state = self.state.lock();
             state.ended = true;
             state.in_flight.clear();
-            state.waiting_records = 0;
+            (state.waiting_records, state.writing_records) = (0, 0);
             state.waiting.drain(..).collect()
         };
         self.settled.notify_waiters();

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{Outgoing, Published, Sink, unfit};
 use crate::telemetry::catalogue;
+use crate::telemetry::events::EngineEvent;
 
 /// See the module.
 pub(super) struct Delivery<'sink> {
@@ -56,8 +57,7 @@ impl Delivery<'_> {
         }
         for (event, reason) in dead {
             self.sink.bury(&event, &reason).await?;
-            metrics::counter!(catalogue::FEED_DEAD, "sink" => self.sink.name()).increment(1);
-            tracing::error!(event = event.id, reason, sink = self.sink.name(), "an event is a dead letter");
+            EngineEvent::DeadLetter { sink: self.sink.name(), event: &event.id, reason: &reason }.emit();
         }
         // Within a shard what was sent comes before what was held back.
         behind.extend(left);

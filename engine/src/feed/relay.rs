@@ -20,6 +20,7 @@ use crate::journal::{Journal, LogKind, ShardCursor, StoredRecord};
 use crate::ownership::Tenures;
 use crate::signal::Signal;
 use crate::telemetry::catalogue;
+use crate::telemetry::events::EngineEvent;
 
 /// Between two looks at what is new: how late an event is at most while all is well.
 const LOOK: Duration = Duration::from_millis(50);
@@ -292,10 +293,7 @@ impl Relay {
     }
 
     fn failed(&self, state: &mut State, reason: &str) {
-        metrics::counter!(catalogue::FEED_RETRIES, "sink" => self.sink.name()).increment(1);
-        if state.failures == 0 {
-            tracing::warn!(reason, sink = self.sink.name(), "the feed stands still; trying again, and nothing is lost");
-        }
+        EngineEvent::FeedStands { sink: self.sink.name(), reason, is_told: state.failures == 0 }.emit();
         state.failures = state.failures.saturating_add(1);
     }
 

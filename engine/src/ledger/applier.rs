@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
 
 use self::pace::Pace;
@@ -20,6 +21,8 @@ use crate::clock::{Clock, timeout};
 use crate::journal::{Journal, ReadError};
 use crate::spawn::Spawn;
 use crate::telemetry::catalogue;
+use crate::telemetry::lag::Marks;
+use crate::waiting::Waiting;
 
 /// How long the applier lets records gather before it begins a transaction, unless a whole bulk has gathered before. Each
 /// costs a sync of the disk that the journal waits for too, and the larger it is, the more of its rows share a page. Nobody
@@ -31,9 +34,6 @@ const START_FAILURES_MAX: u32 = 20;
 
 /// Failed attempts in a row after which a stop leaves the rest to the next start: about 1 s. The journal has it all.
 const STOP_FAILURES_MAX: u32 = 7;
-
-/// How long between two lines in the log while a start catches up, in microseconds.
-const PROGRESS_MICROS: u64 = 1_000_000;
 
 /// How far the journal reaches and how far the ledger is, shared between the applier's task and everybody else.
 #[derive(Default)]
@@ -47,6 +47,8 @@ pub struct Progress {
     gathered: Notify,
     /// Ends every wait.
     stop: Notify,
+    /// When the journal had come how far.
+    marks: Mutex<Marks>,
 }
 
 impl Progress {
@@ -59,6 +61,17 @@ impl Progress {
         if before < whole && position >= whole {
             self.gathered.notify_one();
         }
+    }
+
+    /// Notes how far the journal reaches at `now_micros`.
+    fn mark(&self, now_micros: u64) {
+        self.marks.lock().reached(self.head(), now_micros);
+    }
+
+    /// Notes that the ledger has everything up to `position` at `now_micros`.
+    fn passed(&self, position: u64, now_micros: u64) {
+        let stage = metrics::histogram!(catalogue::STAGE_DURATION, "stage" => "ledger");
+        self.marks.lock().passed(position, now_micros).for_each(|micros| stage.record(micros as f64 / 1e6));
     }
 
     fn has_whole_bulk(&self) -> bool {
@@ -167,6 +180,15 @@ impl Applier {
         self.progress.lag_records()
     }
 
+    /// Age of the oldest of them, to within a fifth of a second, at `now_micros`.
+    pub fn lag_micros(&self, now_micros: u64) -> u64 {
+        if self.lag_records() == 0 {
+            return 0;
+        }
+        self.progress.mark(now_micros);
+        self.progress.marks.lock().oldest_micros(now_micros)
+    }
+
     /// Applies everything told by [`Applier::advanced`], then ends the task. If the ledger is away, what is missing is
     /// left to the next start.
     pub async fn stop(&self) {
@@ -188,7 +210,7 @@ async fn open(
     progress: Arc<Progress>,
 ) -> Result<ApplyLoop, ReadError> {
     let mut apply_loop = ApplyLoop::open(journal, ledger, overlay, Arc::clone(&clock), Arc::clone(&progress)).await?;
-    let mut told_at = clock.monotonic_micros();
+    let (first, mut waiting) = (progress.applied(), None);
     loop {
         match apply_loop.turn().await {
             TurnOutcome::Idle => return Ok(apply_loop),
@@ -198,10 +220,9 @@ async fn open(
             TurnOutcome::Retry { after_millis, .. } => clock.sleep(Duration::from_millis(after_millis)).await,
             TurnOutcome::Applied { .. } => {}
         }
-        if clock.monotonic_micros().saturating_sub(told_at) >= PROGRESS_MICROS {
-            told_at = clock.monotonic_micros();
-            tracing::info!(applied = progress.applied(), head = progress.head(), "bringing the ledger up to date");
-        }
+        let total = progress.head().saturating_sub(first);
+        let waiting = waiting.get_or_insert_with(|| Waiting::begin("bringing the ledger up to date", Some(total)));
+        waiting.at(progress.applied().saturating_sub(first), Some(total));
     }
 }
 
@@ -233,10 +254,12 @@ async fn follow(mut apply_loop: ApplyLoop, clock: &dyn Clock, stand_back_records
 
 /// Lets records gather, and a burst pass.
 async fn gather(progress: &Progress, pace: &mut Pace, clock: &dyn Clock) {
+    progress.mark(clock.monotonic_micros());
     progress.gather(clock).await;
     while !progress.stopping.load(Ordering::Acquire)
         && pace.stands_back(clock.monotonic_micros(), progress.head(), progress.applied())
     {
+        progress.mark(clock.monotonic_micros());
         metrics::gauge!(catalogue::LEDGER_LAG).set(progress.lag_records() as f64);
         progress.wait_for_more(clock).await;
     }

@@ -20,6 +20,7 @@ use crate::ids::Ids;
 use crate::signal::Signal;
 use crate::spawn::Spawn;
 use crate::telemetry::catalogue;
+use crate::telemetry::events::EngineEvent;
 use crate::upkeep::Stopped;
 
 /// Looks at the map in each lease; a third of them renew it.
@@ -153,8 +154,7 @@ impl Keeper {
         let claimed = self.store.claim(state.incarnation, &plan.claim).await?;
         if !claimed.is_empty() {
             self.control.changed.notify_one();
-            tracing::info!(shards = claimed.len(), "shards are claimed");
-            metrics::counter!(catalogue::SHARDS_CLAIMED).increment(claimed.len() as u64);
+            EngineEvent::ShardsClaimed(claimed.len()).emit();
             self.take_over(claimed);
         }
         Ok(())
@@ -179,15 +179,12 @@ impl Keeper {
     }
 
     fn failed(&self, state: &mut State, error: &OwnershipError) {
-        metrics::counter!(catalogue::OWNERSHIP_FAILURES).increment(1);
         match error {
-            OwnershipError::Unavailable(_) => tracing::warn!(%error, "the store of ownership is away; trying again"),
+            OwnershipError::Unavailable(_) => EngineEvent::OwnershipAway(error).emit(),
             OwnershipError::LeaseEnded => {
-                tracing::error!(
-                    "the lease of this node has ended: everything it spoke for is dropped, and it comes back as another"
-                );
-                metrics::counter!(catalogue::LEASES_LOST).increment(1);
-                self.shards.drop_at_once(&self.territory.tenures().owned());
+                let owned = self.territory.tenures().owned();
+                EngineEvent::LeaseEnded { shards: owned.len() }.emit();
+                self.shards.drop_at_once(&owned);
                 state.joined = false;
                 state.incarnation = self.ids.next();
             }
@@ -203,7 +200,7 @@ impl Keeper {
         if plan.lost.is_empty() {
             return;
         }
-        tracing::warn!(shards = plan.lost.len(), "another node has claimed shards of this one");
+        EngineEvent::ShardsLost(plan.lost.len()).emit();
         self.shards.drop_at_once(&plan.lost.iter().copied().collect());
     }
 
@@ -231,7 +228,7 @@ impl Keeper {
             return Ok(());
         }
         self.shards.hand_on(&shards.iter().map(|(shard, _)| *shard).collect()).await;
-        metrics::counter!(catalogue::SHARDS_GIVEN_BACK).increment(shards.len() as u64);
+        EngineEvent::ShardsGivenBack(shards.len()).emit();
         self.store.release(state.incarnation, &shards).await?;
         self.control.changed.notify_one();
         Ok(())

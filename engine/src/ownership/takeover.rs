@@ -18,6 +18,7 @@ use crate::handle::EngineHandle;
 use crate::journal::{Journal, ReadError, ShardCursor, StoredRecord};
 use crate::ledger::overlay::{Overlay, OverlayEntry};
 use crate::ledger::{AppliedRecord, ApplyError, Ledger};
+use crate::telemetry::events::EngineEvent;
 
 /// Records that the ledger gets at once while a shard is taken over.
 const BULK_RECORDS: usize = 1_024;
@@ -62,8 +63,8 @@ impl Shards {
             }
             self.clock.sleep(PAUSE).await;
         }
-        let took_ms = self.clock.monotonic_micros().saturating_sub(began) / 1_000;
-        tracing::info!(shards = waiting.len(), took_ms, "shards are open");
+        let took_micros = self.clock.monotonic_micros().saturating_sub(began);
+        EngineEvent::ShardsOpen { shards: waiting.len(), took_micros }.emit();
     }
 
     /// Opens shards that the journal has installed already.

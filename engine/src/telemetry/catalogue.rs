@@ -33,6 +33,12 @@ pub const LATENCY_BUCKETS: &[f64] = &[
     0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
 ];
 
+/// Stages of a booking in seconds: some take a microsecond, and the whole up to seconds.
+pub const STAGE_BUCKETS: &[f64] = &[
+    0.000_001, 0.000_002, 0.000_005, 0.000_01, 0.000_02, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.003,
+    0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
+];
+
 /// Sizes of batches and queues.
 pub const SIZE_BUCKETS: &[f64] =
     &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0];
@@ -69,13 +75,37 @@ pub const MOVE_OUTCOMES: &[&str] = &["moved", "refused", "unavailable", "unknown
 const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE", "other"];
 const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "5xx"];
 const LIMIT_KINDS: &[&str] = &["subject", "address"];
-const JOURNAL_FAILURES: &[&str] = &["failed", "unknown", "poisoned", "conflict", "stale_epoch"];
+/// Why an append was not acknowledged; `stale_epoch`: another node has the shard, `blocked`: claims of other days stood in the way.
+pub const JOURNAL_FAILURES: &[&str] = &["failed", "unknown", "poisoned", "conflict", "stale_epoch", "blocked"];
+/// The stages of a booking in their order, the wait for the day's turn, and the whole inside the day.
+pub const STAGES: &[&str] =
+    &["admit", "dedup", "queue", "decide", "claim", "append", "publish", "reply", "ledger", "total"];
+/// Whatever is bounded and can fill: commands inside the engine, commands of the fullest day, records that wait for the journal and for
+/// the ledger, snapshots and timers, streams, requests being forwarded, claims to be deleted.
+pub const QUEUES: &[&str] =
+    &["engine", "day", "journal", "ledger", "snapshots", "deadlines", "streams", "forwards", "claims_given_back"];
+/// Where the places of days are; together they are the capacity.
+pub const PLACE_STATES: &[&str] = &["withheld", "free", "held", "booked"];
+/// Pools of connections to databases.
+pub const POOLS: &[&str] = &["journal_read", "ledger_write", "ledger_read", "registry"];
+const CONNECTION_STATES: &[&str] = &["in_use", "idle"];
+/// What a connection to Redis is for.
+pub const REDIS_LANES: &[&str] = &["append", "control", "read"];
+/// Of the source that was built; `unknown` unless `HOTSLOT_COMMIT` was set in the build.
+pub const COMMIT: &str = match option_env!("HOTSLOT_COMMIT") {
+    Some(commit) => commit,
+    None => "unknown",
+};
+const VERSIONS: &[&str] = &[env!("CARGO_PKG_VERSION")];
+const COMMITS: &[&str] = &[COMMIT];
 /// How a request that reached the wrong node ended: answered by another one, here after all, nobody could be asked in time, or asked without
 /// an answer to something that must not be asked twice.
 pub const FORWARD_OUTCOMES: &[&str] = &["answered", "here", "unavailable", "lost"];
 /// What one question to another node came to.
 pub const HOP_RESULTS: &[&str] = &["answered", "moved", "not_sent", "lost"];
 const FEED_SINKS: &[&str] = &["redis", "nats"];
+/// What became of the span of a recorded request.
+pub const SPAN_OUTCOMES: &[&str] = &["exported", "lost"];
 /// Why commands are turned away before they are decided.
 pub const SHED_REASONS: &[&str] = &["day_queue", "engine_queue", "ledger_lag", "stopping"];
 
@@ -89,9 +119,13 @@ catalogue! {
     EARLY_REFUSALS = "hotslot_early_refusals_total" Counter [] &[], "Refusals given from the published snapshot, without waking the day's actor.";
     SHED = "hotslot_shed_total" Counter ["reason": SHED_REASONS] &[], "Bookings refused with 503 on purpose, by reason. Cancels are never shed.";
     ADMITTED = "hotslot_admitted_commands" Gauge [] &[], "Commands admitted to a day and not yet answered; bounded.";
+    QUEUE_DEPTH = "hotslot_queue_depth" Gauge ["queue": QUEUES] &[], "What waits in each bounded queue now, as last looked at; of days the fullest. Compare with hotslot_queue_bound.";
+    QUEUE_BOUND = "hotslot_queue_bound" Gauge ["queue": QUEUES] &[], "The bound of each queue; past it callers are refused or work is put off. 0: there is no such queue here.";
     DAYS_AWAKE = "hotslot_days_awake" Gauge [] &[], "Doctor-days with an actor in memory; bounded.";
+    DAYS_AWAKE_MAX = "hotslot_days_awake_max" Gauge [] &[], "The bound of hotslot_days_awake; beyond it the longest idle ones go to sleep.";
     DAYS_ASLEEP = "hotslot_days_asleep" Gauge [] &[], "Doctor-days kept as packed bytes; bounded.";
     DAYS_ASLEEP_BYTES = "hotslot_days_asleep_bytes" Gauge [] &[], "Memory of the packed days.";
+    DAYS_ASLEEP_BYTES_MAX = "hotslot_days_asleep_bytes_max" Gauge [] &[], "The bound of hotslot_days_asleep_bytes; beyond it days are read from the journal again.";
     DAYS_PARKED = "hotslot_days_parked" Gauge [] &[], "Doctor-days that panic again and again and are refused; look at the log and restart.";
     ACTIVATIONS = "hotslot_day_activations_total" Counter [] &[], "Doctor-days brought into memory.";
     ACTIVATION_DURATION = "hotslot_day_activation_duration_seconds" Histogram [] LATENCY_BUCKETS, "Time to bring a doctor-day into memory.";
@@ -99,15 +133,26 @@ catalogue! {
     PANICS = "hotslot_day_panics_total" Counter [] &[], "Panics caught in a day's actor; each is a defect.";
     TURN_COMMANDS = "hotslot_day_turn_commands" Histogram [] SIZE_BUCKETS, "Commands that a day's actor takes in one turn.";
     EXPIRIES = "hotslot_holds_expired_total" Counter [] &[], "Holds recorded as expired.";
-    STAGE_DURATION = "hotslot_booking_stage_duration_seconds" Histogram ["stage": &["queue", "total"]] LATENCY_BUCKETS, "Time of a command inside its day: waiting for its turn, and in all until its answer leaves. The time until durable is hotslot_journal_commit_duration_seconds.";
+    HOLDS_PLACED = "hotslot_holds_placed_total" Counter [] &[], "Holds recorded; how many keep a place now is hotslot_places{state=\"held\"}.";
+    HOLDS_CONFIRMED = "hotslot_holds_confirmed_total" Counter [] &[], "Holds confirmed in time.";
+    PLACES = "hotslot_places" Gauge ["state": PLACE_STATES] &[], "Places of the days awake here that are not over, by state; withheld, free, held and booked are the capacity.";
+    RELEASE_PLACES = "hotslot_release_places" Gauge ["state": PLACE_STATES] &[], "As hotslot_places, of days with a release within fifteen minutes before or after: what the release minute is about.";
+    RELEASE_DAYS = "hotslot_release_days" Gauge [] &[], "Days that hotslot_release_places speaks of.";
+    RELEASE_NEXT = "hotslot_release_next_timestamp_seconds" Gauge [] &[], "When the next release of a day awake here is due, in seconds since 1970; 0: none is known. A day that nobody has asked for is not awake.";
+    RELEASE_LAST = "hotslot_release_last_timestamp_seconds" Gauge [] &[], "When a day awake here was last released, in seconds since 1970; 0: none was. For annotations.";
+    STAGE_DURATION = "hotslot_booking_stage_duration_seconds" Histogram ["stage": STAGES] STAGE_BUCKETS, "Time of the stages of a booking, and `queue` (the wait for the day's turn) and `total` (inside the day, until the answer leaves) of every command. `admit`, `dedup`, `decide` and `claim` are those of one command in sixteen; `append`, `publish` and `reply` those of each group of records of a day; `ledger` is the time from published until applied.";
     COMMIT_RECORDS = "hotslot_journal_commit_records" Histogram [] SIZE_BUCKETS, "Records made durable by one group commit.";
     COMMIT_DURATION = "hotslot_journal_commit_duration_seconds" Histogram [] LATENCY_BUCKETS, "Time of one group commit.";
+    SYNC_DURATION = "hotslot_journal_sync_duration_seconds" Histogram [] LATENCY_BUCKETS, "The step of a group commit that makes it durable: SQLite's writes with COMMIT and its sync, PostgreSQL's transaction with its commit, Redis' calls with their WAIT.";
     COMMIT_QUEUE = "hotslot_journal_queue_records" Gauge [] &[], "Records waiting for the next group commit; bounded by admission.";
+    JOURNAL_LAG = "hotslot_journal_lag_records" Gauge [] &[], "Records decided and not durable: waiting for a group commit or in one.";
+    JOURNAL_LAG_SECONDS = "hotslot_journal_lag_seconds" Gauge [] &[], "Age of the group commit under way; 0: there is none. Above a second the journal does not answer, and bookings wait.";
     JOURNAL_FAILURE = "hotslot_journal_failures_total" Counter ["kind": JOURNAL_FAILURES] &[], "Appends that were not acknowledged, by kind.";
     JOURNAL_POSITION = "hotslot_journal_position" Gauge [] &[], "Position of the last durable record.";
     JOURNAL_REPAIRED = "hotslot_journal_repaired_records_total" Counter [] &[], "Records that a journal on Redis had forgotten and that were put back from memory or the ledger.";
     JOURNAL_LOST = "hotslot_journal_lost_records_total" Counter [] &[], "Records of a branch that a failover of Redis has ended; some may have been acknowledged: page at once, the log names them.";
     LEDGER_LAG = "hotslot_ledger_lag_records" Gauge [] &[], "Durable records that the ledger does not have yet; past its bound bookings are shed.";
+    LEDGER_LAG_SECONDS = "hotslot_ledger_lag_seconds" Gauge [] &[], "Age of the oldest record that the ledger does not have; up to ten seconds in a burst on purpose.";
     LEDGER_BATCH = "hotslot_ledger_batch_records" Histogram [] SIZE_BUCKETS, "Records applied to the ledger in one transaction.";
     LEDGER_DURATION = "hotslot_ledger_apply_duration_seconds" Histogram [] LATENCY_BUCKETS, "Time of one ledger transaction.";
     LEDGER_RETRIES = "hotslot_ledger_retries_total" Counter [] &[], "Ledger transactions that failed and are tried again.";
@@ -135,6 +180,8 @@ catalogue! {
     SHARDS_OPEN = "hotslot_shards_open" Gauge [] &[], "Shards that this node answers for; less than hotslot_shards_owned while some are being taken over.";
     SHARDS_CLAIMED = "hotslot_shards_claimed_total" Counter [] &[], "Shards that this node has claimed.";
     SHARDS_GIVEN_BACK = "hotslot_shards_given_back_total" Counter [] &[], "Shards that this node has handed on so that others have their share.";
+    SHARDS_LOST = "hotslot_shards_lost_total" Counter [] &[], "Shards that this node had and another one has taken, or its lease has ended with; not given back on purpose.";
+    TAKEOVER_DURATION = "hotslot_shard_takeover_duration_seconds" Histogram [] LATENCY_BUCKETS, "Time from claiming a group of shards until they are open: their days are away meanwhile.";
     LEASES_LOST = "hotslot_leases_lost_total" Counter [] &[], "Times that this node's lease ended before it was renewed: it was paused, or the database was away for too long.";
     LEASE_LEFT = "hotslot_lease_left_seconds" Gauge [] &[], "How long this node may still speak for its shards without another renewal; 0: it confirms nothing.";
     OWNERSHIP_FAILURES = "hotslot_ownership_failures_total" Counter [] &[], "Questions to the store of ownership that failed.";
@@ -144,8 +191,20 @@ catalogue! {
     FORWARD_HOPS = "hotslot_forward_hops_total" Counter ["result": HOP_RESULTS] &[], "Questions to other nodes on behalf of requests, by result. Many `moved`: shards change hands, or this node does not see the map.";
     FORWARDS_IN_FLIGHT = "hotslot_forwards_in_flight" Gauge [] &[], "Requests being forwarded now; bounded for each HTTP worker.";
     STREAMS_RELAYED = "hotslot_streams_relayed" Gauge [] &[], "Days that this node streams from the node that speaks for them; one each, however many read.";
+    TRACE_SPANS = "hotslot_trace_spans_total" Counter ["outcome": SPAN_OUTCOMES] &[], "Spans of recorded requests, told to the collector or lost because it was away or slow; nothing else waits for it.";
+    TRACE_QUEUE = "hotslot_trace_queue_spans" Gauge [] &[], "Spans that wait to be told to the collector; bounded.";
     CLOCK_STEADY = "hotslot_clock_steady" Gauge [] &[], "1 while the engine's clock agrees with the wall clock within a second.";
-    BUILD_INFO = "hotslot_build_info" Gauge [] &[], "Always 1.";
+    CLOCK_SKEW = "hotslot_clock_skew_seconds" Gauge [] &[], "By how much the wall clock was ahead of the engine's time when they were last compared, once a second; negative: the engine waits for it. Beyond a second the node is not ready.";
+    POOL_CONNECTIONS = "hotslot_pool_connections" Gauge ["pool": POOLS, "state": CONNECTION_STATES] &[], "Connections of each pool to a database, by use. All in use: readers wait.";
+    POOL_CONNECTIONS_MAX = "hotslot_pool_connections_max" Gauge ["pool": POOLS] &[], "The bound of each pool; 0: there is no such pool here.";
+    REDIS_CALLS = "hotslot_redis_calls_in_flight" Gauge ["lane": REDIS_LANES] &[], "Calls to Redis that are not answered yet, by the connection's purpose. There is no pool: a connection is shared, and answers in order.";
+    RUNTIME_WORKERS = "hotslot_runtime_workers" Gauge [] &[], "Threads of the runtime behind the HTTP workers: stores, background work.";
+    RUNTIME_TASKS = "hotslot_runtime_tasks" Gauge [] &[], "Tasks alive on that runtime.";
+    RUNTIME_QUEUE = "hotslot_runtime_queue_tasks" Gauge [] &[], "Tasks that wait for a thread of that runtime; lasting: the processors are too few.";
+    DATA_DIR_FREE = "hotslot_data_dir_free_bytes" Gauge [] &[], "Bytes that may still be written to the file system of the data directory; with none left bookings are refused.";
+    DATA_DIR_SIZE = "hotslot_data_dir_size_bytes" Gauge [] &[], "Bytes of the file system of the data directory in all.";
+    READY = "hotslot_ready" Gauge [] &[], "1 while `GET /healthz/ready` would say 200; that answer names the failing part.";
+    BUILD_INFO = "hotslot_build_info" Gauge ["version": VERSIONS, "commit": COMMITS] &[], "Always 1; the labels say what was built.";
 }
 
 #[cfg(test)]

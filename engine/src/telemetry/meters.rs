@@ -1,9 +1,12 @@
 //! The engine's meters, resolved once: recording one costs no look-up.
 //! Must not know: who scrapes. Names come from the catalogue.
 
+use booking_core::{PlaceTotals, UtcMillis};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::catalogue as names;
+use super::stages::Stages;
+use crate::actors::survey::Survey;
 use crate::error::EngineError;
 
 /// Handles of the engine's meters. Made after the recorder is installed.
@@ -14,12 +17,6 @@ pub struct EngineMeters {
     pub expiries: Counter,
     /// [`names::ACTIVATIONS`].
     pub activations: Counter,
-    /// [`names::REPLAYS`].
-    pub replays: Counter,
-    /// [`names::PANICS`].
-    pub panics: Counter,
-    /// [`names::DAYS_PARKED`].
-    pub days_parked: Gauge,
     /// [`names::DAYS_AWAKE`].
     pub days_awake: Gauge,
     /// [`names::DAYS_ASLEEP`].
@@ -30,10 +27,6 @@ pub struct EngineMeters {
     pub admitted: Gauge,
     /// [`names::EARLY_REFUSALS`].
     pub early_refusals: Counter,
-    /// [`names::CONSERVATION_SAMPLES`].
-    pub conservation_samples: Counter,
-    /// [`names::CONSERVATION_VIOLATIONS`].
-    pub conservation_violations: Counter,
     /// [`names::CLAIMED_VISITS`].
     pub claimed_visits: Gauge,
     /// [`names::CLAIMED_KEYS`].
@@ -44,12 +37,47 @@ pub struct EngineMeters {
     pub moves_settled: Counter,
     /// [`names::CLOCK_STEADY`].
     pub clock_steady: Gauge,
+    /// [`names::HOLDS_PLACED`].
+    pub holds_placed: Counter,
+    /// [`names::HOLDS_CONFIRMED`].
+    pub holds_confirmed: Counter,
+    /// [`names::STAGE_DURATION`].
+    pub stages: Stages,
     activation: Histogram,
-    queue: Histogram,
-    total: Histogram,
+    places: PlaceGauges,
+    release_places: PlaceGauges,
+    release_days: Gauge,
+    release_next: Gauge,
+    release_last: Gauge,
     outcomes: Vec<Counter>,
     moves: Vec<Counter>,
     shed: Vec<Counter>,
+}
+
+/// Where the places of days are.
+struct PlaceGauges {
+    withheld: Gauge,
+    free: Gauge,
+    held: Gauge,
+    booked: Gauge,
+}
+
+impl PlaceGauges {
+    fn of(name: &'static str) -> Self {
+        Self {
+            withheld: gauge!(name, "state" => "withheld"),
+            free: gauge!(name, "state" => "free"),
+            held: gauge!(name, "state" => "held"),
+            booked: gauge!(name, "state" => "booked"),
+        }
+    }
+
+    fn report(&self, totals: PlaceTotals) {
+        self.withheld.set(totals.withheld as f64);
+        self.free.set(totals.free as f64);
+        self.held.set(totals.held as f64);
+        self.booked.set(totals.booked as f64);
+    }
 }
 
 /// Why a command was turned away before it was decided.
@@ -85,24 +113,25 @@ impl EngineMeters {
             turn_commands: histogram!(names::TURN_COMMANDS),
             expiries: counter!(names::EXPIRIES),
             activations: counter!(names::ACTIVATIONS),
-            replays: counter!(names::REPLAYS),
-            panics: counter!(names::PANICS),
-            days_parked: gauge!(names::DAYS_PARKED),
             days_awake: gauge!(names::DAYS_AWAKE),
             days_asleep: gauge!(names::DAYS_ASLEEP),
             days_asleep_bytes: gauge!(names::DAYS_ASLEEP_BYTES),
             admitted: gauge!(names::ADMITTED),
             early_refusals: counter!(names::EARLY_REFUSALS),
-            conservation_samples: counter!(names::CONSERVATION_SAMPLES),
-            conservation_violations: counter!(names::CONSERVATION_VIOLATIONS),
             claimed_visits: gauge!(names::CLAIMED_VISITS),
             claimed_keys: gauge!(names::CLAIMED_KEYS),
             parked_commands: gauge!(names::PARKED_COMMANDS),
             moves_settled: counter!(names::MOVES_SETTLED),
             clock_steady: gauge!(names::CLOCK_STEADY),
+            holds_placed: counter!(names::HOLDS_PLACED),
+            holds_confirmed: counter!(names::HOLDS_CONFIRMED),
+            stages: Stages::new(),
             activation: histogram!(names::ACTIVATION_DURATION),
-            queue: histogram!(names::STAGE_DURATION, "stage" => "queue"),
-            total: histogram!(names::STAGE_DURATION, "stage" => "total"),
+            places: PlaceGauges::of(names::PLACES),
+            release_places: PlaceGauges::of(names::RELEASE_PLACES),
+            release_days: gauge!(names::RELEASE_DAYS),
+            release_next: gauge!(names::RELEASE_NEXT),
+            release_last: gauge!(names::RELEASE_LAST),
             outcomes: names::BOOKING_OUTCOMES
                 .iter()
                 .map(|outcome| counter!(names::BOOKINGS, "outcome" => *outcome))
@@ -112,14 +141,19 @@ impl EngineMeters {
         }
     }
 
-    /// A command waited so long for its day.
-    pub fn record_queue_micros(&self, micros: u64) {
-        self.queue.record(micros as f64 / 1e6);
+    /// What a look at the days awake has found.
+    pub fn report_survey(&self, survey: &Survey) {
+        self.places.report(survey.places);
+        self.release_places.report(survey.release_places);
+        self.release_days.set(survey.release_days as f64);
+        let seconds = |at: Option<UtcMillis>| at.map_or(0.0, |at| at.0 as f64 / 1e3);
+        self.release_next.set(seconds(survey.next_release));
+        self.release_last.set(seconds(survey.last_release));
     }
 
-    /// A command was answered so long after it was queued.
-    pub fn record_total_micros(&self, micros: u64) {
-        self.total.record(micros as f64 / 1e6);
+    /// Handles that lead nowhere, and nothing is timed: what a benchmark compares with.
+    pub fn off() -> Self {
+        metrics::with_local_recorder(&metrics::NoopRecorder, || Self { stages: Stages::off(), ..Self::new() })
     }
 
     /// A day was brought into memory in so long.

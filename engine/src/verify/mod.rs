@@ -34,13 +34,10 @@ pub use self::stores::{verify, verify_stores};
 use self::walk::{FollowedDay, Limits};
 use self::whole::Whole;
 use self::won::WonRows;
-use crate::clock::Clock;
 use crate::config::StartError;
 use crate::ledger::ParkedDay;
 use crate::verify::compare::{compare, compare_traveller, compare_won_keys};
-
-/// How long between two lines in the log, in microseconds.
-const PROGRESS_MICROS: u64 = 1_000_000;
+use crate::waiting::Waiting;
 
 /// Why an audit could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -62,18 +59,14 @@ struct Audit<'sources> {
 }
 
 /// Holds `journal` against `ledger`.
-async fn audit(
-    journal: &mut dyn JournalSource,
-    ledger: &mut dyn LedgerSource,
-    clock: &dyn Clock,
-) -> Result<Report, VerifyError> {
+async fn audit(journal: &mut dyn JournalSource, ledger: &mut dyn LedgerSource) -> Result<Report, VerifyError> {
     let mut audit = Audit { journal, ledger, report: Report::default(), lost: BTreeSet::new() };
-    audit.run(clock).await?;
+    audit.run().await?;
     Ok(audit.report)
 }
 
 impl Audit<'_> {
-    async fn run(&mut self, clock: &dyn Clock) -> Result<(), VerifyError> {
+    async fn run(&mut self) -> Result<(), VerifyError> {
         let findings = &mut self.report.findings;
         self.journal.examine(findings).await?;
         self.ledger.examine(findings).await?;
@@ -93,7 +86,7 @@ impl Audit<'_> {
         strange.iter().for_each(|what| findings.add(Kind::RowMalformed, "ledger", what));
         days.extend(known);
         let mut whole = Whole::new(self.journal.last_at().await?);
-        self.days(&days, &parked, &Limits { journal, applied, won_keys }, &mut whole, clock).await?;
+        self.days(&days, &parked, &Limits { journal, applied, won_keys }, &mut whole).await?;
         self.travellers(whole).await?;
         self.orphans().await
     }
@@ -104,10 +97,9 @@ impl Audit<'_> {
         parked: &BTreeMap<DayKey, ParkedDay>,
         limits: &Limits,
         whole: &mut Whole,
-        clock: &dyn Clock,
     ) -> Result<(), VerifyError> {
         let mut won_rows = WonRows::new(limits.won_keys.is_some());
-        let mut told_at = clock.monotonic_micros();
+        let mut waiting = Waiting::begin("verifying days", Some(days.len() as u64));
         for day in days {
             let findings = &mut self.report.findings;
             let applied = self.ledger.applied(*day).await?;
@@ -131,11 +123,7 @@ impl Audit<'_> {
                 Some(expected) => self.compare_day(*day, &expected, &followed.fold.books().travellers).await?,
                 None => self.report.days_not_compared += 1,
             }
-            if clock.monotonic_micros().saturating_sub(told_at) >= PROGRESS_MICROS {
-                told_at = clock.monotonic_micros();
-                let (done, records) = (self.report.days, self.report.records);
-                tracing::info!(days = done, of = days.len(), records, "verifying");
-            }
+            waiting.at(self.report.days, Some(days.len() as u64));
         }
         Ok(self.journal.finish(&mut self.report.findings).await?)
     }

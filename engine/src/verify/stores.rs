@@ -25,7 +25,7 @@ use crate::postgres::{self, snapshot};
 /// A store does not exist, is in use, or cannot be read.
 pub async fn verify_stores(config: &EngineConfig, clock: &Arc<dyn Clock>) -> Result<Report, VerifyError> {
     match &config.stores {
-        StoreSettings::Embedded => verify(&config.data_dir, &**clock).await,
+        StoreSettings::Embedded => verify(&config.data_dir).await,
         StoreSettings::Redis { redis } => {
             require_files(&config.data_dir, &[ledger::FILE])?;
             let _lock = DirectoryLock::acquire(&config.data_dir)?;
@@ -38,7 +38,7 @@ pub async fn verify_stores(config: &EngineConfig, clock: &Arc<dyn Clock>) -> Res
                 (file::open(&path).await?, file::open(&path).await?, file::open(&path).await?);
             let mut source = ledger::SqliteRows::new(&mut rows, &mut won_keys, &mut orphans);
             let mut books = RedisBooks::open(redis_settings(redis, installation), clock).await?;
-            let report = audit(&mut books, &mut source, &**clock).await;
+            let report = audit(&mut books, &mut source).await;
             books.close().await;
             drop(source);
             close([rows, won_keys, orphans]).await;
@@ -63,7 +63,7 @@ pub async fn verify_stores(config: &EngineConfig, clock: &Arc<dyn Clock>) -> Res
             };
             let mut books = PostgresBooks::new(of_journal);
             let mut rows = PostgresRows::new(of_ledger, false);
-            let report = audit(&mut books, &mut rows, &**clock).await;
+            let report = audit(&mut books, &mut rows).await;
             books.close().await;
             rows.close().await;
             report
@@ -82,7 +82,7 @@ async fn redis_and_postgres(
     };
     let mut rows = PostgresRows::new(connection, true);
     let mut books = RedisBooks::open(settings, clock).await?;
-    let report = audit(&mut books, &mut rows, &**clock).await;
+    let report = audit(&mut books, &mut rows).await;
     books.close().await;
     rows.close().await;
     report
@@ -93,7 +93,7 @@ async fn redis_and_postgres(
 ///
 /// # Errors
 /// The directory or a store does not exist, is in use, or cannot be read.
-pub async fn verify(directory: &Path, clock: &dyn Clock) -> Result<Report, VerifyError> {
+pub async fn verify(directory: &Path) -> Result<Report, VerifyError> {
     // Looked for before the lock, which would make a directory.
     require_files(directory, &[journal::FILE, ledger::FILE])?;
     let _lock = DirectoryLock::acquire(directory)?;
@@ -104,7 +104,7 @@ pub async fn verify(directory: &Path, clock: &dyn Clock) -> Result<Report, Verif
     let report = {
         let mut books = journal::SqliteBooks::new(&mut blocks, &mut records);
         let mut source = ledger::SqliteRows::new(&mut rows, &mut won_keys, &mut orphans);
-        audit(&mut books, &mut source, clock).await
+        audit(&mut books, &mut source).await
     };
     close([blocks, records, rows, won_keys, orphans]).await;
     report

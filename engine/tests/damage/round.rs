@@ -42,7 +42,7 @@ pub(crate) enum Audited {
 }
 
 pub(crate) async fn audit(directory: &Path) -> Audited {
-    match verify(directory, &SystemClock::start()).await {
+    match verify(directory).await {
         Ok(report) if report.is_clean() => Audited::Clean,
         Ok(report) => Audited::Findings(report.lines()),
         Err(VerifyError::Open(error)) => Audited::Failed(error.to_string()),

@@ -57,7 +57,11 @@ planted! {
     an_index_that_misses_rows: LEDGER
         "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'patient, start_ms', 'patient, end_ms') \
          WHERE name = 'appointment_by_patient'"
-        => [FileDamaged];
+        => [FileDamaged, SchemaDiffers];
+    a_check_of_no_column: LEDGER
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (id = 1)', 'CHECK (ie = 1)') \
+         WHERE name = 'won_key_bounds'"
+        => [SchemaDiffers];
 
     an_appointment_that_is_deleted: LEDGER
         "DELETE FROM appointment WHERE id IN (SELECT id FROM appointment WHERE status = 'booked' LIMIT 1)"
@@ -221,7 +225,7 @@ async fn an_audit_changes_no_file() {
     let bytes = || names.map(|name| std::fs::read(copy.path().join(name)).expect("a file"));
     let before = bytes();
     assert!(!before[1].is_empty(), "a log was left");
-    let report = verify(copy.path(), &engine::clock::SystemClock::start()).await.expect("it can be audited");
+    let report = verify(copy.path()).await.expect("it can be audited");
     assert_eq!(kinds(&report), [Kind::NextWorkMismatch], "what is in the log only is seen");
     assert!(before == bytes(), "no byte has changed");
     writer.close().await.expect("it closes");
@@ -231,8 +235,7 @@ async fn an_audit_changes_no_file() {
 async fn a_directory_in_use_is_refused() {
     let world = World::new().await;
     let lock = DirectoryLock::acquire(world.path()).expect("it is free");
-    let clock = engine::clock::SystemClock::start();
-    let error = verify(world.path(), &clock).await.expect_err("it is in use");
+    let error = verify(world.path()).await.expect_err("it is in use");
     assert!(error.to_string().contains("in use"), "{error}");
     drop(lock);
     assert!(world.verify().await.is_clean());

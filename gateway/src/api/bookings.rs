@@ -103,6 +103,7 @@ async fn take<B: DeserializeOwned + Into<Wish>>(mut call: Call, guard: Guard<Boo
         },
         caller: call.caller(principal, Some(digest.bind(principal.subject, key))),
     };
+    call.note_admitted();
     match call.engine().book(request).await {
         Ok(reply) => appointments::created(&reply),
         Err(error) => Err(of_engine(error, call.now())),

@@ -31,6 +31,8 @@ pub(crate) struct Call {
     request: HttpRequest,
     payload: Payload,
     name: RequestName,
+    /// When its head had come, on the clock's monotonic scale.
+    started_micros: u64,
     /// Where the body is kept, once it is read, for a node that has to be asked instead.
     kept: Option<Kept>,
     attempt: Attempt,
@@ -52,8 +54,24 @@ pub(crate) enum Attempt {
 
 impl Call {
     /// Of a worker.
-    pub(crate) fn new(worker: Rc<Worker>, request: HttpRequest, payload: Payload, name: RequestName) -> Self {
-        Self { worker, request, payload, name, kept: None, attempt: Attempt::First }
+    pub(crate) fn new(
+        worker: Rc<Worker>,
+        request: HttpRequest,
+        payload: Payload,
+        name: RequestName,
+        started_micros: u64,
+    ) -> Self {
+        Self { worker, request, payload, name, started_micros, kept: None, attempt: Attempt::First }
+    }
+
+    /// When its head had come, on the clock's monotonic scale.
+    pub(crate) fn started_micros(&self) -> u64 {
+        self.started_micros
+    }
+
+    /// Everything that is asked of a booking before the engine is asked has been.
+    pub(crate) fn note_admitted(&self) {
+        self.worker.measures.admitted(self.started_micros, &**self.engine().clock());
     }
 
     /// Keeps the body, once it is read, in `kept`.

@@ -63,7 +63,8 @@ pub(crate) fn version_number(version: DayVersion) -> u64 {
     (u64::from(version.epoch) << 32).saturating_add(version.sequence)
 }
 
-fn state_name(state: DayState) -> &'static str {
+/// Its name in JSON.
+pub(crate) fn state_name(state: DayState) -> &'static str {
     match state {
         DayState::Scheduled => "scheduled",
         DayState::Open => "open",

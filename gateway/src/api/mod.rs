@@ -1,6 +1,7 @@
 //! The calls of the contract: parse, ask the engine, render. One file a subject.
 //! Must not know: rules about slots, SQL, how a booking is decided.
 
+pub(crate) mod activity;
 pub(crate) mod appointments;
 pub(crate) mod body;
 pub(crate) mod bookings;

@@ -47,7 +47,9 @@ pub(crate) async fn ready(call: Call) -> Answer {
 
 /// `GET /metrics`
 pub(crate) async fn metrics(call: Call) -> Answer {
-    let page = call.worker().shared.exporter.render();
+    let shared = &call.worker().shared;
+    shared.report();
+    let page = shared.exporter.render();
     Ok(HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(page))
 }
 

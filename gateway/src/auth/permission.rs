@@ -89,6 +89,11 @@ permission!(
     |principal, _target| principal.role == Role::Admin
 );
 permission!(
+    /// Look into the process: admins.
+    Operate(()),
+    |principal, _target| principal.role == Role::Admin
+);
+permission!(
     /// Put clinics: admins.
     ManageClinics(()),
     |principal, _target| principal.role == Role::Admin

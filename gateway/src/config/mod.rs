@@ -5,6 +5,7 @@ mod messages;
 mod servers;
 pub(crate) mod settings;
 mod sources;
+mod traces;
 mod values;
 
 use std::fmt;
@@ -18,6 +19,7 @@ use crate::auth::key::SigningKey;
 use crate::streams::StreamSettings;
 pub(crate) use servers::{NodeTlsFiles, NodesSettings};
 pub(crate) use sources::Sources;
+pub(crate) use traces::{Collector, TraceSettings};
 use values::Reader;
 pub(crate) use values::parse_duration_seconds;
 
@@ -111,6 +113,8 @@ pub(crate) struct Config {
     pub(crate) rates: RateSettings,
     /// The log.
     pub(crate) log: LogSettings,
+    /// The recording of requests.
+    pub(crate) traces: TraceSettings,
     /// Load a small clinic if there is none.
     pub(crate) demo: bool,
 }
@@ -130,8 +134,8 @@ impl Config {
         engine.reminders = messages::reminders(&mut reader, &channels);
         let key = key(&mut reader);
         http.nodes = servers::nodes(&mut reader, &engine, &key);
-        let (rates, log, demo) = (rates(&mut reader), log(&mut reader), reader.switch("demo"));
-        let config = Self { http, engine, channels, key, rates, log, demo };
+        let (rates, log, traces) = (rates(&mut reader), log(&mut reader), traces::traces(&mut reader));
+        let config = Self { http, engine, channels, key, rates, log, traces, demo: reader.switch("demo") };
         reader.finish().map(|()| config)
     }
 }

@@ -36,11 +36,11 @@ impl<'s> Reader<'s> {
         }
     }
 
-    fn parsed<T>(&mut self, key: &str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    /// Whatever `parse` makes of the text.
+    pub(super) fn parsed<T>(&mut self, key: &str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let Found { text, origin } = self.sources.get(key)?;
         let value = parse(text.trim());
         if value.is_none() {
-            // A key, a password or a token is a secret even when it is wrong, and a URL may hold one.
             let told = if is_secret(key) { "the value" } else { text };
             self.mistakes.push(format!("{key}: {told:?} is not {expected} ({origin})"));
         }
@@ -61,6 +61,12 @@ impl<'s> Reader<'s> {
     pub(crate) fn number(&mut self, key: &str, default: u64, range: RangeInclusive<u64>) -> u64 {
         let expected = format!("a whole number from {} to {}", range.start(), range.end());
         self.parsed(key, &expected, |text| text.parse().ok().filter(|number| range.contains(number))).unwrap_or(default)
+    }
+
+    /// A number from 0 to 1.
+    pub(crate) fn ratio(&mut self, key: &str, default: f64) -> f64 {
+        let parse = |text: &str| text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+        self.parsed(key, "a number from 0 to 1", parse).unwrap_or(default)
     }
 
     /// A whole number above 0.
@@ -190,9 +196,9 @@ impl<'s> Reader<'s> {
     }
 }
 
-/// Whether the value of `key` is never repeated to anybody.
+/// Whether the value of `key` is never repeated to anybody: a key, a password or a token is a secret even when it is wrong, and a URL may hold one.
 fn is_secret(key: &str) -> bool {
-    ["_key", "_url", "_password", "_token", "_secret"].iter().any(|end| key.ends_with(end))
+    ["_key", "_url", "_endpoint", "_password", "_token", "_secret"].iter().any(|end| key.ends_with(end))
 }
 
 fn has_twice<T: PartialEq>(items: &[T]) -> bool {

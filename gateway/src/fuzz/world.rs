@@ -21,6 +21,7 @@ use crate::auth::Principal;
 use crate::auth::key::SigningKey;
 use crate::auth::token::{self, NewToken, Verifier};
 use crate::config::RateSettings;
+use crate::machine::Machine;
 use crate::metrics::Exporter;
 use crate::middleware::rate_limit::RateLimits;
 use crate::routes;
@@ -74,7 +75,9 @@ impl World {
         };
         let streams = StreamSettings { clients_max: 10, heartbeat_seconds: 15 };
         let (verifier, limits) = (Verifier::new(&key), RateLimits::new(&rates));
-        let shared = Arc::new(Shared::new(engine.handle(), verifier, limits, Exporter::detached(), streams, None));
+        let (exporter, machine) = (Exporter::detached(), Machine::new(std::env::temp_dir()));
+        let shared = Shared::new(engine.handle(), verifier, limits, exporter, machine, streams, None);
+        let shared = Arc::new(shared);
         let now = engine.handle().clock().now();
         let [doctor, patient, clinic] = [1, 2, 3].map(Uuid::from_u128);
         Self { _directory: directory, engine, shared, key, doctor, patient, clinic, now }

@@ -8,6 +8,8 @@ use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::http::Method;
 
+use engine::telemetry::trace::{Stage, Trace};
+
 use super::edge::{Answer, attempt};
 use crate::api::call::{Attempt, Call, Kept};
 use crate::api::problem::Problem;
@@ -21,12 +23,14 @@ struct Request {
     worker: Rc<Worker>,
     request: HttpRequest,
     name: RequestName,
+    started_micros: u64,
     kept: Kept,
 }
 
 impl Request {
     fn call(&self, attempt: Attempt) -> Call {
-        let call = Call::new(Rc::clone(&self.worker), self.request.clone(), Payload::None, self.name.clone());
+        let (worker, request, name) = (Rc::clone(&self.worker), self.request.clone(), self.name.clone());
+        let call = Call::new(worker, request, Payload::None, name, self.started_micros);
         call.repeated(Rc::clone(&self.kept), attempt)
     }
 }
@@ -41,12 +45,14 @@ where
         worker: call.shared_worker(),
         request: call.request().clone(),
         name: call.name().clone(),
+        started_micros: call.started_micros(),
         kept: Kept::default(),
     };
     let first = attempt(handle, call.keeping(Rc::clone(&again.kept))).await;
     let Some(shard) = first.as_ref().err().and_then(Problem::shard) else { return first };
     // Every handler reads its body before it asks the engine: an empty one here is none.
     let body = again.kept.get().cloned().unwrap_or_default();
+    Trace::present().begin(Stage::Forward);
     let question = question::of_request(&again.request, &again.name, None, body);
     match forwarder.find(&question, shard, || attempt(handle, again.call(Attempt::Again))).await {
         Ok(Found::Here(outcome)) => outcome,

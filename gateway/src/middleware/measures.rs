@@ -2,7 +2,9 @@
 //! Must not know: who measures what elsewhere, who scrapes.
 
 use actix_web::http::{Method, StatusCode};
+use engine::clock::Clock;
 use engine::telemetry::catalogue::{HTTP_DURATION, HTTP_IN_FLIGHT, HTTP_REQUESTS};
+use engine::telemetry::stages::{Stage, Stages};
 use metrics::{Counter, Gauge, Histogram};
 
 /// The label values of methods, the rest last.
@@ -18,6 +20,7 @@ struct MethodMeasures {
 pub(crate) struct HttpMeasures {
     methods: [MethodMeasures; METHODS.len()],
     in_flight: Gauge,
+    stages: Stages,
 }
 
 impl HttpMeasures {
@@ -30,6 +33,7 @@ impl HttpMeasures {
                 duration: metrics::histogram!(HTTP_DURATION, "method" => method),
             }),
             in_flight: metrics::gauge!(HTTP_IN_FLIGHT),
+            stages: Stages::new(),
         }
     }
 
@@ -37,6 +41,13 @@ impl HttpMeasures {
     pub(crate) fn begin(&self) -> InFlight {
         self.in_flight.increment(1.0);
         InFlight(self.in_flight.clone())
+    }
+
+    /// A booking that began at `started_micros` is at the engine's door; of a few it is noted how long that took.
+    pub(crate) fn admitted(&self, started_micros: u64, clock: &dyn Clock) {
+        if self.stages.is_timed(started_micros) {
+            self.stages.record(Stage::Admit, clock.monotonic_micros().saturating_sub(started_micros));
+        }
     }
 
     /// A request was answered.

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use engine::clock::Clock;
@@ -19,7 +20,7 @@ use crate::api::problem::Problem;
 
 /// Requests that one HTTP worker forwards at once: what a few milliseconds of the busiest second bring, and with it the connections to
 /// another node are bounded.
-const IN_FLIGHT_MAX: usize = 1_024;
+pub(super) const IN_FLIGHT_MAX: usize = 1_024;
 /// What an answer may take on the other node, which itself answers or refuses long before.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -44,6 +45,7 @@ impl Forwarder {
     /// Its connections live on the runtime that calls it.
     pub(crate) fn new(nodes: Arc<Nodes>, clock: Arc<dyn Clock>) -> Self {
         let client = Client::new(nodes.tls.as_deref());
+        nodes.forwarders.fetch_add(1, Ordering::Relaxed);
         Self { nodes, client, clock, in_flight: Cell::new(0) }
     }
 
@@ -125,17 +127,19 @@ impl Forwarder {
             return Err(Problem::of(Code::Overloaded).retry_after_seconds(1));
         }
         self.in_flight.set(count + 1);
+        self.nodes.forwards.fetch_add(1, Ordering::Relaxed);
         metrics::gauge!(FORWARDS_IN_FLIGHT).increment(1.0);
-        Ok(InFlight(&self.in_flight))
+        Ok(InFlight(self))
     }
 }
 
 /// A request that is being forwarded, until it is dropped.
-struct InFlight<'f>(&'f Cell<usize>);
+struct InFlight<'f>(&'f Forwarder);
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
+        self.0.in_flight.set(self.0.in_flight.get().saturating_sub(1));
+        self.0.nodes.forwards.fetch_sub(1, Ordering::Relaxed);
         metrics::gauge!(FORWARDS_IN_FLIGHT).decrement(1.0);
     }
 }

@@ -1,6 +1,7 @@
 //! The OpenAPI 3.1 document: written from the route table's calls and the error catalogue, committed as `openapi.json`.
 //! Must not know: how calls are answered.
 
+mod activity;
 mod operation;
 mod paths;
 mod people;

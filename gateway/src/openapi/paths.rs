@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::activity;
 use super::operation::Operation;
 use super::people;
 use super::reminders;
@@ -39,6 +40,7 @@ fn booking_paths() -> Value {
         "/v1/patients/{id}/appointments": {"get": list_appointments_of_patient()},
         "/v1/patients/{id}": {"get": people::read_patient(), "put": people::put_patient()},
         "/v1/clinics/{id}": {"get": people::read_clinic(), "put": people::put_clinic()},
+        "/v1/admin/activity": {"get": activity::read()},
         "/openapi.json": {"get": document()},
         "/docs": {"get": docs()},
         "/healthz/live": {"get": live()},

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::activity;
 use super::code_table;
 use super::operation::reference;
 use super::people;
@@ -15,7 +16,9 @@ const APPOINTMENT_ID: &str = "0190a3c4-7b1e-7c3a-9d52-4f0b6a1c2000";
 /// All schemas.
 pub(super) fn schemas() -> Value {
     let mut schemas = Map::new();
-    for group in [doctors(), days(), appointments(), people::schemas(), reminders::schemas(), common()] {
+    for group in
+        [doctors(), days(), appointments(), people::schemas(), reminders::schemas(), activity::schemas(), common()]
+    {
         if let Value::Object(group) = group {
             schemas.extend(group);
         }

@@ -60,6 +60,11 @@ impl Streams {
         Some(())
     }
 
+    /// Open streams, and how many there may be.
+    pub(crate) fn clients(&self) -> (usize, usize) {
+        (self.clients.load(Ordering::Acquire), self.settings.clients_max)
+    }
+
     /// A stream has ended.
     pub(super) fn leave_one(&self) {
         self.clients.fetch_sub(1, Ordering::AcqRel);

@@ -1,5 +1,5 @@
 //! Real servers for tests, from the distribution's packages: Redis (alone, replicated, as a cluster), PostgreSQL (alone,
-//! with a synchronous standby), NATS, and a proxy that plays the network between them and their clients.
+//! with a synchronous standby), NATS, Prometheus, and a proxy that plays the network between them and their clients.
 //! Must not know: anything of the program that is tested with them.
 //!
 //! Every server listens on a free port of the loopback, keeps its data in a temporary directory, and ends with the value
@@ -32,6 +32,7 @@ mod nats;
 mod port;
 mod postgres;
 mod process;
+mod prometheus;
 mod proxy;
 mod redis;
 mod wait;
@@ -39,5 +40,6 @@ mod wait;
 pub use nats::Nats;
 pub use postgres::{Postgres, PostgresOptions, SynchronousPair};
 pub use process::OldPrimary;
+pub use prometheus::{Prometheus, promtool};
 pub use proxy::{Direction, Proxy};
 pub use redis::{AppendFsync, Redis, RedisCluster, RedisClusterOptions, RedisOptions, ReplicaPair};

@@ -1,4 +1,4 @@
-//! Is every metric that `deploy/` names one of the catalogue, with labels it has?
+//! Is every metric that `deploy/` names one of the catalogue? (The rules of alerts are in `grafana/`: see `observability`.)
 //! Must not know: what metrics mean.
 
 use blackbox::sources;
@@ -38,38 +38,8 @@ fn every_metric_it_names_is_in_the_catalogue() {
             }
         }
     }
-    assert!(named > 20, "metrics are named: {named}");
+    assert!(named > 10, "metrics are named: {named}");
     assert_none("metrics that are not in the catalogue", &unknown);
-}
-
-#[test]
-fn every_label_it_selects_by_has_that_value() {
-    let source = sources::read("engine/src/telemetry/catalogue.rs".to_owned()).text;
-    let mut unknown = Vec::new();
-    let mut selected = 0;
-    for file in files().into_iter().filter(|file| file.path.ends_with(".md")) {
-        for selector in selectors(&file.text) {
-            let (label, value) = selector.split_once('=').unwrap_or((selector, ""));
-            let value = value.trim_start_matches('~').trim_matches('"');
-            for word in std::iter::once(label.trim_end_matches('!')).chain(value.split('|')) {
-                selected += 1;
-                if !source.contains(&format!("\"{word}\"")) {
-                    unknown.push(format!("{}: {selector}", file.path));
-                }
-            }
-        }
-    }
-    assert!(selected > 2, "labels are selected: {selected}");
-    assert_none("labels or values that the catalogue does not declare", &unknown);
-}
-
-/// What stands between braces behind a metric, by commas.
-fn selectors(text: &str) -> impl Iterator<Item = &str> {
-    text.split("hotslot_").skip(1).flat_map(|rest| {
-        let rest = rest.trim_start_matches(is_letter_of_metric);
-        let inside = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')).map(|(inside, _)| inside);
-        inside.into_iter().flat_map(|inside| inside.split(',').map(str::trim))
-    })
 }
 
 #[test]

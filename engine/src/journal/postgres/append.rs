@@ -8,7 +8,9 @@ use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use super::read::{hash_of, unsigned};
+use crate::clock::Stopwatch;
 use crate::journal::{DayAppend, DayOutcome, Head};
+use crate::telemetry::catalogue;
 
 const APPEND: &str = "
     SELECT outcome, epoch, sequence, hash
@@ -86,6 +88,7 @@ impl<'a> Encoded<'a> {
         generation: i64,
     ) -> Result<Vec<DayOutcome>, sqlx::Error> {
         let base = i64::try_from(base).map_err(|error| sqlx::Error::Encode(error.into()))?;
+        let watch = Stopwatch::start();
         let rows = sqlx::query(APPEND)
             .bind(base)
             .bind(generation)
@@ -106,6 +109,7 @@ impl<'a> Encoded<'a> {
             .bind(&self.record_bodies)
             .fetch_all(connection)
             .await?;
+        metrics::histogram!(catalogue::SYNC_DURATION).record(watch.seconds());
         if rows.len() != self.doctors.len() {
             return Err(sqlx::Error::Protocol(
                 "journal_append answered for other entries than it was asked".to_owned(),

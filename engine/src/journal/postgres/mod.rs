@@ -36,6 +36,7 @@ use super::{
 use crate::config::StartError;
 use crate::ownership::Tenures;
 use crate::postgres::{self, Purpose, WriteFailure};
+use crate::telemetry::pools;
 
 /// Longest wait for a write. With a synchronous standby away a commit waits for ever; its caller is told that nobody
 /// knows. Longer than the server waits for a lock, shorter than a lease.
@@ -99,9 +100,11 @@ impl PostgresJournal {
             abandoned: Vec::new(),
             logs: BTreeSet::new(),
         };
+        let readers = postgres::pool(&reading, READERS_MAX);
+        pools::watch("journal_read", &readers);
         Ok(Self {
             shared: Arc::new(Shared {
-                readers: postgres::pool(&reading, READERS_MAX),
+                readers,
                 options,
                 settings,
                 tenures,
@@ -157,10 +160,8 @@ impl Shared {
         };
         let sent = Arc::new(Sent::of(batch, link.backend.clone()));
         let (base, generation) = self.begin(&sent);
-        crash_point!(JournalAppendBeforeCommit);
         let Link { connection, notices, .. } = &mut link;
         let judged = link::judge(notices, WRITE_DEADLINE, encoded.send(connection, base, generation)).await;
-        crash_point!(JournalAppendAfterCommit);
         match judged {
             Ok(outcomes) => {
                 self.end(&sent, sent.stored(&outcomes));

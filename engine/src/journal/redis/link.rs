@@ -12,6 +12,9 @@ use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, RedisE
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
+use crate::clock::Stopwatch;
+use crate::telemetry::catalogue;
+
 /// What a connection is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Lane {
@@ -22,6 +25,34 @@ pub(super) enum Lane {
     Control,
     /// Reads, and writes that may be done twice.
     Read,
+}
+
+impl Lane {
+    /// One of [`catalogue::REDIS_LANES`].
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Append => "append",
+            Self::Control => "control",
+            Self::Read => "read",
+        }
+    }
+}
+
+/// A call under way, counted until it is dropped.
+struct InFlight(metrics::Gauge);
+
+impl InFlight {
+    fn on(lane: Lane) -> Self {
+        let gauge = metrics::gauge!(catalogue::REDIS_CALLS, "lane" => lane.label());
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }
 
 /// Longest wait for a connection.
@@ -57,6 +88,7 @@ impl Link {
         commands: &[Cmd],
         limit: Duration,
     ) -> Result<Vec<RedisResult<Value>>, Broken> {
+        let _counted = InFlight::on(lane);
         let mut connection = self.connection(lane).await.map_err(|reason| Broken { sent: false, reason })?;
         connection.set_response_timeout(limit);
         let mut pipeline = Pipeline::with_capacity(commands.len());
@@ -64,8 +96,14 @@ impl Link {
             pipeline.add_command(command.clone());
         });
         pipeline.ignore_errors();
+        let watch = Stopwatch::start();
         match pipeline.query_async(&mut connection).await {
-            Ok(answers) => Ok(answers),
+            Ok(answers) => {
+                if lane == Lane::Append {
+                    metrics::histogram!(catalogue::SYNC_DURATION).record(watch.seconds());
+                }
+                Ok(answers)
+            }
             Err(error) => {
                 if let Some(slot) = self.slot(lane) {
                     *slot.lock().await = None;

@@ -13,7 +13,7 @@ use super::{APPEND_PATIENCE, RedisJournal, Shared, read, wire};
 use crate::journal::repair::{Histories, RawRecords, RepairPlan, head_of, plan};
 use crate::journal::{AppendError, Head, LoadedDay, ReadError, StoredRecord};
 use crate::ledger::Ledger;
-use crate::telemetry::catalogue;
+use crate::telemetry::events::EngineEvent;
 
 /// Shards of which the ledger is asked at once.
 const SHARDS_AT_ONCE: usize = 64;
@@ -187,14 +187,7 @@ async fn restore(shared: &Shared, shard: u16, plan: &RepairPlan) -> Result<(), A
     }
 }
 
-/// Never silent: an operator hears of everything that was put back, and of what is lost.
 fn tell(shard: u16, plan: &RepairPlan) {
     let (day, records, sequence) = (plan.day, plan.put_back.len(), plan.head.version.sequence);
-    tracing::warn!(shard, %day, records, sequence, "Redis had forgotten records of a day; they are put back");
-    metrics::counter!(catalogue::JOURNAL_REPAIRED).increment(records as u64);
-    metrics::counter!(catalogue::JOURNAL_LOST).increment(plan.lost.len() as u64);
-    for record in &plan.lost {
-        let (sequence, epoch, position) = (record.version.sequence, record.version.epoch, record.position);
-        tracing::error!(shard, %day, sequence, epoch, position, "a record of another branch is lost; it may have been acknowledged");
-    }
+    EngineEvent::JournalRepaired { shard, day, sequence, records, lost: &plan.lost }.emit();
 }

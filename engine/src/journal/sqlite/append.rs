@@ -14,8 +14,10 @@ use sqlx::{Row, SqliteConnection};
 
 use super::block;
 use super::failure::{self, WriteFailure};
+use crate::clock::Stopwatch;
 use crate::journal::poison::Poison;
 use crate::journal::{AppendError, ChainHash, DayAppend, DayOutcome, Head};
+use crate::telemetry::catalogue;
 
 /// Characters of one number in `fields`; holds every 64-bit integer.
 const WIDTH: usize = 20;
@@ -229,7 +231,9 @@ async fn write_and_commit(connection: &mut SqliteConnection, encoded: Encoded, b
         return sqlx::query("COMMIT").execute(connection).await.map(drop);
     }
     let base = i64::try_from(base).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let watch = Stopwatch::start();
     sqlx::query(WRITE_AND_COMMIT).bind(encoded.fields).bind(encoded.payload).bind(base).execute(connection).await?;
+    metrics::histogram!(catalogue::SYNC_DURATION).record(watch.seconds());
     crash_point!(JournalAppendAfterCommit);
     Ok(())
 }

@@ -14,8 +14,9 @@ use super::{FILE_NAME, checkpoint};
 use crate::config::StartError;
 use crate::journal::lock::DirectoryLock;
 use crate::journal::wal;
+use crate::telemetry::pools;
 
-static MIGRATOR: Migrator = sqlx::migrate!("../migrations/journal-sqlite");
+pub(super) static MIGRATOR: Migrator = sqlx::migrate!("../migrations/journal-sqlite");
 
 /// The first SQLite without the corruption at a WAL reset under several connections.
 const SQLITE_MIN: [u32; 3] = [3, 51, 3];
@@ -80,7 +81,9 @@ pub(super) async fn open(lock: &DirectoryLock) -> Result<Opened, StartError> {
     lock.sync_names().map_err(|error| store_error(&path, &error.to_string()))?;
     let checkpointer = connect(&path, 256).await.map_err(failed)?;
     crash_point!(JournalOpened);
-    Ok(Opened { writer, checkpointer, readers: readers(&path), epoch })
+    let readers = readers(&path);
+    pools::watch("journal_read", &readers);
+    Ok(Opened { writer, checkpointer, readers, epoch })
 }
 
 /// Brings the schema up to date and says in words what it is now; takes no epoch.

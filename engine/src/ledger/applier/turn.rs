@@ -13,6 +13,7 @@ use crate::journal::{Journal, LogKind, ReadError, StoredRecord};
 use crate::ledger::overlay::Overlay;
 use crate::ledger::{AppliedRecord, ApplyError, Ledger};
 use crate::telemetry::catalogue;
+use crate::telemetry::events::EngineEvent;
 
 /// Records of a whole bulk: as many as gather before a transaction begins. Larger ones keep the registry waiting longer.
 pub(super) const BULK_RECORDS: usize = 4_096;
@@ -136,6 +137,7 @@ impl ApplyLoop {
 
     /// Reads at most one bulk and applies it. Never to be cancelled: a transaction may be open.
     pub async fn turn(&mut self) -> TurnOutcome {
+        self.progress.mark(self.clock.monotonic_micros());
         metrics::gauge!(catalogue::LEDGER_LAG).set(self.progress.lag_records() as f64);
         metrics::gauge!(catalogue::LEDGER_PARKED).set(self.parked.len() as f64);
         metrics::gauge!(catalogue::OVERLAY_ENTRIES).set(self.overlay.len() as f64);
@@ -157,6 +159,7 @@ impl ApplyLoop {
                 crash_point!(LedgerBeforeEvict);
                 self.failures = 0;
                 self.progress.applied.store(bulk.last, Ordering::Release);
+                self.progress.passed(bulk.last, self.clock.monotonic_micros());
                 self.overlay.evict(bulk.last);
                 self.journal.applied(bulk.last);
                 crash_point!(LedgerEvicted);
@@ -211,10 +214,8 @@ impl ApplyLoop {
     fn retry(&mut self, reason: String) -> TurnOutcome {
         let after_millis = 10_u64.saturating_mul(1 << self.failures.min(10)).min(BACKOFF_MILLIS_MAX);
         self.failures = self.failures.saturating_add(1);
-        metrics::counter!(catalogue::LEDGER_RETRIES).increment(1);
-        if self.failures == 1 || after_millis == BACKOFF_MILLIS_MAX {
-            tracing::warn!(reason, lag = self.progress.lag_records(), "the ledger waits and tries again");
-        }
+        let (lag, is_told) = (self.progress.lag_records(), self.failures == 1 || after_millis == BACKOFF_MILLIS_MAX);
+        EngineEvent::LedgerRetries { reason: &reason, lag, is_told }.emit();
         TurnOutcome::Retry { after_millis, failures: self.failures, reason }
     }
 }

@@ -23,6 +23,7 @@ use crate::config::{ReminderSettings, StartError};
 use crate::ownership::Tenures;
 use crate::postgres::{Purpose, for_purpose, migrate, options};
 use crate::reminders::plan::Planner;
+use crate::telemetry::pools;
 
 /// What a session of ours is called on the server.
 const NAME: &str = "ledger";
@@ -54,7 +55,10 @@ impl PostgresLedger {
         let read = for_purpose(&options, NAME, Purpose::Read).options([("default_transaction_read_only", "on")]);
         let planner = Arc::new(Planner::new(&ReminderSettings::default()));
         let writer = Writer { pool: pool(&write, 1), fence: tenures, keeps_raw, planner };
-        Ok(Self { store: Store { writer, registry: pool(&write, REGISTRY_MAX), readers: pool(&read, READERS_MAX) } })
+        let (registry, readers) = (pool(&write, REGISTRY_MAX), pool(&read, READERS_MAX));
+        let watched = [("ledger_write", &writer.pool), ("registry", &registry), ("ledger_read", &readers)];
+        watched.into_iter().for_each(|(name, pool)| pools::watch(name, pool));
+        Ok(Self { store: Store { writer, registry, readers } })
     }
 
     /// The same with the reminders that `settings` say, instead of the usual ones.

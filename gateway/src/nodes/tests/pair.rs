@@ -23,6 +23,7 @@ use crate::auth::key::SigningKey;
 use crate::auth::pass::Passes;
 use crate::auth::token::{NewToken, Verifier, mint};
 use crate::config::{HttpSettings, RateSettings};
+use crate::machine::Machine;
 use crate::metrics::Exporter;
 use crate::middleware::rate_limit::RateLimits;
 use crate::routes;
@@ -86,6 +87,7 @@ impl TestNode {
             Verifier::new(&key()),
             limits,
             Exporter::detached(),
+            Machine::new(std::env::temp_dir()),
             http.streams,
             Some(nodes),
         );

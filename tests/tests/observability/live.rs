@@ -1,0 +1,115 @@
+//! Does every query of every panel and every alert find figures in a real Prometheus that watches the running program?
+//! Must not know: what the figures mean.
+
+use std::time::Duration;
+
+use blackbox::cluster::{Cluster, Doors, Journal};
+use blackbox::{Server, eventually};
+
+use super::prometheus::{Watch, has_number};
+use super::{Query, annotation_queries, assert_none, drive, panel_queries, rules};
+
+/// Rules are evaluated twice a second.
+const RECORDED_DEADLINE: Duration = Duration::from_secs(30);
+/// Rounds of everything that people do.
+const ROUNDS: usize = 4;
+/// Alerts that a slow machine may raise, and that a test of figures does not judge.
+const OF_SPEED: [&str; 9] = [
+    "HotslotLatencyBurnsFast",
+    "HotslotLatencyBurnsSlowly",
+    "HotslotCommitsSlow",
+    "HotslotJournalStuck",
+    "HotslotLeasesFlap",
+    "HotslotStaleEpoch",
+    "HotslotClockSkew",
+    "HotslotDiskFull",
+    "HotslotDiskFilling",
+];
+
+/// A query with Grafana's variables filled in, for all nodes.
+fn filled_in(query: &Query) -> Query {
+    let expression =
+        query.expression.replace("$node", ".+").replace("$__rate_interval", "10s").replace("$__range", "10m");
+    assert!(!expression.contains('$'), "{}: a variable is unknown: {expression}", query.place);
+    Query { place: query.place.clone(), expression }
+}
+
+/// An expression whose comparisons answer 0 or 1 in place of leaving series out, so that figures without trouble answer too.
+fn without_filters(expression: &str) -> String {
+    let mut answer = String::new();
+    let mut is_quoted = false;
+    let mut depth = 0;
+    let mut letters = expression.chars().peekable();
+    while let Some(letter) = letters.next() {
+        answer.push(letter);
+        match letter {
+            '"' => is_quoted = !is_quoted,
+            '{' if !is_quoted => depth += 1,
+            '}' if !is_quoted => depth -= 1,
+            '<' | '>' | '=' | '!' if !is_quoted && depth == 0 => {
+                if letters.peek() == Some(&'=') {
+                    answer.extend(letters.next());
+                }
+                answer.push_str(" bool");
+            }
+            _ => {}
+        }
+    }
+    answer
+}
+
+#[test]
+fn comparisons_are_found_and_label_matchers_left_alone() {
+    let plain = r#"a{b=~"c>d",e!="f"} / (g > 0) >= on (h) 0.5 and on () i == 1 or absent(j)"#;
+    let bool = r#"a{b=~"c>d",e!="f"} / (g > bool 0) >= bool on (h) 0.5 and on () i == bool 1 or absent(j)"#;
+    assert_eq!(without_filters(plain), bool);
+}
+
+/// Runs what people do while Prometheus watches, and asks it every question of `grafana/`.
+async fn assert_every_query_finds_figures(doors: &Doors) {
+    let watch = Watch::start(&doors.addresses()).await;
+    let (day, release) = drive::announce(doors).await;
+    for number in 0..ROUNDS {
+        drive::round(doors, number).await;
+    }
+    drive::rush(doors, &day, release).await;
+    let last = "hotslot:booking_slow:ratio30d";
+    eventually("what is recorded is there", RECORDED_DEADLINE, async || {
+        watch.series(last).await.expect("a query").iter().any(has_number).then_some(())
+    })
+    .await;
+    let panels = panel_queries();
+    let annotations = annotation_queries().into_iter().filter(|query| !query.expression.starts_with("ALERTS"));
+    let rules = rules().into_iter().filter(|rule| rule.name != "HotslotAbsent").map(|rule| {
+        let query = rule.query();
+        Query { expression: without_filters(&query.expression), ..query }
+    });
+    let mut empty = Vec::new();
+    for query in panels.into_iter().chain(annotations).chain(rules) {
+        let query = filled_in(&query);
+        match watch.series(&query.expression).await {
+            Ok(series) if series.iter().any(has_number) => {}
+            Ok(series) => {
+                empty.push(format!("{}: {} series, no number: {}", query.place, series.len(), query.expression))
+            }
+            Err(error) => empty.push(format!("{}: {error}", query.place)),
+        }
+    }
+    assert_none("queries without figures", &empty);
+    assert_none("rules or targets that fail", &watch.troubles().await);
+    let raised = watch.alerts().await.into_iter().filter(|(name, _)| !OF_SPEED.contains(&name.as_str()));
+    let firing: Vec<String> = raised.filter(|(_, state)| state == "firing").map(|(name, _)| name).collect();
+    assert_none("alerts that fire although all is well", &firing);
+}
+
+#[tokio::test]
+async fn every_query_finds_figures_of_one_node() {
+    let server = Server::start().await;
+    assert_every_query_finds_figures(&Doors::of(&server)).await;
+}
+
+#[tokio::test]
+async fn every_query_finds_figures_of_several_nodes() {
+    let cluster = Cluster::start(Journal::Postgres).await;
+    assert_every_query_finds_figures(cluster.doors()).await;
+}
