@@ -137,6 +137,7 @@ impl Node {
             spawn: Arc::new(NodeSpawn::new(kernel, domain)),
             committer,
             cluster: engine::ownership::Cluster::default(),
+            couriers: None,
             faults: self.faults(),
         };
         kernel.spawn(domain, Box::pin(self.clone().begin(domain, stores, machinery)));

@@ -6,10 +6,11 @@ mod pace;
 mod parked;
 mod turn;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use booking_core::AppointmentId;
 use tokio::sync::{Notify, oneshot, watch};
 
 use self::pace::Pace;
@@ -18,6 +19,7 @@ pub use self::turn::{ApplyLoop, TurnOutcome};
 use super::{Ledger, overlay::Overlay};
 use crate::clock::{Clock, timeout};
 use crate::journal::{Journal, ReadError};
+use crate::reminders::Notices;
 use crate::spawn::Spawn;
 use crate::telemetry::catalogue;
 
@@ -47,6 +49,8 @@ pub struct Progress {
     gathered: Notify,
     /// Ends every wait.
     stop: Notify,
+    /// Who is told which appointments have changed in the ledger.
+    notices: OnceLock<Arc<Notices>>,
 }
 
 impl Progress {
@@ -58,6 +62,13 @@ impl Progress {
         let whole = self.applied() + BULK_RECORDS as u64;
         if before < whole && position >= whole {
             self.gathered.notify_one();
+        }
+    }
+
+    /// The rows of these are durable. Never blocks.
+    fn applied_to(&self, appointments: impl IntoIterator<Item = AppointmentId>) {
+        if let Some(notices) = self.notices.get() {
+            notices.tell(appointments);
         }
     }
 
@@ -144,6 +155,12 @@ impl Applier {
     /// Tells that everything up to `position` is durable and published. Never blocks.
     pub fn advanced(&self, position: u64) {
         self.progress.advanced(position);
+    }
+
+    /// Tells `notices` from now on which appointments have changed in the ledger.
+    pub fn tell(&self, notices: Arc<Notices>) {
+        // Told once, by whoever puts the engine together: a second one would be told nothing.
+        let _ = self.progress.notices.set(notices);
     }
 
     /// How far it was told that the journal reaches.

@@ -19,5 +19,4 @@ mod work;
 
 pub use self::courier::{Capacity, Courier, Delivered, Letter, OpenCouriers};
 pub use self::notices::Notices;
-pub use self::work::Settings;
-pub(crate) use self::work::{Parts, works};
+pub(crate) use self::work::Sending;

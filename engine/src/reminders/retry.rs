@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-/// By default a message is tried again after so long, and four times in all.
-const WAITS_MILLIS: [u64; 3] = [2_000, 4_000, 8_000];
+use crate::config::RETRY_WAITS_MILLIS_DEFAULT;
+
 /// Waits are spread by so much to either side, so that what failed together does not come back together.
 const SPREAD_PERCENT: u64 = 20;
 
@@ -17,7 +17,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { waits_millis: WAITS_MILLIS.to_vec() }
+        Self { waits_millis: RETRY_WAITS_MILLIS_DEFAULT.to_vec() }
     }
 }
 

@@ -12,13 +12,16 @@ use tokio::sync::mpsc;
 use super::actor::{Actor, Job, Message, Now};
 use super::breaker::BreakerPolicy;
 use super::check::Check;
-use super::courier::Courier;
+use super::courier::{Courier, OpenCouriers};
 use super::delivery::Delivery;
 use super::meters::Meters;
 use super::notices::Notices;
 use super::retry::Backoff;
 use super::scout::Scout;
+use crate::actors::ports::DayPorts;
 use crate::clock::{Clock, timeout};
+use crate::config::ReminderSettings;
+use crate::handle::EngineHandle;
 use crate::ledger::reminders::{Claimer, ReminderStore};
 use crate::ownership::Territory;
 use crate::signal::Signal;
@@ -32,13 +35,41 @@ const GAUGES_MICROS: u64 = 1_000_000;
 /// What a stop grants the jobs under way; they have a second of their own for their calls.
 const STOP_MAX: Duration = Duration::from_secs(2);
 
-/// How messages are tried.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Settings {
-    /// Waits between attempts.
-    pub backoff: Backoff,
-    /// When a provider is left alone.
-    pub breaker: BreakerPolicy,
+/// Who sends, and how: what a running engine is given beside its own parts.
+pub(crate) struct Sending<'start> {
+    /// The channels that this server has.
+    pub(crate) couriers: &'start dyn OpenCouriers,
+    /// This start.
+    pub(crate) claimer: Claimer,
+    /// See [`Parts::is_alone`].
+    pub(crate) is_alone: bool,
+}
+
+impl Sending<'_> {
+    /// The work over the parts of an engine, which tells it what it applies from now on.
+    pub(crate) fn works(
+        &self,
+        handle: &EngineHandle,
+        ports: &DayPorts,
+        settings: &ReminderSettings,
+        stopped: &Stopped,
+    ) -> Vec<Work> {
+        let notices = Arc::new(Notices::default());
+        handle.parts.applier.tell(Arc::clone(&notices));
+        let parts = Parts {
+            store: Arc::clone(&handle.parts.reminders),
+            couriers: self.couriers.open(&handle.parts.registry),
+            check: Arc::new(handle.clone()),
+            notices,
+            territory: Arc::clone(&handle.parts.territory),
+            claimer: self.claimer,
+            is_alone: self.is_alone,
+            backoff: Backoff { waits_millis: settings.retry_waits_millis.clone() },
+            clock: Arc::clone(&handle.parts.clock),
+            spawn: Arc::clone(&ports.spawn),
+        };
+        works(parts, stopped)
+    }
 }
 
 /// What the reminders use.
@@ -57,8 +88,8 @@ pub struct Parts {
     pub claimer: Claimer,
     /// Whether no other process can be alive that has claimed rows of this one's shards.
     pub is_alone: bool,
-    /// How messages are tried.
-    pub settings: Settings,
+    /// Waits between attempts.
+    pub backoff: Backoff,
     /// The engine's time.
     pub clock: Arc<dyn Clock>,
     /// Runs jobs.
@@ -69,8 +100,9 @@ pub struct Parts {
 pub fn works(parts: Parts, stopped: &Stopped) -> Vec<Work> {
     let (mailbox, messages) = mpsc::channel(MAILBOX);
     // An attempt must be left when the breaker opens, or a provider that is away would cost its first messages their last one.
-    let failures_max = (parts.settings.backoff.waits_millis.len() as u32).clamp(1, parts.settings.breaker.failures_max.max(1));
-    let policy = BreakerPolicy { failures_max, ..parts.settings.breaker };
+    let policy = BreakerPolicy::default();
+    let failures_max = (parts.backoff.waits_millis.len() as u32).clamp(1, policy.failures_max);
+    let policy = BreakerPolicy { failures_max, ..policy };
     let stop = Arc::clone(&stopped.signal);
     let scout = Scout {
         store: Arc::clone(&parts.store),
@@ -88,7 +120,7 @@ pub fn works(parts: Parts, stopped: &Stopped) -> Vec<Work> {
         couriers: parts.couriers.into_iter().map(|courier| (courier.channel(), courier)).collect(),
         clock: Arc::clone(&parts.clock),
         claimer: parts.claimer,
-        backoff: parts.settings.backoff,
+        backoff: parts.backoff,
         failures_max,
         meters: Meters,
         stop: Arc::clone(&stop),
