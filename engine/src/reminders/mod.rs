@@ -20,3 +20,4 @@ mod work;
 pub use self::courier::{Capacity, Courier, Delivered, Letter, OpenCouriers};
 pub use self::notices::Notices;
 pub(crate) use self::work::Sending;
+pub use self::work::{Parts, alone};

@@ -96,8 +96,15 @@ pub struct Parts {
     pub spawn: Arc<dyn Spawn>,
 }
 
+/// [`works`] alone, without an engine around it; `stop` ends it.
+pub fn alone(parts: Parts, stop: &Arc<Signal>) -> Vec<Work> {
+    // Nobody waits for its end.
+    let (working, _) = mpsc::channel(1);
+    works(parts, &Stopped { signal: Arc::clone(stop), _working: working })
+}
+
 /// Everything that runs beside the requests, each to be spawned. It ends within some two seconds after `stopped` says so.
-pub fn works(parts: Parts, stopped: &Stopped) -> Vec<Work> {
+pub(crate) fn works(parts: Parts, stopped: &Stopped) -> Vec<Work> {
     let (mailbox, messages) = mpsc::channel(MAILBOX);
     // An attempt must be left when the breaker opens, or a provider that is away would cost its first messages their last one.
     let policy = BreakerPolicy::default();
