@@ -42,6 +42,7 @@ pub(crate) mod publish;
 mod reminders;
 mod reschedule;
 mod stale;
+mod standing;
 mod submit;
 
 /// How often an appointment is looked for again because it moved, or changed, just then. Each needs another request for the same

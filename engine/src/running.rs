@@ -23,11 +23,12 @@ use crate::ledger::Ledger;
 use crate::ledger::applier::Applier;
 use crate::ledger::overlay::Overlay;
 use crate::ledger::registry::Registry;
-use crate::ledger::reminders::ReminderStore;
+use crate::ledger::reminders::{Claimer, ReminderStore};
 use crate::limits::DRAIN_MILLIS;
 use crate::ownership::keeper::{Control, Keeper};
 use crate::ownership::takeover::Shards;
 use crate::ownership::{Cluster, Ownership, ShardSet, Tenures, Territory};
+use crate::reminders::{OpenCouriers, Sending};
 use crate::signal::Signal;
 use crate::spawn::Spawn;
 use crate::telemetry::meters::EngineMeters;
@@ -90,6 +91,19 @@ impl Owning {
         }
     }
 
+    /// Whether no other process can be at work on the same stores.
+    fn is_alone(&self) -> bool {
+        matches!(self, Self::Sole | Self::Alone { .. })
+    }
+
+    /// This start's, where processes are told apart by the store.
+    fn incarnation(&self) -> Option<Uuid> {
+        match self {
+            Self::Shared { incarnation, .. } => Some(*incarnation),
+            Self::Sole | Self::Alone { .. } => None,
+        }
+    }
+
     fn tenures(&self, journal: &dyn Journal) -> Arc<Tenures> {
         match self {
             Self::Sole => Arc::new(Tenures::sole(journal.epoch())),
@@ -126,6 +140,8 @@ pub struct Machinery {
     pub spawn: Arc<dyn Spawn>,
     /// Group commit into the journal of the stores, started.
     pub committer: Committer,
+    /// How messages leave; `None`: they are written and stay.
+    pub couriers: Option<Arc<dyn OpenCouriers>>,
     /// Planted faults.
     #[cfg(feature = "testing")]
     pub faults: crate::testing::Faults,
@@ -146,7 +162,8 @@ impl Running {
     /// Applies what the ledger lacks and starts. When this returns, requests can be answered.
     pub async fn start(stores: Stores, machinery: Machinery, config: &EngineConfig) -> Result<Self, StartError> {
         let Stores { journal, ledger, registry, reminders, owning } = stores;
-        let feed = machinery.cluster.feed.clone();
+        let (feed, couriers) = (machinery.cluster.feed.clone(), machinery.couriers);
+        let (is_alone, incarnation) = (owning.is_alone(), owning.incarnation().unwrap_or_else(|| machinery.ids.next()));
         let overlay = Arc::new(Overlay::default());
         let applier = Applier::start(
             Arc::clone(&journal),
@@ -196,6 +213,12 @@ impl Running {
         let stopped = Stopped { signal: Arc::default(), _working: begun };
         for work in upkeep::works(&handle, &ports, &ledger, config, &stopped) {
             ports.spawn.spawn(work);
+        }
+        if let Some(couriers) = couriers {
+            let sending = Sending { couriers: &*couriers, claimer: Claimer { incarnation }, is_alone };
+            for work in sending.works(&handle, &ports, &config.reminders, &stopped) {
+                ports.spawn.spawn(work);
+            }
         }
         let keeper = own(owning, &handle, &ports, ledger, Arc::clone(&tenures), &stopped).await;
         for work in feed.iter().flat_map(|feed| feed.works(&handle, &ports, &tenures, keeper.as_ref(), &stopped)) {

@@ -19,6 +19,7 @@ use engine::ledger::memory::MemoryLedger;
 use engine::ledger::registry::Registry;
 use engine::ledger::reminders::ReminderStore;
 use engine::limits::PANICS_MAX;
+use engine::reminders::OpenCouriers;
 use engine::running::{Machinery, Owning, Running, Stores};
 use engine::testing::Faults;
 use parking_lot::Mutex;
@@ -49,6 +50,8 @@ pub struct Node {
 struct State {
     disk: Disk,
     process: Option<Process>,
+    /// How messages leave; outlives the processes, as post offices do.
+    couriers: Option<Arc<dyn OpenCouriers>>,
     starts: u64,
 }
 
@@ -76,8 +79,16 @@ impl Ids for NodeIds {
 impl Node {
     /// A machine with an empty disk, switched off.
     pub fn new(stage: &Stage, config: EngineConfig) -> Self {
-        let (wall, told, state) = (WallSteps::default(), Told::default(), Arc::default());
+        let ledger = MemoryLedger::default().with_reminders(&config.reminders);
+        let disk = Disk { ledger, ..Disk::default() };
+        let state = Arc::new(Mutex::new(State { disk, ..State::default() }));
+        let (wall, told) = (WallSteps::default(), Told::default());
         Self { stage: stage.clone(), config: Arc::new(config), wall, told, state }
+    }
+
+    /// Messages leave by `couriers` from the next start on.
+    pub fn send_by(&self, couriers: Arc<dyn OpenCouriers>) {
+        self.state.lock().couriers = Some(couriers);
     }
 
     /// The machine's wall clock.
@@ -119,6 +130,7 @@ impl Node {
         self.stage.tell(format!("process {} starts, epoch {}", state.starts, journal.epoch()));
         state.process =
             Some(Process { domain, clock: Arc::clone(&clock), journal: Arc::clone(&journal), running: None });
+        let couriers = state.couriers.clone();
         drop(state);
         let (committer, commit_loop) =
             Committer::with_loop(Arc::clone(&journal) as Arc<dyn Journal>, Arc::clone(&clock));
@@ -137,6 +149,7 @@ impl Node {
             spawn: Arc::new(NodeSpawn::new(kernel, domain)),
             committer,
             cluster: engine::ownership::Cluster::default(),
+            couriers,
             faults: self.faults(),
         };
         kernel.spawn(domain, Box::pin(self.clone().begin(domain, stores, machinery)));

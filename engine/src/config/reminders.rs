@@ -6,6 +6,9 @@ use crate::ledger::people::Channel;
 /// Seconds before the start, if nothing else is said: a day and two hours.
 pub const REMINDER_OFFSETS_DEFAULT: [u32; 2] = [86_400, 7_200];
 
+/// Waits between the attempts of one message, if nothing else is said.
+pub const RETRY_WAITS_MILLIS_DEFAULT: [u64; 3] = [2_000, 4_000, 8_000];
+
 /// What holds where nobody says otherwise.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ReminderSettings {
@@ -14,6 +17,8 @@ pub struct ReminderSettings {
     pub offsets_seconds: Vec<u32>,
     /// Where messages go to patients who have not said, in the order in which they are tried.
     pub default_channels: Vec<Channel>,
+    /// How long to wait after the first failed attempt, after the second, and so on; after one more the channel gives up.
+    pub retry_waits_millis: Vec<u64>,
     /// The ways that this server has.
     pub configured: Vec<Channel>,
 }
@@ -23,6 +28,7 @@ impl Default for ReminderSettings {
         Self {
             offsets_seconds: REMINDER_OFFSETS_DEFAULT.to_vec(),
             default_channels: vec![Channel::File],
+            retry_waits_millis: RETRY_WAITS_MILLIS_DEFAULT.to_vec(),
             configured: vec![Channel::File],
         }
     }

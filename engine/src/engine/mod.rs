@@ -19,6 +19,7 @@ use crate::ledger::Ledger;
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ownership::{Ownership, PeerTransport};
 use crate::postgres;
+use crate::reminders::OpenCouriers;
 use crate::running::{Machinery, Running};
 use crate::spawn::TokioSpawn;
 
@@ -37,6 +38,15 @@ impl Engine {
     /// any. When this returns, requests can be answered. Must be called on a tokio runtime that outlives the engine, after the metrics
     /// recorder is installed.
     pub async fn start(config: EngineConfig, transport: Option<Arc<dyn PeerTransport>>) -> Result<Self, StartError> {
+        Self::start_sending(config, transport, None).await
+    }
+
+    /// [`Engine::start`], with messages to patients and doctors that leave by `couriers`; without, they are written and stay.
+    pub async fn start_sending(
+        config: EngineConfig,
+        transport: Option<Arc<dyn PeerTransport>>,
+        couriers: Option<Arc<dyn OpenCouriers>>,
+    ) -> Result<Self, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
         let Opened { stores, cluster, guard, lock } = stores::open(&config, &clock, &SystemIds, transport).await?;
         tracing::info!(promise = stores.journal.promise(), "what the journal promises");
@@ -54,6 +64,7 @@ impl Engine {
             starter: Arc::clone(&threads) as _,
             spawn: Arc::new(TokioSpawn(tokio::runtime::Handle::current())),
             committer,
+            couriers,
             #[cfg(feature = "testing")]
             faults: crate::testing::Faults::from_environment(),
         };

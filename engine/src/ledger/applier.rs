@@ -6,10 +6,11 @@ mod pace;
 mod parked;
 mod turn;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use booking_core::AppointmentId;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot, watch};
 
@@ -19,6 +20,7 @@ pub use self::turn::{ApplyLoop, TurnOutcome};
 use super::{Ledger, overlay::Overlay};
 use crate::clock::{Clock, timeout};
 use crate::journal::{Journal, ReadError};
+use crate::reminders::Notices;
 use crate::spawn::Spawn;
 use crate::telemetry::catalogue;
 use crate::telemetry::lag::Marks;
@@ -49,6 +51,8 @@ pub struct Progress {
     stop: Notify,
     /// When the journal had come how far.
     marks: Mutex<Marks>,
+    /// Who is told which appointments have changed in the ledger.
+    notices: OnceLock<Arc<Notices>>,
 }
 
 impl Progress {
@@ -72,6 +76,13 @@ impl Progress {
     fn passed(&self, position: u64, now_micros: u64) {
         let stage = metrics::histogram!(catalogue::STAGE_DURATION, "stage" => "ledger");
         self.marks.lock().passed(position, now_micros).for_each(|micros| stage.record(micros as f64 / 1e6));
+    }
+
+    /// The rows of these are durable. Never blocks.
+    fn applied_to(&self, appointments: impl IntoIterator<Item = AppointmentId>) {
+        if let Some(notices) = self.notices.get() {
+            notices.tell(appointments);
+        }
     }
 
     fn has_whole_bulk(&self) -> bool {
@@ -157,6 +168,12 @@ impl Applier {
     /// Tells that everything up to `position` is durable and published. Never blocks.
     pub fn advanced(&self, position: u64) {
         self.progress.advanced(position);
+    }
+
+    /// Tells `notices` from now on which appointments have changed in the ledger.
+    pub fn tell(&self, notices: Arc<Notices>) {
+        // Told once, by whoever puts the engine together: a second one would be told nothing.
+        let _ = self.progress.notices.set(notices);
     }
 
     /// How far it was told that the journal reaches.

@@ -236,6 +236,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// One appointment.
     async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError>;
 
+    /// Those of `ids` that are known, in no particular order.
+    async fn appointments_of(&self, ids: &[AppointmentId]) -> Result<Vec<PlacedAppointment>, ReadError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.extend(self.appointment(*id).await?);
+        }
+        Ok(found)
+    }
+
     /// The steps of one appointment, oldest first.
     async fn history(&self, id: AppointmentId) -> Result<Vec<HistoryItem>, ReadError>;
 

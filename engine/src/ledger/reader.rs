@@ -41,6 +41,25 @@ impl Reader {
         })
     }
 
+    /// The newest durable versions of `ids`, as far as there are any.
+    pub async fn appointments_of(
+        &self,
+        ids: &[AppointmentId],
+    ) -> Result<HashMap<AppointmentId, PlacedAppointment>, ReadError> {
+        let waiting: Vec<PlacedAppointment> = ids.iter().filter_map(|id| self.overlay.appointment(*id)).collect();
+        let applied = self.ledger.appointments_of(ids).await?;
+        let mut newest = HashMap::with_capacity(ids.len());
+        for placed in waiting.into_iter().chain(applied) {
+            let id = placed.appointment.id;
+            let kept = match newest.remove(&id) {
+                Some(known) => newer(known, placed),
+                None => placed,
+            };
+            newest.insert(id, kept);
+        }
+        Ok(newest)
+    }
+
     /// The steps of one appointment, oldest first; empty if there is no such appointment.
     pub async fn history(&self, id: AppointmentId) -> Result<Vec<HistoryItem>, ReadError> {
         let waiting = self.overlay.history(id);

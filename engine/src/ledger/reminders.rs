@@ -143,7 +143,7 @@ impl ReminderKey {
 #[cfg(feature = "testing")]
 impl ReminderKey {
     /// The first and the last key that an appointment can have.
-    pub(in crate::ledger) const fn bounds(appointment: AppointmentId) -> [Self; 2] {
+    pub(crate) const fn bounds(appointment: AppointmentId) -> [Self; 2] {
         let first = Self {
             appointment,
             version: 0,
@@ -236,6 +236,16 @@ impl ReminderRow {
             }
             Outcome::Missed => ReminderStatus::Missed,
             Outcome::Cancelled => ReminderStatus::Cancelled,
+            Outcome::Released { at, error } => {
+                self.attempts = self.attempts.saturating_sub(1);
+                self.last_error = error.clone().or(self.last_error);
+                if is_void {
+                    ReminderStatus::Cancelled
+                } else {
+                    self.next_at = *at;
+                    ReminderStatus::Pending
+                }
+            }
             Outcome::Again { error, .. } | Outcome::GivenUp { error } => {
                 self.last_error = Some(error.clone());
                 match outcome {
@@ -296,6 +306,13 @@ pub enum Outcome {
         /// Why, without personal data.
         error: String,
     },
+    /// Not tried after all: pending again, and the claim was no attempt.
+    Released {
+        /// When it is looked at next.
+        at: UtcMillis,
+        /// Why, without personal data; `None`: what was said last stays.
+        error: Option<String>,
+    },
     /// The channel gives up. If the row has a fallback, it becomes `failed` and the next channel's row is written, due at once; else `dead`.
     GivenUp {
         /// Why, without personal data.
@@ -311,9 +328,15 @@ pub enum Outcome {
 /// what the applier writes is.
 #[async_trait]
 pub trait ReminderStore: Send + Sync + 'static {
-    /// Pending rows, and claimed ones whose claim may lapse, of `shards` with `next_at` before `until`, by `next_at`; at most
-    /// `limit`.
-    async fn due(&self, shards: &ShardSet, until: UtcMillis, limit: usize) -> Result<Vec<ReminderRow>, ReadError>;
+    /// Pending rows, and claimed ones whose claim may lapse, of `shards` with `next_at` before `until`, by (`next_at`, key) and
+    /// behind `after`, if that is given; at most `limit`.
+    async fn due(
+        &self,
+        shards: &ShardSet,
+        after: Option<(UtcMillis, ReminderKey)>,
+        until: UtcMillis,
+        limit: usize,
+    ) -> Result<Vec<ReminderRow>, ReadError>;
 
     /// The pending rows of these appointments: what the applier has just written.
     async fn pending_of(&self, appointments: &[AppointmentId]) -> Result<Vec<ReminderRow>, ReadError>;

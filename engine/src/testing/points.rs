@@ -148,6 +148,14 @@ points! {
     /// It is done.
     CheckpointDone = "checkpoint.done",
 
+    // Messages to patients and doctors.
+    /// Messages are claimed, and none is checked or sent.
+    ReminderClaimed = "reminder.claimed",
+    /// They are sent, and nobody has recorded it.
+    ReminderBeforeRecord = "reminder.before_record",
+    /// What became of them is durable.
+    ReminderRecorded = "reminder.recorded",
+
     // Days that sleep.
     /// A day has its state, from packed bytes or from the journal, and nobody sees it yet.
     DayRead = "day.read",

@@ -3,9 +3,11 @@
 
 mod journal;
 mod ledger;
+mod post;
 
 pub use journal::{DiskJournal, Told};
 pub use ledger::DiskLedger;
+pub use post::{Mood, Post, Taken};
 
 use engine::journal::memory::MemoryJournal;
 use engine::ledger::memory::MemoryLedger;

@@ -23,6 +23,7 @@ use futures_util::FutureExt;
 pub use self::asking::Pending;
 pub use self::device::Device;
 pub use self::requests::*;
+use crate::doubles::Post;
 use crate::rest::Patience;
 use crate::weather::{Fault, Weather};
 use crate::workload::{Clinic, Plan};
@@ -51,6 +52,10 @@ pub struct Setting {
     pub config: EngineConfig,
     /// The days; each is published before the scenario begins.
     pub plans: Vec<Plan>,
+    /// Takes the messages to patients; `None`: they stay.
+    pub post: Option<Post>,
+    /// The machine's clock says so much more than usual at the beginning.
+    pub begins_later_millis: i64,
     /// Past so many seconds every client of the scenario has its reply, or has given up.
     pub settle_seconds: u64,
     /// Past so many seconds more no hold of the scenario is left.
@@ -62,7 +67,8 @@ impl Setting {
     pub fn of(seed: u64, plans: Vec<Plan>) -> Self {
         let jitter_micros = [0, 20, 200, 3_000][(seed % 4) as usize];
         let config = EngineConfig::embedded("/nonexistent".into());
-        Self { seed, jitter_micros, config, plans, settle_seconds: SETTLE_SECONDS, holds_seconds: 1 }
+        let (settle_seconds, holds_seconds) = (SETTLE_SECONDS, 1);
+        Self { seed, jitter_micros, config, plans, post: None, begins_later_millis: 0, settle_seconds, holds_seconds }
     }
 }
 
@@ -97,6 +103,11 @@ impl Scenario {
         let patience = Patience { settle_seconds: setting.settle_seconds, holds_seconds: setting.holds_seconds };
         let world = World::scripted(setting.seed, weather, setting.config, clinic, patience);
         let scenario = Self { world, crash, clients: Arc::default() };
+        if let Some(post) = &setting.post {
+            post.connect(&scenario.world.stage.kernel, &scenario.world.node);
+            scenario.world.node.send_by(Arc::new(post.clone()));
+        }
+        scenario.world.node.wall().step(setting.begins_later_millis);
         scenario.world.node.start();
         scenario.until_ready();
         for plan in &setting.plans {

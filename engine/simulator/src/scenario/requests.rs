@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use booking_core::{
-    AppointmentId, Booking, Date, DayDefinition, DayKey, Envelope, Precondition, Release, RequestId, Role,
+    AppointmentId, Booking, Date, DayDefinition, DayKey, Envelope, PatientId, Precondition, Release, RequestId, Role,
     SlotDefinition, SubjectId, UtcMillis,
 };
 use engine::view::{
@@ -51,6 +51,11 @@ pub fn plan_released(day: DayKey, slots: &[(i64, i64, u32)], releases: Vec<Relea
     let definition =
         DayDefinition::validate("UTC".into(), "".into(), slots, releases).expect("a scenario has valid days");
     Plan { day, definition: Arc::new(definition) }
+}
+
+/// The patient with this number.
+pub fn patient_id(patient_number: u64) -> PatientId {
+    patient(patient_number)
 }
 
 /// A place for the patient with this number; `None`: in any slot.

@@ -10,5 +10,8 @@ mod life;
 mod list;
 mod moves;
 mod patients;
+mod post;
+mod reminders;
+mod reminders_in_trouble;
 mod retried;
 mod town;

@@ -162,6 +162,8 @@ impl ApplyLoop {
                 self.progress.passed(bulk.last, self.clock.monotonic_micros());
                 self.overlay.evict(bulk.last);
                 self.journal.applied(bulk.last);
+                let changes = bulk.records.iter().flat_map(|record| &record.event.changes);
+                self.progress.applied_to(changes.map(|change| change.row.id));
                 crash_point!(LedgerEvicted);
                 metrics::gauge!(catalogue::LEDGER_LAG).set(self.progress.lag_records() as f64);
                 metrics::gauge!(catalogue::OVERLAY_ENTRIES).set(self.overlay.len() as f64);

@@ -92,11 +92,17 @@ impl Store {
 
 #[async_trait]
 impl ReminderStore for MemoryLedger {
-    async fn due(&self, shards: &ShardSet, until: UtcMillis, limit: usize) -> Result<Vec<ReminderRow>, ReadError> {
+    async fn due(
+        &self,
+        shards: &ShardSet,
+        after: Option<(UtcMillis, ReminderKey)>,
+        until: UtcMillis,
+        limit: usize,
+    ) -> Result<Vec<ReminderRow>, ReadError> {
         let store = &self.readable()?.ledger;
         let open = store.reminders.rows().values().filter(|kept| kept.row.status.is_open());
         let mut due: Vec<ReminderRow> = open.map(|kept| store.told(kept)).collect();
-        due.retain(|row| row.next_at < until && shards.contains(row.day.shard()));
+        due.retain(|row| row.next_at < until && after.is_none_or(|after| (row.next_at, row.key) > after) && shards.contains(row.day.shard()));
         due.sort_by_key(|row| (row.next_at, row.key));
         due.truncate(limit);
         Ok(due)

@@ -7,6 +7,7 @@ use booking_core::{Appointment, AppointmentId, DayKey, DayVersion, PatientId, St
 use sqlx::Pool;
 use uuid::Uuid;
 
+use super::bulk::{Bind, BulkStatement, Kind};
 use super::columns::{self, Columns, damaged, id, number, personal, role, status, value};
 use super::statement::Statement;
 use super::{Dialect, ask_first};
@@ -17,17 +18,27 @@ use crate::ledger::{AppointmentQuery, AppointmentScope, HistoryItem, ParkedDay, 
 /// tells it of such days.
 macro_rules! select_appointments {
     ($where:literal) => {
+        concat!(select_columns!(), "appointment a LEFT JOIN doctor_day d ON d.doctor = a.doctor AND d.date = a.date WHERE ", $where)
+    };
+}
+
+macro_rules! select_columns {
+    () => {
         concat!(
             "SELECT a.id, a.doctor, a.date, a.patient, a.start_ms, a.end_ms, a.place, a.status, a.hold_expires_ms, \
              a.reason_key, a.reason, a.created_ms, a.updated_ms, a.version, coalesce(d.time_zone, \
-             (SELECT 'UTC' FROM parked_day p WHERE p.doctor = a.doctor AND p.date = a.date)) AS time_zone \
-             FROM appointment a LEFT JOIN doctor_day d ON d.doctor = a.doctor AND d.date = a.date WHERE ",
-            $where
+             (SELECT 'UTC' FROM parked_day p WHERE p.doctor = a.doctor AND p.date = a.date)) AS time_zone FROM "
         )
     };
 }
 
 const BY_ID: &str = select_appointments!("a.id = $1");
+static BY_IDS: BulkStatement = BulkStatement::list(
+    select_columns!(),
+    &[Kind::Id],
+    " AS wanted CROSS JOIN appointment a LEFT JOIN doctor_day d ON d.doctor = a.doctor AND d.date = a.date \
+     WHERE a.id = wanted.column1",
+);
 /// A page: after a place in the order, before an instant, in one of the statuses as told at $6. As many words as there are statuses.
 macro_rules! select_page {
     ($scope:literal) => {
@@ -63,6 +74,15 @@ pub(in crate::ledger) async fn appointment<D: Dialect>(
 ) -> Result<Option<PlacedAppointment>, ReadError> {
     let row = ask_first(readers, Statement::new(BY_ID).bind(appointment.0)).await?;
     row.as_ref().map(placed).transpose()
+}
+
+/// Those of `ids` that are there.
+pub(in crate::ledger) async fn appointments_of<D: Dialect>(
+    readers: &Pool<D>,
+    ids: &[AppointmentId],
+) -> Result<Vec<PlacedAppointment>, ReadError> {
+    let rows = D::ask_rows(readers, &BY_IDS, ids, |id, values| values.id(id.as_bytes())).await?;
+    rows.iter().map(placed).collect()
 }
 
 /// A page by (start, id).

@@ -21,7 +21,7 @@ pub(in crate::ledger) struct ReminderStatements {
     pub(in crate::ledger) locked: BulkStatement,
     /// `shard` of rows by key, where rows have owners.
     pub(in crate::ledger) shards: Option<BulkStatement>,
-    /// At most `$2` rows to be looked at before `$1`, by when; of the shards `$3` where rows have owners.
+    /// At most `$2` rows to be looked at before `$1`, by when and key, behind `$3` to `$9`; of the shards `$10` where rows have owners.
     pub(in crate::ledger) due: &'static str,
     /// The number of dead rows; of the shards `$1` where rows have owners.
     pub(in crate::ledger) dead_count: &'static str,

@@ -51,8 +51,8 @@ static CLAIM: BulkStatement = BulkStatement::list(
 
 static SETTLE: BulkStatement = BulkStatement::list(
     "UPDATE reminder SET status = done.column7, next_ms = done.column8, last_error = done.column9, \
-     sent_ms = done.column10, claimer = NULL FROM ",
-    keyed!(Text, Integer, Text, Integer),
+     sent_ms = done.column10, attempts = done.column11, claimer = NULL FROM ",
+    keyed!(Text, Integer, Text, Integer, Integer),
     concat!(" AS done WHERE ", has_key!("reminder", "done")),
 );
 
@@ -77,22 +77,25 @@ pub(in crate::ledger) const STATEMENTS: [&str; 4] = [OF_APPOINTMENT, DEAD, BY_ME
 
 #[async_trait]
 impl<L: Stored> ReminderStore for L {
-    async fn due(&self, shards: &ShardSet, until: UtcMillis, limit: usize) -> Result<Vec<ReminderRow>, ReadError> {
-        let text = L::Dialect::reminder_statements().due;
-        let is_owned = L::Dialect::reminder_statements().shards.is_some();
-        // Where rows have no owner in the database, those of other days are left out here.
-        let read_max = if is_owned || *shards == ShardSet::ALL { limit } else { usize::MAX };
-        let mut asked = Statement::new(text).bind(until.0).bind(i64::try_from(read_max).unwrap_or(i64::MAX));
-        if is_owned {
-            asked = asked.bind(*shards);
+    async fn due(
+        &self,
+        shards: &ShardSet,
+        mut after: Option<(UtcMillis, ReminderKey)>,
+        until: UtcMillis,
+        limit: usize,
+    ) -> Result<Vec<ReminderRow>, ReadError> {
+        let mut found = Vec::new();
+        loop {
+            let rows = due::<L::Dialect>(self.store(), shards, after, until, limit).await?;
+            let is_last = rows.len() < limit;
+            after = rows.last().map(|row| (row.next_at, row.key));
+            // Where rows have no owner in the database, those of other days are left out here.
+            found.extend(rows.into_iter().filter(|row| shards.contains(row.day.shard())));
+            if is_last || found.len() >= limit {
+                found.truncate(limit);
+                return Ok(found);
+            }
         }
-        let rows = L::Dialect::ask(&self.store().readers, asked).await?;
-        let mut rows = rows.iter().map(reminder).collect::<Result<Vec<_>, _>>()?;
-        if !is_owned {
-            rows.retain(|row| shards.contains(row.day.shard()));
-            rows.truncate(limit);
-        }
-        Ok(rows)
     }
 
     async fn pending_of(&self, appointments: &[AppointmentId]) -> Result<Vec<ReminderRow>, ReadError> {
@@ -262,7 +265,8 @@ async fn settle<D: Dialect>(rows: &[ReminderRow], connection: &mut D::Connection
         values.text(row.status.word())?;
         values.optional_integer((row.status == ReminderStatus::Pending).then_some(row.next_at.0))?;
         values.optional_text(row.last_error.as_deref())?;
-        values.optional_integer(row.sent_at.map(|at| at.0))
+        values.optional_integer(row.sent_at.map(|at| at.0))?;
+        values.integer(row.attempts.into())
     };
     let settled = D::execute_rows(connection, &SETTLE, rows, bind).await;
     settled.map_err(|error| D::apply_error("outcomes of reminders", &error))?;
@@ -290,6 +294,33 @@ async fn write_next<D: Dialect>(
         D::execute_rows(connection, &D::reminder_statements().insert, &new, |row, values| bind_planned(row, values));
     written.await.map_err(|error| D::apply_error("reminders of the next channel", &error))?;
     Ok(new)
+}
+
+/// One page, of whichever shards the database cannot tell apart.
+async fn due<D: Dialect>(
+    store: &Store<D>,
+    shards: &ShardSet,
+    after: Option<(UtcMillis, ReminderKey)>,
+    until: UtcMillis,
+    limit: usize,
+) -> Result<Vec<ReminderRow>, ReadError> {
+    // Every row is behind it.
+    let first = (UtcMillis(i64::MIN), ReminderKey::bounds(AppointmentId(Uuid::nil()))[0]);
+    let (next_at, key) = after.unwrap_or(first);
+    let mut asked = Statement::new(D::reminder_statements().due)
+        .bind(until.0)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .bind(next_at.0)
+        .bind(key.appointment.0)
+        .bind(i64::from(key.version))
+        .bind(key.kind as i64)
+        .bind(i64::from(key.offset_seconds))
+        .bind(key.channel as i64)
+        .bind(key.recipient as i64);
+    if D::reminder_statements().shards.is_some() {
+        asked = asked.bind(*shards);
+    }
+    D::ask(&store.readers, asked).await?.iter().map(reminder).collect()
 }
 
 async fn dead<D: Dialect>(

@@ -107,6 +107,10 @@ impl<L: Stored> Ledger for L {
         read::appointment(&self.store().readers, id).await
     }
 
+    async fn appointments_of(&self, ids: &[AppointmentId]) -> Result<Vec<PlacedAppointment>, ReadError> {
+        read::appointments_of(&self.store().readers, ids).await
+    }
+
     async fn history(&self, id: AppointmentId) -> Result<Vec<HistoryItem>, ReadError> {
         read::history(&self.store().readers, id).await
     }

@@ -32,7 +32,9 @@ pub(super) static STATEMENTS: ReminderStatements = ReminderStatements {
     ),
     shards: None,
     due: select_reminders!(
-        "reminder r CROSS JOIN appointment a WHERE r.next_ms < $1 AND a.id = r.appointment ORDER BY r.next_ms LIMIT $2"
+        "reminder r CROSS JOIN appointment a WHERE r.next_ms < $1 AND (r.next_ms, r.appointment, r.version, r.kind, \
+         r.offset_seconds, r.channel, r.recipient) > ($3, $4, $5, $6, $7, $8, $9) AND a.id = r.appointment \
+         ORDER BY r.next_ms, r.appointment, r.version, r.kind, r.offset_seconds, r.channel, r.recipient LIMIT $2"
     ),
     dead_count: "SELECT count(*) AS count FROM reminder WHERE message IS NOT NULL",
 };
