@@ -17,6 +17,7 @@ use crate::auth::key::{KEY_FILE, SigningKey};
 use crate::auth::pass::Passes;
 use crate::auth::token::Verifier;
 use crate::commands::{self, Failure};
+use crate::couriers::Couriers;
 use crate::config::{Config, KeySource, LogFormat, LogSettings};
 use crate::metrics::{Exporter, UPKEEP_PERIOD};
 use crate::middleware::rate_limit::RateLimits;
@@ -28,6 +29,8 @@ use crate::signals::StopSignals;
 use crate::state::Shared;
 use crate::{demo, routes, screen};
 
+/// Below the data directory: what the file channel writes.
+const OUTBOX: &str = "outbox.jsonl";
 /// From the signal to the end: a little below the ten seconds that are promised.
 const STOP_DEADLINE: Duration = Duration::from_millis(9_500);
 
@@ -75,6 +78,7 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     let (mut engine_config, passes) = (config.engine.clone(), Arc::new(Passes::new(&key)));
     let mut among = Among::bind(&config, &later, &passes, &mut engine_config)?;
     let transport = among.as_mut().and_then(|among| among.transport.take());
+    let couriers = Arc::new(Couriers { settings: channels(&config) });
     let mut shutdown = std::pin::pin!(shutdown);
     let engine = tokio::select! {
         biased;
@@ -83,7 +87,7 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
             tracing::info!("stopped before the start had ended");
             return Ok(());
         }
-        started = Engine::start(engine_config, transport) => started?,
+        started = Engine::start_sending(engine_config, transport, Some(couriers)) => started?,
     };
     let limits = RateLimits::new(&config.rates);
     let nodes = config.engine.stores.are_shared().then(|| {
@@ -129,6 +133,12 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
         Ok(()) => outcome,
         Err(_) => outcome.and(Err(Failure::running("the stores did not settle in time; what was answered is durable"))),
     }
+}
+
+/// The channels of messages: so far the file that every server has.
+fn channels(config: &Config) -> messages::Settings {
+    let file = Some(messages::FileSettings { path: config.engine.data_dir.join(OUTBOX) });
+    messages::Settings { file, ..messages::Settings::default() }
 }
 
 fn bind(config: &Config, later: &SharedLater) -> Result<Vec<Bound>, Failure> {
