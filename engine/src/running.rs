@@ -162,7 +162,9 @@ impl Running {
     /// Applies what the ledger lacks and starts. When this returns, requests can be answered.
     pub async fn start(stores: Stores, machinery: Machinery, config: &EngineConfig) -> Result<Self, StartError> {
         let Stores { journal, ledger, registry, reminders, owning } = stores;
-        let (feed, couriers) = (machinery.cluster.feed.clone(), machinery.couriers);
+        let feed = machinery.cluster.feed.clone();
+        let couriers = machinery.couriers.map(|couriers| couriers.open(&registry, &machinery.clock)).transpose();
+        let couriers = couriers.map_err(|reason| StartError::Store(format!("messages: {reason}")))?;
         let (is_alone, incarnation) = (owning.is_alone(), owning.incarnation().unwrap_or_else(|| machinery.ids.next()));
         let overlay = Arc::new(Overlay::default());
         let applier = Applier::start(
@@ -215,7 +217,7 @@ impl Running {
             ports.spawn.spawn(work);
         }
         if let Some(couriers) = couriers {
-            let sending = Sending { couriers: &*couriers, claimer: Claimer { incarnation }, is_alone };
+            let sending = Sending { couriers, claimer: Claimer { incarnation }, is_alone };
             for work in sending.works(&handle, &ports, &config.reminders, &stopped) {
                 ports.spawn.spawn(work);
             }

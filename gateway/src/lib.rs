@@ -6,6 +6,7 @@ mod auth;
 mod cli;
 mod commands;
 mod config;
+mod couriers;
 mod demo;
 #[cfg(test)]
 mod fuzz;

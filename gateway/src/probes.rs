@@ -1,6 +1,7 @@
 //! What micro-benchmarks reach of the parts that a booking passes on its way in and out; compiled in with `testing` only.
 //! Must not know: servers, engines.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use actix_web::body::{BodySize, MessageBody as _};
@@ -8,12 +9,14 @@ use booking_core::{
     Appointment, AppointmentId, Date, DayKey, DoctorId, PatientId, Rejection, Role, Status, SubjectId, UtcMillis,
 };
 use engine::EngineError;
+use engine::reminders::OpenCouriers;
 use engine::view::{AppointmentReply, PlacedAppointment};
 use uuid::Uuid;
 
 use crate::api::{appointments, bookings, refusal};
 use crate::auth::Principal;
 use crate::auth::key::SigningKey;
+use crate::couriers::Couriers;
 use crate::auth::token::{self, NewToken, Verifier};
 
 /// The instant at which everything happens here.
@@ -89,4 +92,10 @@ fn length(size: BodySize) -> u64 {
         BodySize::Sized(bytes) => bytes,
         BodySize::None | BodySize::Stream => 0,
     }
+}
+
+/// The couriers of a server whose one channel is the file in `directory`.
+pub fn file_couriers(directory: &Path) -> Arc<dyn OpenCouriers> {
+    let file = Some(messages::FileSettings { path: directory.join("outbox.jsonl") });
+    Arc::new(Couriers { settings: messages::Settings { file, ..messages::Settings::default() } })
 }

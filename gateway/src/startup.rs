@@ -16,6 +16,7 @@ use crate::auth::pass::Passes;
 use crate::auth::token::Verifier;
 use crate::commands::{self, Failure};
 use crate::config::{Config, KeySource};
+use crate::couriers::Couriers;
 use crate::machine::Machine;
 use crate::metrics::{Exporter, UPKEEP_PERIOD};
 use crate::middleware::rate_limit::RateLimits;
@@ -79,6 +80,8 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     let (mut engine_config, passes) = (config.engine.clone(), Arc::new(Passes::new(&key)));
     let mut among = Among::bind(&config, &later, &passes, &mut engine_config)?;
     let transport = among.as_mut().and_then(|among| among.transport.take());
+    let couriers = Arc::new(Couriers { settings: config.channels.clone() });
+    couriers.check()?;
     let mut shutdown = std::pin::pin!(shutdown);
     let engine = tokio::select! {
         biased;
@@ -87,7 +90,7 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
             tracing::info!("stopped before the start had ended");
             return Ok(());
         }
-        started = Engine::start(engine_config, transport) => started?,
+        started = Engine::start_sending(engine_config, transport, Some(couriers)) => started?,
     };
     let limits = RateLimits::new(&config.rates);
     let nodes = config.engine.stores.are_shared().then(|| {

@@ -138,6 +138,15 @@ pub trait Registry: Policies {
     /// One patient; `None` if it was never put.
     async fn patient(&self, id: PatientId) -> Result<Option<Patient>, ReadError>;
 
+    /// Those of `ids` that were ever put, in no particular order.
+    async fn patients(&self, ids: &[PatientId]) -> Result<Vec<Patient>, ReadError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.extend(self.patient(*id).await?);
+        }
+        Ok(found)
+    }
+
     /// Writes a clinic, in place of what was there before; the clinic as it stands now.
     async fn put_clinic(&self, id: Uuid, profile: &ClinicProfile, at: UtcMillis) -> Result<Clinic, WriteError>;
 

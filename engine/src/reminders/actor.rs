@@ -116,6 +116,8 @@ struct Held {
     place: Place,
     shard: u16,
     has_fallback: bool,
+    /// When it was due first, in seconds of monotonic time; 0: not yet.
+    waits_since: u32,
 }
 
 /// See the module.
@@ -152,7 +154,11 @@ impl Actor {
             match self.held.get_mut(&key) {
                 Some(held) if lane.has_room() => {
                     held.place = Place::Waiting;
-                    lane.push(key, held.has_fallback, now.micros);
+                    let seconds = u32::try_from(now.micros / 1_000_000).unwrap_or(u32::MAX).max(1);
+                    if held.waits_since == 0 {
+                        held.waits_since = seconds;
+                    }
+                    lane.push(key, held.has_fallback, held.waits_since);
                 }
                 _ => drop(self.held.remove(&key)),
             }
@@ -237,7 +243,7 @@ impl Actor {
             None => {}
         }
         let place = Place::Timer(self.wheel.insert(at, key));
-        self.held.insert(key, Held { place, shard, has_fallback });
+        self.held.insert(key, Held { place, shard, has_fallback, waits_since: 0 });
     }
 
     fn settle(&mut self, settled: Settled, now: Now) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use crate::clock::Clock;
 use crate::ledger::PlacedAppointment;
 use crate::ledger::people::Channel;
 use crate::ledger::registry::Registry;
@@ -37,6 +38,11 @@ pub enum Delivered {
     },
     /// The provider is not there, or does not answer: nothing else is worth a try now either.
     Away {
+        /// Why.
+        reason: String,
+    },
+    /// Nobody was asked, because of something on this side: soon looked at again, and no attempt is counted.
+    NotTried {
         /// Why.
         reason: String,
     },
@@ -74,6 +80,6 @@ pub trait Courier: Send + Sync + 'static {
 
 /// Opens the couriers when the stores are open.
 pub trait OpenCouriers: Send + Sync + 'static {
-    /// One courier each channel that this server has.
-    fn open(&self, registry: &Arc<dyn Registry>) -> Vec<Arc<dyn Courier>>;
+    /// One courier each channel that this server has; or why one cannot be opened, in words.
+    fn open(&self, registry: &Arc<dyn Registry>, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Courier>>, String>;
 }

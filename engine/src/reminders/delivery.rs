@@ -21,10 +21,10 @@ use crate::ledger::people::Channel;
 use crate::ledger::reminders::{Claimer, Outcome, ReminderKey, ReminderRow, ReminderStore};
 use crate::signal::Signal;
 
-/// How long a claim lasts: a job's calls all end within half of it, and nothing is sent later than that.
-pub(super) const CLAIM_MILLIS: i64 = 60_000;
+/// How long a claim lasts: a job's calls all end within half of it, and nothing is sent later than that. So late is what a node was sending that died.
+pub(super) const CLAIM_MILLIS: i64 = 30_000;
 /// After so much of its claim a job sends nothing more.
-const SENDING_MICROS_MAX: u64 = 30_000_000;
+const SENDING_MICROS_MAX: u64 = 15_000_000;
 /// How long the engine's own door may take for the answers of a job.
 const CHECK_MAX: Duration = Duration::from_secs(5);
 /// When a job is tried again that could not be claimed or checked.
@@ -76,7 +76,11 @@ struct Seen {
 impl Seen {
     fn note(&self, delivered: Option<&[Delivered]>) {
         let Some(delivered) = delivered else { return };
-        if delivered.iter().all(|it| matches!(it, Delivered::Away { .. })) {
+        let mut told = delivered.iter().filter(|it| !matches!(it, Delivered::NotTried { .. })).peekable();
+        if told.peek().is_none() {
+            return;
+        }
+        if told.all(|it| matches!(it, Delivered::Away { .. })) {
             self.away.fetch_add(1, Relaxed);
         } else {
             self.away.store(0, Relaxed);
@@ -238,6 +242,7 @@ impl Delivery {
                 self.meters.lateness(row, now);
                 Outcome::Sent
             }
+            Delivered::NotTried { reason } => self.released(&reason),
             Delivered::Refused { reason } => Outcome::GivenUp { error: shortened(&reason) },
             // A message that was chosen to see whether the provider is back is not worse off for it.
             Delivered::Away { reason } if purpose == Purpose::Probe => {

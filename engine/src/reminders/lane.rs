@@ -19,7 +19,7 @@ const ROUNDS: usize = 4;
 pub(super) const WAITING_MAX: usize = 100_000;
 
 /// So long does a message wait for a provider that is away before the next channel of its order has it.
-const PATIENCE_MICROS: u64 = 60_000_000;
+const PATIENCE_SECONDS: u64 = 60;
 
 /// What a job is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,7 +45,8 @@ pub struct Job {
 
 struct Waiting {
     key: ReminderKey,
-    since_micros: u64,
+    /// In seconds of monotonic time.
+    since_seconds: u32,
     has_fallback: bool,
 }
 
@@ -84,8 +85,8 @@ impl Lane {
         &mut self.breaker
     }
 
-    pub(super) fn push(&mut self, key: ReminderKey, has_fallback: bool, since_micros: u64) {
-        self.waiting.push_back(Waiting { key, since_micros, has_fallback });
+    pub(super) fn push(&mut self, key: ReminderKey, has_fallback: bool, since_seconds: u32) {
+        self.waiting.push_back(Waiting { key, since_seconds, has_fallback });
     }
 
     /// A job that has become nothing more.
@@ -126,7 +127,8 @@ impl Lane {
         let mut keys = Vec::new();
         let most = self.job_max;
         self.waiting.retain(|it| {
-            let is_late = it.has_fallback && now_micros.saturating_sub(it.since_micros) >= PATIENCE_MICROS;
+            let waited_seconds = (now_micros / 1_000_000).saturating_sub(it.since_seconds.into());
+            let is_late = it.has_fallback && waited_seconds >= PATIENCE_SECONDS;
             if !is_late || keys.len() >= most {
                 return true;
             }

@@ -31,8 +31,8 @@ const WINDOW_STEP_MILLIS: i64 = 60_000;
 const PAGE_ROWS: usize = 1_000;
 /// Appointments of one question.
 const APPOINTMENTS_PER_QUESTION: usize = 500;
-/// Between two looks at which shards are ours.
-const LOOK: Duration = Duration::from_millis(250);
+/// Between two looks at which shards are ours, if nobody tells of a change.
+const LOOK: Duration = Duration::from_secs(1);
 /// Between two sweeps: how late a message is at most that nobody knew of.
 const SWEEP_MICROS: u64 = 2_000_000;
 /// Pages of one sweep; the next one goes on from there. What waits for a channel that is away for hours is not read every time.

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::actor::{Actor, Job, Message, Now};
 use super::breaker::BreakerPolicy;
 use super::check::Check;
-use super::courier::{Courier, OpenCouriers};
+use super::courier::Courier;
 use super::delivery::Delivery;
 use super::meters::Meters;
 use super::notices::Notices;
@@ -36,19 +36,19 @@ const GAUGES_MICROS: u64 = 1_000_000;
 const STOP_MAX: Duration = Duration::from_secs(2);
 
 /// Who sends, and how: what a running engine is given beside its own parts.
-pub(crate) struct Sending<'start> {
+pub(crate) struct Sending {
     /// The channels that this server has.
-    pub(crate) couriers: &'start dyn OpenCouriers,
+    pub(crate) couriers: Vec<Arc<dyn Courier>>,
     /// This start.
     pub(crate) claimer: Claimer,
     /// See [`Parts::is_alone`].
     pub(crate) is_alone: bool,
 }
 
-impl Sending<'_> {
+impl Sending {
     /// The work over the parts of an engine, which tells it what it applies from now on.
     pub(crate) fn works(
-        &self,
+        self,
         handle: &EngineHandle,
         ports: &DayPorts,
         settings: &ReminderSettings,
@@ -58,7 +58,7 @@ impl Sending<'_> {
         handle.parts.applier.tell(Arc::clone(&notices));
         let parts = Parts {
             store: Arc::clone(&handle.parts.reminders),
-            couriers: self.couriers.open(&handle.parts.registry),
+            couriers: self.couriers,
             check: Arc::new(handle.clone()),
             notices,
             territory: Arc::clone(&handle.parts.territory),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use engine::clock::Clock;
 use engine::ledger::people::Channel;
 use engine::ledger::registry::Registry;
 use engine::reminders::{Capacity, Courier, Delivered, Letter, OpenCouriers};
@@ -182,8 +183,8 @@ impl Courier for Counter {
 }
 
 impl OpenCouriers for Post {
-    fn open(&self, _: &Arc<dyn Registry>) -> Vec<Arc<dyn Courier>> {
+    fn open(&self, _: &Arc<dyn Registry>, _: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Courier>>, String> {
         let counter = |channel: &Channel| Arc::new(Counter { channel: *channel, post: self.clone() }) as _;
-        self.channels.iter().map(counter).collect()
+        Ok(self.channels.iter().map(counter).collect())
     }
 }

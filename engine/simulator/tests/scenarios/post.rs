@@ -17,8 +17,8 @@ const KNOWN_MILLIS: i64 = 60;
 /// The promise of a system that is up.
 pub const LATE_MILLIS: i64 = 1_000;
 
-/// Seconds after eight at which the only slot begins, unless a test says otherwise.
-pub const THREE_HOURS: i64 = 3 * 3_600;
+/// Seconds after eight at which the first slot begins: half a minute before the reminder, so that little time has to pass.
+pub const VISIT: i64 = 7_200 + 30;
 
 /// The day of everything.
 pub fn today() -> DayKey {
@@ -30,14 +30,14 @@ pub fn elsewhere() -> DayKey {
     day(2, 0)
 }
 
-/// Slots of a hundred places three and four hours after the beginning, with both doctors, and a post office.
+/// Slots of a hundred places two and three hours after the beginning, with both doctors, and a post office.
 pub fn clinic(seed: u64) -> (Setting, Post) {
     clinic_with(seed, &[Channel::File])
 }
 
 /// The same with these channels.
 pub fn clinic_with(seed: u64, channels: &[Channel]) -> (Setting, Post) {
-    let slots = [(THREE_HOURS, 600, 100), (THREE_HOURS + 3_600, 600, 100)];
+    let slots = [(VISIT, 600, 100), (VISIT + 3_600, 600, 100)];
     let mut setting = Setting::of(seed, vec![plan(today(), &slots), plan(elsewhere(), &slots)]);
     let post = Post::new(channels);
     setting.config.reminders.configured = channels.to_vec();
@@ -47,12 +47,12 @@ pub fn clinic_with(seed: u64, channels: &[Channel]) -> (Setting, Post) {
 
 /// When the visit of `day` begins.
 pub fn start(day: DayKey) -> UtcMillis {
-    at(day, THREE_HOURS)
+    at(day, VISIT)
 }
 
 /// The reminder two hours before the first slot.
 pub fn two_hours_before() -> UtcMillis {
-    at(today(), THREE_HOURS - 7_200)
+    at(today(), VISIT - 7_200)
 }
 
 /// This patient is to be reached so.

@@ -5,6 +5,7 @@ use booking_core::{PatientId, PersonalText, UtcMillis};
 use sqlx::Pool;
 use uuid::Uuid;
 
+use super::bulk::{Bind, BulkStatement, Kind};
 use super::columns::{Columns, damaged, id, personal, value};
 use super::statement::Statement;
 use super::{Dialect, ask_first};
@@ -15,6 +16,12 @@ use crate::ledger::registry::WriteError;
 // Columns are named one by one: the driver's thread does not survive a name that is no text, which a damaged schema can have.
 const PATIENT: &str = "SELECT id, name_key, name, phone_key, phone, email_key, email, telegram_key, telegram, language, \
                        time_zone, channels, created_ms, updated_ms FROM patient WHERE id = $1";
+static PATIENTS: BulkStatement = BulkStatement::list(
+    "SELECT p.id, p.name_key, p.name, p.phone_key, p.phone, p.email_key, p.email, p.telegram_key, p.telegram, p.language, \
+     p.time_zone, p.channels, p.created_ms, p.updated_ms FROM ",
+    &[Kind::Id],
+    " AS wanted CROSS JOIN patient p WHERE p.id = wanted.column1",
+);
 const CLINIC: &str = "SELECT id, name, time_zone, created_ms, updated_ms FROM clinic WHERE id = $1";
 /// `created_ms` stays that of the first put; `updated_ms` never falls, whichever of two puts is written last.
 const PUT_PATIENT: &str = "INSERT INTO patient (id, name_key, name, phone_key, phone, email_key, email, telegram_key, \
@@ -72,6 +79,11 @@ pub(super) async fn put_patient<D: Dialect>(
 pub(super) async fn patient<D: Dialect>(patient: PatientId, readers: &Pool<D>) -> Result<Option<Patient>, ReadError> {
     let row = ask_first(readers, Statement::new(PATIENT).bind(patient.0)).await?;
     row.as_ref().map(patient_of).transpose()
+}
+
+pub(super) async fn patients<D: Dialect>(ids: &[PatientId], readers: &Pool<D>) -> Result<Vec<Patient>, ReadError> {
+    let rows = D::ask_rows(readers, &PATIENTS, ids, |id, values| values.id(id.as_bytes())).await?;
+    rows.iter().map(patient_of).collect()
 }
 
 pub(super) async fn put_clinic<D: Dialect>(

@@ -167,6 +167,10 @@ impl<L: Stored> Registry for L {
         people::patient(id, &self.store().readers).await
     }
 
+    async fn patients(&self, ids: &[PatientId]) -> Result<Vec<Patient>, ReadError> {
+        people::patients(ids, &self.store().readers).await
+    }
+
     async fn put_clinic(&self, id: Uuid, profile: &ClinicProfile, at: UtcMillis) -> Result<Clinic, WriteError> {
         let (writer, profile) = (self.store().registry.clone(), profile.clone());
         uncancelled(async move {
