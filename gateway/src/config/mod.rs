@@ -19,7 +19,9 @@ use crate::auth::key::SigningKey;
 use crate::streams::StreamSettings;
 pub(crate) use servers::{NodeTlsFiles, NodesSettings};
 pub(crate) use sources::Sources;
-pub(crate) use traces::{Collector, TraceSettings};
+#[cfg(feature = "otel")]
+pub(crate) use traces::Collector;
+pub(crate) use traces::TraceSettings;
 use values::Reader;
 pub(crate) use values::parse_duration_seconds;
 

@@ -16,7 +16,7 @@ use tracing_subscriber::filter::FilterFn;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Registry, fmt};
+use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::{LogFormat, LogSettings};
 use crate::waiting;
@@ -32,7 +32,7 @@ pub(crate) fn init(settings: &LogSettings) {
 
 /// As [`init`], with a recorder of requests beside.
 #[cfg(feature = "otel")]
-pub(crate) fn init_with(settings: &LogSettings, recorder: impl Layer<Registry> + Send + Sync) {
+pub(crate) fn init_with(settings: &LogSettings, recorder: impl Layer<tracing_subscriber::Registry> + Send + Sync) {
     let _ = tracing_subscriber::registry().with(recorder).with(lines(settings)).try_init();
 }
 

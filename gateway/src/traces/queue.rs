@@ -113,3 +113,57 @@ impl Exporting {
 fn count(outcome: &'static str, spans: u64) {
     metrics::counter!(TRACE_SPANS, "outcome" => outcome).increment(spans);
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status};
+    use opentelemetry::{InstrumentationScope, KeyValue};
+
+    use super::*;
+
+    /// A collector that takes a batch when it is told to, or never.
+    #[derive(Debug)]
+    struct Slow(Sender<usize>);
+
+    impl SpanExporter for Slow {
+        async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+            self.0.send(batch.len()).await.expect("the test listens");
+            Ok(())
+        }
+    }
+
+    fn span() -> SpanData {
+        SpanData {
+            span_context: SpanContext::empty_context(),
+            parent_span_id: SpanId::INVALID,
+            parent_span_is_remote: false,
+            span_kind: SpanKind::Internal,
+            name: "admit".into(),
+            start_time: std::time::UNIX_EPOCH,
+            end_time: std::time::UNIX_EPOCH,
+            attributes: Vec::<KeyValue>::new(),
+            dropped_attributes_count: 0,
+            events: Default::default(),
+            links: Default::default(),
+            status: Status::Unset,
+            instrumentation_scope: InstrumentationScope::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_queue_is_bounded_nobody_waits_and_what_is_left_is_told_at_the_end() {
+        let (told, mut batches) = channel(1_024);
+        let (near, waiting) = queue(Slow(told));
+        for _ in 0..QUEUE_MAX + 100 {
+            near.on_end(span());
+        }
+        assert_eq!(waiting.spans.len(), QUEUE_MAX, "those beyond are lost");
+        waiting.spawn().finish().await;
+        let mut whole = 0;
+        while let Some(batch) = batches.recv().await {
+            assert!(batch <= BATCH_MAX);
+            whole += batch;
+        }
+        assert_eq!(whole, QUEUE_MAX);
+    }
+}
