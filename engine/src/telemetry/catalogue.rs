@@ -104,6 +104,13 @@ pub const FORWARD_OUTCOMES: &[&str] = &["answered", "here", "unavailable", "lost
 /// What one question to another node came to.
 pub const HOP_RESULTS: &[&str] = &["answered", "moved", "not_sent", "lost"];
 const FEED_SINKS: &[&str] = &["redis", "nats"];
+/// What became of a message in the end.
+pub const REMINDER_STATUSES: &[&str] = &["sent", "failed", "dead", "cancelled", "missed"];
+/// How messages leave.
+pub const REMINDER_CHANNELS: &[&str] = &["file", "email", "sms", "telegram", "webhook"];
+/// How late messages are, in seconds: the promise is one second, and after an outage it is hours.
+pub const LATENESS_BUCKETS: &[f64] =
+    &[0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0];
 /// Why commands are turned away before they are decided.
 pub const SHED_REASONS: &[&str] = &["day_queue", "engine_queue", "ledger_lag", "stopping"];
 
@@ -174,6 +181,13 @@ catalogue! {
     FEED_LAG_SECONDS = "hotslot_feed_lag_seconds" Gauge ["sink": FEED_SINKS] &[], "Age of the oldest event that is known and not told; rises while a sink is away.";
     FEED_RETRIES = "hotslot_feed_retries_total" Counter ["sink": FEED_SINKS] &[], "Times that a sink, or what is read for it, was away; nothing is lost.";
     FEED_DEAD = "hotslot_feed_dead_total" Counter ["sink": FEED_SINKS] &[], "Events that can never be told and were put to the dead letters: look there, and at the log.";
+    REMINDERS = "hotslot_reminders_total" Counter ["status": REMINDER_STATUSES, "channel": REMINDER_CHANNELS] &[], "Messages to patients and doctors that are over, by what became of them: `failed` ones have gone on to the next channel, `dead` ones nowhere.";
+    REMINDER_LATENESS = "hotslot_reminder_lateness_seconds" Histogram ["channel": REMINDER_CHANNELS] LATENESS_BUCKETS, "Time from the instant at which a message was due to the one at which its provider had taken it.";
+    REMINDERS_IN_WHEEL = "hotslot_reminders_in_wheel" Gauge [] &[], "Messages of the next two hours that this node has in memory; bounded, the rest is in the ledger.";
+    REMINDER_QUEUE = "hotslot_reminder_queue_messages" Gauge ["channel": REMINDER_CHANNELS] &[], "Messages that are due and wait for their channel; bounded for each, and while one waits the others go on.";
+    REMINDER_RETRIES = "hotslot_reminder_retries_total" Counter ["channel": REMINDER_CHANNELS] &[], "Attempts that failed and are made again.";
+    REMINDER_BREAKER = "hotslot_reminder_breaker_state" Gauge ["channel": REMINDER_CHANNELS] &[], "Whether a channel's provider is asked: 0 yes, 1 with one message to see, 2 no, it is away; its messages wait or go to the next channel.";
+    REMINDERS_DEAD = "hotslot_reminders_dead" Gauge [] &[], "Messages that no channel takes, on this node's days: look at the dead letters, then re-drive or discard them.";
     SHARDS_OWNED = "hotslot_shards_owned" Gauge [] &[], "Shards that this node has claimed; all nodes together should have 1,024.";
     SHARDS_OPEN = "hotslot_shards_open" Gauge [] &[], "Shards that this node answers for; less than hotslot_shards_owned while some are being taken over.";
     SHARDS_CLAIMED = "hotslot_shards_claimed_total" Counter [] &[], "Shards that this node has claimed.";

@@ -26,6 +26,13 @@ const OF_SPEED: [&str; 9] = [
     "HotslotDiskFilling",
 ];
 
+/// Queries that find series, but no number, in what is done here, each with the reason: what they name begins with this.
+const QUIET: [(&str, &str); 3] = [
+    ("grafana/reminders.json, \"Sent within a second\"", "no message is due here: a share of none"),
+    ("grafana/reminders.json, \"p99 by channel\"", "no message is due here: a quantile of none"),
+    ("grafana/slo.json, \"", "no message is due here: a share of none; the other objectives have rules with numbers"),
+];
+
 /// A query with Grafana's variables filled in, for all nodes.
 fn filled_in(query: &Query) -> Query {
     let expression =
@@ -87,8 +94,10 @@ async fn assert_every_query_finds_figures(doors: &Doors) {
     let mut empty = Vec::new();
     for query in panels.into_iter().chain(annotations).chain(rules) {
         let query = filled_in(&query);
+        let is_quiet = QUIET.iter().any(|(place, _)| query.place.starts_with(place));
         match watch.series(&query.expression).await {
             Ok(series) if series.iter().any(has_number) => {}
+            Ok(series) if is_quiet && !series.is_empty() => {}
             Ok(series) => {
                 empty.push(format!("{}: {} series, no number: {}", query.place, series.len(), query.expression))
             }
