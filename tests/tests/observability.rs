@@ -6,6 +6,7 @@ mod drive;
 mod live;
 mod names;
 mod prometheus;
+mod provisioning;
 mod rules;
 mod schema;
 

@@ -26,6 +26,12 @@ const OF_SPEED: [&str; 9] = [
     "HotslotDiskFilling",
 ];
 
+/// What finds series, but no number, in what is done here, each with the reason.
+const QUIET: [(&str, &str); 2] = [
+    ("hotslot_reminder_lateness_seconds", "no message is due here: quantiles and shares of none"),
+    ("hotslot:reminders_late:", "as above"),
+];
+
 /// A query with Grafana's variables filled in, for all nodes.
 fn filled_in(query: &Query) -> Query {
     let expression =
@@ -87,8 +93,10 @@ async fn assert_every_query_finds_figures(doors: &Doors) {
     let mut empty = Vec::new();
     for query in panels.into_iter().chain(annotations).chain(rules) {
         let query = filled_in(&query);
+        let is_quiet = QUIET.iter().any(|(part, _)| query.expression.contains(part));
         match watch.series(&query.expression).await {
             Ok(series) if series.iter().any(has_number) => {}
+            Ok(series) if is_quiet && !series.is_empty() => {}
             Ok(series) => {
                 empty.push(format!("{}: {} series, no number: {}", query.place, series.len(), query.expression))
             }
