@@ -30,6 +30,7 @@ mod move_races;
 mod move_rules;
 mod moves;
 mod moves_crash;
+mod nodes;
 mod patients;
 mod profile;
 mod program;
