@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use blackbox::cluster::{Cluster, Doors, Journal};
-use blackbox::{Call, Client, Day, Reply, Stopwatch, at_once};
+use blackbox::{Client, Day, at_once};
 use serde_json::Value;
 
-use super::storm::{Fate, PATIENCE, TRY_AGAIN_AFTER, Told, Visit, pause};
+use super::storm::{Fate, Told, Visit, known};
 
 /// Who asks at once, each through one node.
 const ASKING: usize = 12;
@@ -53,43 +53,30 @@ async fn visits_are_kept(doors: Doors, number: usize, size: usize, told: Arc<Tol
 /// Found by its id; who still has a place also by its patient, and under its key.
 async fn visit_is_kept(client: &Client, visit: &Visit) -> Result<(), String> {
     let (id, newest) = (visit.id(), visit.newest.as_ref());
-    let found = asked(client.appointment(&id)).await?;
+    let found = known(|| client.appointment(&id)).await?;
     if found.status != 200 || Some(&found.json()) != newest {
         return Err(format!("{id} is {} {}, and its patient was told {newest:?}", found.status, found.text()));
     }
     if visit.fate == Fate::Cancelled {
         return Ok(());
     }
-    let listed = asked(client.own_appointments("limit=200")).await?;
+    let listed = known(|| client.own_appointments("limit=200")).await?;
     if listed.status != 200 || listed.json()["items"].as_array() != Some(&newest.cloned().into_iter().collect()) {
         return Err(format!("the list of {} is {} {}, not {newest:?}", visit.patient, listed.status, listed.text()));
     }
-    let again = asked(client.book(&visit.wish).key(&visit.key)).await?;
+    let again = known(|| client.book(&visit.wish).key(&visit.key)).await?;
     if again.status != 201 || Some(again.json()) != visit.booked || !again.replayed() {
         return Err(format!("the key of {id} is answered {} {}, not {:?}", again.status, again.text(), visit.booked));
     }
     Ok(())
 }
 
-/// The answer of somebody who knows. On a machine that is busy with other things a node may lose its days for a moment.
-async fn asked(call: Call) -> Result<Reply, String> {
-    let watch = Stopwatch::start();
-    loop {
-        let outcome = call.clone().attempt().await;
-        match outcome {
-            Ok(reply) if reply.status != 503 => return Ok(reply),
-            outcome if watch.elapsed() > PATIENCE => return Err(format!("no answer within {PATIENCE:?}: {outcome:?}")),
-            _ => pause(TRY_AGAIN_AFTER).await,
-        }
-    }
-}
-
 /// Sold out, by its picture and by its list, each place to whom it was given and nobody twice.
 async fn day_is_right(admin: &Client, number: usize, day: &Day, told: &Told) -> Vec<String> {
     let mut wrong = Vec::new();
     let (picture, items) = match (
-        asked(admin.day(&day.doctor, &day.date)).await,
-        asked(admin.day_appointments(&day.doctor, &day.date)).await,
+        known(|| admin.day(&day.doctor, &day.date)).await,
+        known(|| admin.day_appointments(&day.doctor, &day.date)).await,
     ) {
         (Ok(picture), Ok(items)) => (picture.expect(200).json(), items.expect(200).json()),
         (picture, items) => return picture.err().into_iter().chain(items.err()).collect(),

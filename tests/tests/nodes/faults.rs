@@ -33,6 +33,8 @@ pub enum Fault {
     JoinAndLeave,
 }
 
+/// How long Redis writes what no replica gets.
+const FORGOTTEN: Duration = Duration::from_secs(1);
 /// Between parts of a fault, so that patients meet each of them.
 const A_WHILE: Duration = Duration::from_millis(700);
 
@@ -46,10 +48,23 @@ impl Fault {
             Self::Paused => "owner paused for two leases".to_owned(),
             Self::PostgresUnheard(way) => format!("PostgreSQL cut for two leases, {}", way_of(way)),
             Self::RedisUnheard(way) => format!("Redis cut for two leases, {}", way_of(way)),
-            Self::RedisForgets => "Redis failed over, last writes lost".to_owned(),
+            Self::RedisForgets => "Redis failed over, last second lost".to_owned(),
             Self::RedisRestarts => "Redis killed and restarted".to_owned(),
             Self::Rolling => "rolling restart".to_owned(),
             Self::JoinAndLeave => "a node joins, one leaves".to_owned(),
+        }
+    }
+
+    /// What some node says if this has happened to it, rather than nothing at all.
+    pub fn trace(self) -> Option<&'static str> {
+        match self {
+            Self::Nothing | Self::KilledBriefly | Self::RedisUnheard(_) | Self::RedisRestarts | Self::JoinAndLeave => {
+                None
+            }
+            Self::Killed => Some("shards are claimed"),
+            Self::Paused | Self::PostgresUnheard(_) => Some("the lease of this node has ended"),
+            Self::RedisForgets => Some("Redis had forgotten records of a day; they are put back"),
+            Self::Rolling => Some("every shard is handed on"),
         }
     }
 
@@ -85,7 +100,7 @@ impl Fault {
             }
             Self::RedisForgets => {
                 cluster.redis_mut().hold_replication();
-                pause(A_WHILE).await;
+                pause(FORGOTTEN).await;
                 cluster.fail_redis_over().await;
             }
             Self::RedisRestarts => cluster.redis_mut().primary_mut().restart().await,

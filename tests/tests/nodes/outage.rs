@@ -5,17 +5,11 @@ use std::time::Duration;
 
 use super::storm::Try;
 
-/// What patients noticed of a fault.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What patients noticed of a fault, in one run or in several.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Outage {
-    /// Days of which at least one try failed.
-    pub days: usize,
-    /// The longest that a day was without service: from its first failing try to the end of the first one that is answered after it began.
-    pub longest: Duration,
-    /// The median of the days concerned.
-    pub median: Duration,
-    /// The longest time in which no try of a day was answered, whether any failed or all just hung.
-    pub longest_silence: Duration,
+    /// Of each day: the longest time in which somebody asked for it and nobody was answered. Without a fault, what an answer takes.
+    pub unanswered: Vec<Duration>,
     pub tries: usize,
     pub failed: usize,
 }
@@ -23,92 +17,75 @@ pub struct Outage {
 impl Outage {
     /// Of one run with so many days.
     pub fn of(tries: &[Try], days: usize) -> Self {
-        let (mut gaps, mut longest_silence) = (Vec::new(), Duration::ZERO);
-        for day in 0..days {
-            let mut of_day: Vec<Try> = tries.iter().filter(|it| it.day == day).copied().collect();
-            of_day.sort_by_key(|it| it.began);
-            gaps.extend(longest_gap(&of_day));
-            longest_silence = longest_silence.max(silence(&of_day));
-        }
-        gaps.sort_unstable();
+        let of_day = |day| tries.iter().filter(|it| it.day == day).copied().collect::<Vec<Try>>();
         Self {
-            days: gaps.len(),
-            longest: gaps.last().copied().unwrap_or_default(),
-            median: gaps.get(gaps.len() / 2).copied().unwrap_or_default(),
-            longest_silence,
+            unanswered: (0..days).map(|day| longest_unanswered(&of_day(day))).collect(),
             tries: tries.len(),
             failed: tries.iter().filter(|it| !it.is_answered).count(),
         }
     }
 
-    /// Both together: the worst of each.
-    pub fn worst(self, other: Self) -> Self {
-        Self {
-            days: self.days.max(other.days),
-            longest: self.longest.max(other.longest),
-            median: self.median.max(other.median),
-            longest_silence: self.longest_silence.max(other.longest_silence),
-            tries: self.tries + other.tries,
-            failed: self.failed + other.failed,
-        }
+    /// Of both.
+    pub fn and(mut self, other: &Self) -> Self {
+        self.unanswered.extend(&other.unanswered);
+        Self { tries: self.tries + other.tries, failed: self.failed + other.failed, ..self }
+    }
+
+    pub fn longest(&self) -> Duration {
+        self.unanswered.iter().max().copied().unwrap_or_default()
+    }
+
+    pub fn median(&self) -> Duration {
+        let mut sorted = self.unanswered.clone();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).copied().unwrap_or_default()
     }
 }
 
-/// From a failing try until the day answers again.
-fn longest_gap(of_day: &[Try]) -> Option<Duration> {
-    let mut longest = None;
-    let mut answered_until = Duration::ZERO;
-    for failing in of_day.iter().filter(|it| !it.is_answered) {
-        if failing.began < answered_until {
-            continue;
+/// Between two answers one after the other, from when on somebody waited for the second.
+fn longest_unanswered(of_day: &[Try]) -> Duration {
+    let mut answers: Vec<Duration> = of_day.iter().filter(|it| it.is_answered).map(|it| it.ended).collect();
+    answers.sort_unstable();
+    let (mut longest, mut before) = (Duration::ZERO, Duration::ZERO);
+    for answered in answers {
+        let waiting = of_day.iter().filter(|it| it.ended > before && it.began < answered).map(|it| it.began);
+        if let Some(since) = waiting.min() {
+            longest = longest.max(answered - since.max(before));
         }
-        let answers = of_day.iter().filter(|it| it.is_answered && it.ended > failing.began);
-        let Some(end) = answers.map(|it| it.ended).min() else { continue };
-        answered_until = end;
-        longest = longest.max(Some(end - failing.began));
+        before = answered;
     }
     longest
 }
 
-/// Between two answers one after the other.
-fn silence(of_day: &[Try]) -> Duration {
-    let mut ends: Vec<Duration> = of_day.iter().filter(|it| it.is_answered).map(|it| it.ended).collect();
-    ends.sort_unstable();
-    ends.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap_or_default()
-}
+/// What the columns of the table are.
+pub const HEAD: &str =
+    "| profile | fault | runs | longest without service (ms) | median of the days (ms) | tries | failed tries |";
 
 /// One line of the table.
-pub fn line(journal: &str, fault: &str, runs: usize, outage: Outage) -> String {
-    let Outage { days, longest, median, longest_silence, tries, failed } = outage;
-    let millis = |time: Duration| time.as_millis();
-    format!(
-        "| {journal} | {fault} | {runs} | {} | {} | {} | {days} | {tries} | {failed} |",
-        millis(longest),
-        millis(median),
-        millis(longest_silence)
-    )
+pub fn line(profile: &str, fault: &str, runs: usize, outage: &Outage) -> String {
+    let (longest, median) = (outage.longest().as_millis(), outage.median().as_millis());
+    format!("| {profile} | {fault} | {runs} | {longest} | {median} | {} | {} |", outage.tries, outage.failed)
 }
 
-/// What the columns of the table are.
-pub const HEAD: &str = "| journal | fault | runs | without service, longest (ms) | median day (ms) | longest silence of a day (ms) \
-                        | days concerned | tries | failed tries |";
-
 #[test]
-fn a_gap_ends_with_the_first_answer_and_days_are_apart() {
+fn a_day_is_without_service_while_somebody_waits_and_nobody_is_answered() {
     let at = Duration::from_millis;
     let tried = |day, began, ended, is_answered| Try { day, began: at(began), ended: at(ended), is_answered };
     let tries = [
         tried(0, 0, 10, true),
+        // Nobody asks between 10 and 20: that is no outage.
         tried(0, 20, 30, false),
         tried(0, 50, 60, false),
         tried(0, 55, 520, true),
         tried(0, 600, 610, true),
+        // One that hangs, while others are answered.
+        tried(1, 10, 90, true),
         tried(1, 40, 45, true),
         tried(1, 50, 55, false),
-        tried(1, 60, 65, true),
     ];
-    let outage = Outage::of(&tries, 2);
-    let expected = Outage { days: 2, longest: at(500), median: at(500), longest_silence: at(510), tries: 8, failed: 3 };
-    assert_eq!(outage, expected);
-    assert_eq!(Outage::of(&tries[5..], 2).longest, at(15));
+    let outage = Outage::of(&tries, 3);
+    assert_eq!(outage.unanswered, [at(500), at(45), at(0)]);
+    assert_eq!((outage.tries, outage.failed, outage.longest(), outage.median()), (8, 3, at(500), at(45)));
+    let twice = outage.clone().and(&Outage::of(&tries[5..], 2));
+    assert_eq!((twice.unanswered.len(), twice.tries, twice.failed), (5, 11, 4));
 }
