@@ -16,15 +16,15 @@ use crate::server::{Launch, Server};
 use crate::token::{Claims, Signer};
 
 /// A node that is silent for so long has lost its days. Short, so that a run takes seconds.
-pub const LEASE: Duration = Duration::from_millis(1_500);
+pub const LEASE: Duration = Duration::from_millis(2_500);
 /// A client gives up on one try after that, and comes again through another node.
 const TRY_DEADLINE: Duration = Duration::from_secs(3);
 /// A stream says something by then, be it a comment.
 const STREAM_DEADLINE: Duration = Duration::from_secs(20);
 /// Everything is well again by then.
-const SETTLED_DEADLINE: Duration = Duration::from_secs(30);
-/// A node hands its days on and ends by then.
-const END_DEADLINE: Duration = Duration::from_secs(10);
+const SETTLED_DEADLINE: Duration = Duration::from_secs(90);
+/// A node that hands its days on has ended by then; by itself it gives up earlier, and says so by its status.
+const END_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Where the journal is; the ledger is in PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -245,7 +245,7 @@ impl Cluster {
         }
     }
 
-    /// Waits until every node is ready and has its share of the days; answers how long that took.
+    /// Waits until every node is ready and serves its share of the days; answers how long that took.
     pub async fn settled(&self) -> Duration {
         let watch = Stopwatch::start();
         for node in 0..self.size() {
@@ -266,6 +266,15 @@ impl Cluster {
             (self.postgres.ask(&shared).await? == all).then_some(())
         })
         .await;
+        eventually("every shard is spoken for", SETTLED_DEADLINE, async || {
+            let mut open = 0.0;
+            for node in 0..self.size() {
+                let reply = self.doors.admin(node).get("/metrics").attempt().await.ok()?;
+                open += gauge(&reply.text(), "hotslot_shards_open")?;
+            }
+            (open == 1_024.0).then_some(())
+        })
+        .await;
         watch.elapsed()
     }
 
@@ -279,4 +288,9 @@ impl Cluster {
         let addresses = self.members.iter().map(|member| member.server.address().to_owned()).collect();
         *self.doors.addresses.write().expect("nobody panics while it holds the addresses") = addresses;
     }
+}
+
+/// The value of a metric without labels.
+fn gauge(metrics: &str, name: &str) -> Option<f64> {
+    metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }

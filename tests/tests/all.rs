@@ -31,6 +31,7 @@ mod move_rules;
 mod moves;
 mod moves_crash;
 mod never_log;
+mod nodes;
 mod observability;
 mod operators;
 mod patients;

@@ -33,8 +33,9 @@ impl EngineHandle {
 
     async fn placed(&self, id: AppointmentId) -> Result<PlacedAppointment, EngineError> {
         if self.has_peers() {
+            let tenure = self.parts.territory.tenure(id.birth_shard());
             let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
-            return self.follow_home(id, found).await;
+            return self.follow_home(id, found, tenure).await;
         }
         // In between, what was recorded before may be neither in the overlay nor in the ledger.
         let (tenures, birth) = (self.parts.territory.tenures(), id.birth_shard());
@@ -67,24 +68,25 @@ impl EngineHandle {
         Err(EngineError::NotHere { shard: shards.start })
     }
 
-    /// From what is `known` of an appointment to where it stands.
+    /// From what is `known` of an appointment to where it stands. `tenure` is that of its birth shard before it was looked for.
     async fn follow_home(
         &self,
         id: AppointmentId,
         known: Option<PlacedAppointment>,
+        tenure: Option<u32>,
     ) -> Result<PlacedAppointment, EngineError> {
         let territory = &self.parts.territory;
         let birth = id.birth_shard();
         let mut known = match known {
             Some(known) => known,
             // Looked at after reading (`protocols.md` rule 9).
-            None if territory.has(birth) => return Err(Rejection::UnknownAppointment.into()),
+            None if territory.has(birth) => return Err(self.unknown_under(birth, tenure)),
             None => self.newest_at(id, birth).await?.ok_or(Rejection::UnknownAppointment)?,
         };
         for _ in 0..HOPS_MAX {
             let shard = known.day.shard();
             let told = match territory.has(shard) {
-                true => self.parts.reader.appointment(id).await.map_err(unreadable)?,
+                true => self.newest_known(id, shard).await?,
                 false => self.newest_at(id, shard).await?,
             };
             match told {
@@ -93,6 +95,28 @@ impl EngineHandle {
             }
         }
         Err(EngineError::Unavailable("the appointment was moved again and again".to_owned()))
+    }
+
+    /// That there is no such appointment, unless the shard was lost and taken over again while it was looked for: in between, what was
+    /// recorded before may be neither in the overlay nor in the ledger.
+    fn unknown_under(&self, shard: u16, tenure: Option<u32>) -> EngineError {
+        match tenure.is_some() && self.parts.territory.tenure(shard) == tenure {
+            true => Rejection::UnknownAppointment.into(),
+            false => EngineError::NotHere { shard },
+        }
+    }
+
+    /// What is known here, where `shard` is spoken for all the while.
+    pub(super) async fn newest_known(
+        &self,
+        id: AppointmentId,
+        shard: u16,
+    ) -> Result<Option<PlacedAppointment>, EngineError> {
+        let territory = &self.parts.territory;
+        let tenure = territory.tenure(shard).ok_or(EngineError::NotHere { shard })?;
+        let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
+        // Looked at last: what others have recorded since is not known here.
+        (territory.tenure(shard) == Some(tenure)).then_some(found).ok_or(EngineError::NotHere { shard })
     }
 
     /// What the owner of `shard` knows. If it does not answer, whoever speaks for the shard next is to be asked for the whole.
@@ -180,11 +204,21 @@ impl EngineHandle {
     }
 
     async fn page(&self, query: &AppointmentQuery) -> Result<Vec<PlacedAppointment>, EngineError> {
-        let elsewhere = match query.scope {
-            AppointmentScope::Patient(patient) if self.has_peers() => self.waiting_elsewhere(patient).await?,
-            _ => Vec::new(),
+        let patient = match query.scope {
+            AppointmentScope::Patient(patient) if self.has_peers() => patient,
+            _ => return self.parts.reader.appointments(query).await.map_err(unreadable),
         };
-        self.parts.reader.appointments_beside(query, elsewhere).await.map_err(unreadable)
+        let tenures = self.parts.territory.tenures();
+        for _ in 0..HOPS_MAX {
+            let before = tenures.changes();
+            let elsewhere = self.waiting_elsewhere(patient).await?;
+            let found = self.parts.reader.appointments_beside(query, elsewhere).await.map_err(unreadable)?;
+            // What waited here of a shard that was lost meanwhile may be in nobody's overlay, and not in the ledger yet.
+            if tenures.changes() == before {
+                return Ok(found);
+            }
+        }
+        Err(EngineError::Unavailable("days change hands again and again".to_owned()))
     }
 
     /// A page of a day by its own durable state: what has come in from another node may be unknown to the ledger and the overlay here.

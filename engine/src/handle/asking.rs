@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{EngineHandle, unreadable};
+use super::EngineHandle;
 use crate::actors::questions::{Attempt, Question};
 use crate::actors::request::CommandResult;
 use crate::error::EngineError;
@@ -109,11 +109,14 @@ impl EngineHandle {
             }
             PeerQuestion::History { id } => encode(&Ok(self.part(|| self.parts.reader.waiting_steps(id)))),
             PeerQuestion::Replay { key } => {
+                let before = self.parts.territory.tenures().changes();
                 let shards = self.parts.territory.spoken_for();
                 let found = match self.replay_wherever(Some(&key), None).await {
                     Some(result) => stepped(result).map(Some),
                     None => Ok(None),
                 };
+                let shards =
+                    if self.parts.territory.tenures().changes() == before { shards } else { ShardSet::default() };
                 encode(&found.map(|found| Part { shards, found }))
             }
             PeerQuestion::Claim { day, appointment } => {
@@ -126,16 +129,13 @@ impl EngineHandle {
         }
     }
 
-    /// What `find` finds, with the shards that were spoken for before it looked.
+    /// What `find` finds, with the shards that were spoken for all the while: none if one was lost meanwhile.
     fn part<T: Serialize>(&self, find: impl FnOnce() -> T) -> Part<T> {
-        let shards = self.parts.territory.spoken_for();
-        Part { shards, found: find() }
-    }
-
-    async fn newest_known(&self, id: AppointmentId, shard: u16) -> Result<Option<PlacedAppointment>, EngineError> {
-        let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
-        // Looked at last: what others have recorded since is not known here.
-        self.parts.territory.require_shard(shard).map(|()| found)
+        let territory = &self.parts.territory;
+        let (before, shards) = (territory.tenures().changes(), territory.spoken_for());
+        let found = find();
+        let shards = if territory.tenures().changes() == before { shards } else { ShardSet::default() };
+        Part { shards, found }
     }
 
     /// Takes a step of a move on `day`, wherever that is.

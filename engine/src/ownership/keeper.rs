@@ -1,13 +1,16 @@
 //! Keeps this node's lease and its share of the shards: renews, claims what is free, gives back what is too much, notices what is lost.
 //! Must not know: SQL, what is done to take a shard over (`takeover`), how many are a fair share (`plan`).
 //!
-//! One task. Whatever takes long (taking shards over) runs beside it, so that the lease is renewed in time. A lease that has ended is never
-//! resumed: the node comes back as another incarnation (`protocols.md` rule 29).
+//! One task. Taking shards over runs beside it. What it waits for itself (what is under way on shards that are handed on, a claim behind the
+//! appends of others) may take longer than a lease, so renewals go on meanwhile. A lease that has ended is never resumed: the node comes
+//! back as another incarnation (`protocols.md` rule 29).
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -82,9 +85,22 @@ impl Control {
 struct State {
     incarnation: Uuid,
     joined: bool,
-    /// When the lease was last prolonged, on the monotonic scale, counted from before it was asked.
-    renewed_micros: u64,
+    renewed: Arc<Renewed>,
     left: bool,
+}
+
+/// When the lease was last prolonged, on the monotonic scale, counted from before it was asked; 0 if there is none to be renewed.
+#[derive(Default)]
+struct Renewed(AtomicU64);
+
+impl Renewed {
+    fn at(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Acquire)).filter(|micros| *micros != 0)
+    }
+
+    fn set(&self, micros: Option<u64>) {
+        self.0.store(micros.unwrap_or_default(), Ordering::Release);
+    }
 }
 
 impl Keeper {
@@ -110,16 +126,40 @@ impl Keeper {
     /// Keeps until the engine stops. `incarnation` is this start's; never used before.
     pub(crate) async fn run(self, incarnation: Uuid, stopped: Stopped) {
         let stop = &stopped.signal;
-        let mut state = State { incarnation, joined: false, renewed_micros: 0, left: false };
+        let mut state = State { incarnation, joined: false, renewed: Arc::default(), left: false };
         let look = Duration::from_millis((self.lease_millis / LOOKS_PER_LEASE).clamp(LOOK_MILLIS_MIN, LOOK_MILLIS_MAX));
         while !stop.is_given() {
-            if let Err(error) = self.look(&mut state).await {
+            if let Err(error) = self.look_and_renew(&mut state, look).await {
                 self.failed(&mut state, &error);
             }
             self.report();
-            let (woken, stopped) = (std::pin::pin!(self.control.wake.notified()), std::pin::pin!(stop.wait()));
+            let (woken, stopped) = (pin!(self.control.wake.notified()), pin!(stop.wait()));
             // Whichever it was: look again.
-            let _ = timeout(&*self.clock, look, futures_util::future::select(woken, stopped)).await;
+            let _ = timeout(&*self.clock, look, select(woken, stopped)).await;
+        }
+    }
+
+    /// Looks, and renews the lease however long that takes. What a look was about to do for a lease that has ended is dropped.
+    async fn look_and_renew(&self, state: &mut State, pause: Duration) -> Result<(), OwnershipError> {
+        let renewing = self.renew_on(state.incarnation, Arc::clone(&state.renewed), pause);
+        match select(pin!(self.look(state)), pin!(renewing)).await {
+            Either::Left((looked, _)) => looked,
+            Either::Right((ended, _)) => Err(ended),
+        }
+    }
+
+    /// Renews the lease whenever it is time, until it has ended.
+    async fn renew_on(&self, incarnation: Uuid, renewed: Arc<Renewed>, pause: Duration) -> OwnershipError {
+        loop {
+            self.clock.sleep(pause).await;
+            let Some(last) = renewed.at() else { continue };
+            match self.renew(incarnation, &renewed, last).await {
+                Err(OwnershipError::Unavailable(reason)) => {
+                    tracing::warn!(reason, "the lease is not renewed; trying again");
+                }
+                Err(ended @ OwnershipError::LeaseEnded) => return ended,
+                Ok(()) => {}
+            }
         }
     }
 
@@ -162,20 +202,31 @@ impl Keeper {
 
     /// Joins, or renews when it is time.
     async fn keep_lease(&self, state: &mut State) -> Result<(), OwnershipError> {
-        let before = self.clock.monotonic_micros();
-        if !state.joined {
-            let node = Node { incarnation: state.incarnation, address: self.address.clone(), is_live: true };
-            self.store.join(&node, self.lease_millis).await?;
-            state.joined = true;
-        } else if before.saturating_sub(state.renewed_micros) >= self.lease_millis * 1_000 / 3 {
-            self.store.renew(state.incarnation, self.lease_millis).await?;
-        } else {
-            return Ok(());
+        if state.joined {
+            return self.renew(state.incarnation, &state.renewed, state.renewed.at().unwrap_or_default()).await;
         }
-        state.renewed_micros = before;
-        let safe_millis = self.lease_millis - self.lease_millis / MARGIN_SHARE;
-        self.territory.tenures().extend(before + safe_millis * 1_000);
+        let before = self.clock.monotonic_micros();
+        let node = Node { incarnation: state.incarnation, address: self.address.clone(), is_live: true };
+        self.store.join(&node, self.lease_millis).await?;
+        state.joined = true;
+        self.prolonged(&state.renewed, before);
         Ok(())
+    }
+
+    /// Renews if that was done `last` so long ago that it is time.
+    async fn renew(&self, incarnation: Uuid, renewed: &Renewed, last: u64) -> Result<(), OwnershipError> {
+        let before = self.clock.monotonic_micros();
+        if before.saturating_sub(last) >= self.lease_millis * 1_000 / 3 {
+            self.store.renew(incarnation, self.lease_millis).await?;
+            self.prolonged(renewed, before);
+        }
+        Ok(())
+    }
+
+    fn prolonged(&self, renewed: &Renewed, before_micros: u64) {
+        renewed.set(Some(before_micros));
+        let safe_millis = self.lease_millis - self.lease_millis / MARGIN_SHARE;
+        self.territory.tenures().extend(before_micros + safe_millis * 1_000);
     }
 
     fn failed(&self, state: &mut State, error: &OwnershipError) {
@@ -186,6 +237,7 @@ impl Keeper {
                 EngineEvent::LeaseEnded { shards: owned.len() }.emit();
                 self.shards.drop_at_once(&owned);
                 state.joined = false;
+                state.renewed.set(None);
                 state.incarnation = self.ids.next();
             }
         }
@@ -238,6 +290,8 @@ impl Keeper {
     async fn hand_everything_on(&self, state: &mut State) -> Result<(), OwnershipError> {
         let owned: ShardSet = self.territory.tenures().owned();
         self.shards.hand_on(&owned).await;
+        // A renewal beside it could come too late, and would take the end for a loss.
+        state.renewed.set(None);
         self.store.leave(state.incarnation).await?;
         self.control.changed.notify_one();
         tracing::info!(shards = owned.len(), "every shard is handed on");

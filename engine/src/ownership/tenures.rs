@@ -20,7 +20,7 @@ pub struct Tenures {
     shards: Box<[Tenure]>,
     /// On the engine's monotonic scale.
     deadline_micros: AtomicU64,
-    /// How often a shard was closed or changed hands.
+    /// How often an open shard was closed.
     changes: AtomicU64,
 }
 
@@ -79,9 +79,8 @@ impl Tenures {
     /// `shard` is ours under `epoch`, and not open yet: it may be written by whoever takes it over.
     pub fn grant(&self, shard: u16, epoch: u32) {
         if let Some(tenure) = self.shards.get(usize::from(shard)) {
-            tenure.is_open.store(false, Ordering::Release);
+            self.end(tenure);
             tenure.epoch.store(epoch, Ordering::Release);
-            self.changes.fetch_add(1, Ordering::AcqRel);
         }
     }
 
@@ -95,12 +94,19 @@ impl Tenures {
     /// Takes no new requests for `shard`; what is under way may still be written.
     pub fn close(&self, shard: u16) {
         if let Some(tenure) = self.shards.get(usize::from(shard)) {
-            tenure.is_open.store(false, Ordering::Release);
+            self.end(tenure);
+        }
+    }
+
+    /// Whoever opens the shard again does so after this has returned, and so after the count has risen.
+    fn end(&self, tenure: &Tenure) {
+        if tenure.is_open.swap(false, Ordering::AcqRel) {
             self.changes.fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    /// Rises whenever a shard is closed or changes hands: what was read while it stayed the same was read under one tenure.
+    /// Rises whenever an open shard is closed: what was read of shards that were open before and after, while it stayed the same, was
+    /// read under one tenure of each.
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }

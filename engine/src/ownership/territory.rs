@@ -62,6 +62,13 @@ impl Territory {
         self.tenures.is_open(shard) && self.tenures.is_leased_by(|| self.clock.monotonic_micros())
     }
 
+    /// Under which epoch this process may speak for `shard` now, if it may. What was read while this stayed the same was read under one
+    /// tenure: in between nobody else has spoken for it.
+    pub fn tenure(&self, shard: u16) -> Option<u32> {
+        let epoch = self.tenures.epoch(shard);
+        self.has(shard).then_some(epoch)
+    }
+
     /// The shards that this process may speak for now.
     pub fn spoken_for(&self) -> ShardSet {
         (0..SHARD_COUNT).filter(|shard| self.has(*shard)).collect()

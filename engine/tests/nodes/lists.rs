@@ -145,3 +145,18 @@ async fn what_is_no_question_is_answered_with_a_refusal() {
         assert!(answer.contains("cannot be read"), "{answer}");
     }
 }
+
+/// In between, what was recorded before may be neither in the overlay nor in the ledger.
+#[tokio::test]
+async fn nobody_is_unknown_because_a_shard_was_lost_and_taken_over_meanwhile() {
+    let (world, days) = days_apart(2).await;
+    let id = world.book(0, days[0], 1, None).await.expect("booked").placed.appointment.id;
+    let (engine, shard) = (&world.members[0].engine, days[0].shard());
+    world.lose_during_next_read(0, shard).await;
+    assert_eq!(engine.appointment(id).await, Err(EngineError::NotHere { shard }));
+    assert_eq!(engine.appointment(id).await.map(|placed| placed.appointment.id), Ok(id));
+    // For holds that are due, and for the list itself.
+    world.lose_during_next_read(0, shard).await;
+    world.lose_during_next_read(0, shard).await;
+    assert_eq!(world.listed(0, AppointmentScope::Patient(patient(1))).await.expect("a list").len(), 1);
+}

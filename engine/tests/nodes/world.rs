@@ -194,6 +194,23 @@ impl World {
         }
     }
 
+    /// What `member` has recorded is in the ledger alone, whose next answer about appointments was on its way before that: meanwhile the
+    /// member loses `shard` and takes it over again.
+    pub async fn lose_during_next_read(&self, member: usize, shard: u16) {
+        let last = self.records().await;
+        self.members[member].applier.advanced(last);
+        while self.members[member].applier.lag_records() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let tenures = Arc::clone(&self.members[member].tenures);
+        self.ledger.miss_next(move || {
+            let epoch = tenures.epoch(shard);
+            tenures.revoke(shard);
+            tenures.grant(shard, epoch + 1);
+            tenures.open(shard);
+        });
+    }
+
     /// Whatever is recorded from now on does not get to the ledger.
     pub fn hold_ledger(&self) {
         (0..100_000).for_each(|_| self.ledger.fail_next(Fault::Unavailable));

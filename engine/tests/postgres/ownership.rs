@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
+use engine::config::{DatabaseSettings, ServerUrl, StoreSettings};
 use engine::journal::contract::{append_of, day};
 use engine::journal::{DayOutcome, Head, Journal};
 use engine::ownership::{Node, Ownership, OwnershipError};
+use engine::{Engine, EngineConfig};
 use servers::Postgres;
 use uuid::Uuid;
 
-use crate::support::{APPENDS_WAITING, LONG_MILLIS, Process, connect, database, execute, sole, until};
+use crate::support::{APPENDS_WAITING, LONG_MILLIS, Process, connect, database, execute, number, sole, until};
 
 async fn end_lease(url: &str, process: &Process) {
     let mut connection = connect(url).await;
@@ -155,4 +157,28 @@ async fn the_append_of_a_paused_owner_is_refused() {
     let outcome = under_way.await.expect("it ends").expect("an answer");
     assert_eq!(outcome, [DayOutcome::StaleEpoch { current: 2 }]);
     assert_eq!(newer.load(day(1)).await.expect("a load").expect("a written day").head, head);
+}
+
+/// A claim waits for whoever holds the rows, an append on its way to a standby for one, and that may be longer than a lease.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_is_renewed_while_a_claim_waits() {
+    let postgres = Postgres::start().await;
+    let url = database(&postgres).await;
+    let mut holder = connect(&url).await;
+    execute(&mut holder, "BEGIN; SELECT shard FROM shard_owner FOR SHARE").await;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut config = EngineConfig::embedded(directory.path().to_path_buf());
+    let database = DatabaseSettings { url: ServerUrl::new(&url), accept_asynchronous_standby: true };
+    config.stores = StoreSettings::Postgres { database };
+    config.node.lease_millis = 2_000;
+    let starting = tokio::spawn(Engine::start(config, None));
+    // The server itself gives a lock up after three seconds.
+    let waiting = "SELECT count(*) FROM node, pg_stat_activity WHERE lease_until > clock_timestamp() AND datname = current_database() \
+                   AND application_name = 'hotslot ownership' AND wait_event_type = 'Lock' \
+                   AND clock_timestamp() - query_start > interval '2500 milliseconds'";
+    until(&url, waiting).await;
+    assert_eq!(number(&mut holder, "SELECT count(*) FROM node").await, 1, "it has never come back as another");
+    execute(&mut holder, "COMMIT").await;
+    let engine = starting.await.expect("it runs").expect("it starts");
+    engine.stop().await;
 }

@@ -58,10 +58,14 @@ struct Stores {
     registry: RegistryStore,
 }
 
+/// Something that a test has happen once.
+type Event = Box<dyn FnOnce() + Send>;
+
 #[derive(Default)]
 struct Faults {
     writes: VecDeque<Option<Fault>>,
     away: bool,
+    missed: VecDeque<Event>,
 }
 
 impl Default for MemoryLedger {
@@ -106,6 +110,18 @@ impl MemoryLedger {
     /// used up.
     pub fn away(&self, away: bool) {
         self.faults.lock().away = away;
+    }
+
+    /// The next question for appointments that misses nothing yet is answered as if nothing had been applied, and `event` happens before
+    /// that is told: who asked did so long before.
+    pub fn miss_next(&self, event: impl FnOnce() + Send + 'static) {
+        self.faults.lock().missed.push_back(Box::new(event));
+    }
+
+    /// Whether a question misses everything.
+    fn misses(&self) -> bool {
+        let event = self.faults.lock().missed.pop_front();
+        event.map(|event| event()).is_some()
     }
 
     /// Every row of the ledger as it is now, whatever faults are set and whichever opening is asked: for a test's oracle.
@@ -170,6 +186,15 @@ fn is_asked_for(query: &AppointmentQuery, day: DayKey, row: &Appointment) -> boo
     scope && !is_early && !is_late && (query.statuses.is_empty() || query.statuses.contains(&status))
 }
 
+fn page_of(store: &Store, query: &AppointmentQuery) -> Result<Vec<PlacedAppointment>, ReadError> {
+    let all = store.appointments.rows().values();
+    let mut rows: Vec<_> = all.filter(|(day, row)| is_asked_for(query, *day, row)).collect();
+    rows.sort_by_key(|(_, row)| (row.start, row.id));
+    let ended = |row: &Appointment| query.after.is_some_and(|after| (row.start, row.id) <= after);
+    let page = rows.into_iter().skip_while(|(_, row)| ended(row)).take(query.limit);
+    page.map(|(day, row)| placed(store, *day, row)).collect()
+}
+
 #[async_trait]
 impl Ledger for MemoryLedger {
     async fn apply(&self, records: &[AppliedRecord], position: u64) -> Result<(), ApplyError> {
@@ -205,6 +230,9 @@ impl Ledger for MemoryLedger {
     }
 
     async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError> {
+        if self.misses() {
+            return Ok(None);
+        }
         let store = &self.readable()?.ledger;
         store.appointments.get(&id).map(|(day, row)| placed(store, *day, row)).transpose()
     }
@@ -216,13 +244,10 @@ impl Ledger for MemoryLedger {
     }
 
     async fn appointments(&self, query: &AppointmentQuery) -> Result<Vec<PlacedAppointment>, ReadError> {
-        let store = &self.readable()?.ledger;
-        let all = store.appointments.rows().values();
-        let mut rows: Vec<_> = all.filter(|(day, row)| is_asked_for(query, *day, row)).collect();
-        rows.sort_by_key(|(_, row)| (row.start, row.id));
-        let ended = |row: &Appointment| query.after.is_some_and(|after| (row.start, row.id) <= after);
-        let page = rows.into_iter().skip_while(|(_, row)| ended(row)).take(query.limit);
-        page.map(|(day, row)| placed(store, *day, row)).collect()
+        if self.misses() {
+            return Ok(Vec::new());
+        }
+        page_of(&self.readable()?.ledger, query)
     }
 
     async fn shard_cursor(&self, shard: u16) -> Result<ShardCursor, ReadError> {
