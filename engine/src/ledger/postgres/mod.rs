@@ -21,7 +21,6 @@ use super::sql::store::{Store, Stored};
 use crate::config::StartError;
 use crate::ownership::Tenures;
 use crate::postgres::{Purpose, for_purpose, migrate, options};
-use crate::telemetry::pools;
 
 /// What a session of ours is called on the server.
 const NAME: &str = "ledger";
@@ -53,9 +52,7 @@ impl PostgresLedger {
         let read = for_purpose(&options, NAME, Purpose::Read).options([("default_transaction_read_only", "on")]);
         let writer = Writer { pool: pool(&write, 1), fence: tenures, keeps_raw };
         let (registry, readers) = (pool(&write, REGISTRY_MAX), pool(&read, READERS_MAX));
-        let watched = [("ledger_write", &writer.pool), ("registry", &registry), ("ledger_read", &readers)];
-        watched.into_iter().for_each(|(name, pool)| pools::watch(name, pool));
-        Ok(Self { store: Store { writer, registry, readers } })
+        Ok(Self { store: Store::new(writer, registry, readers) })
     }
 }
 

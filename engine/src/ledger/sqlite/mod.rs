@@ -19,7 +19,6 @@ use super::sql::store::{Store, Stored};
 use crate::config::StartError;
 use crate::journal::sqlite::failure;
 use crate::journal::wal;
-use crate::telemetry::pools;
 
 /// The file below the data directory.
 const FILE: &str = "ledger.db";
@@ -68,9 +67,8 @@ impl SqliteLedger {
         bring_up_to_date(&writer, &path).await?;
         let registry = pool(1).connect_with(options.clone()).await.map_err(store)?;
         let readers = pool(READERS_MAX).connect_with(options.pragma("query_only", "ON")).await.map_err(store)?;
-        let watched = [("ledger_write", &writer), ("registry", &registry), ("ledger_read", &readers)];
-        watched.into_iter().for_each(|(name, pool)| pools::watch(name, pool));
-        Ok(Self { store: Store { writer: Writer { pool: writer, fence: (), keeps_raw }, registry, readers } })
+        let writer = Writer { pool: writer, fence: (), keeps_raw };
+        Ok(Self { store: Store::new(writer, registry, readers) })
     }
 
     /// Brings the schema of `ledger.db` in `directory` up to date, creating it if absent; says in words what was done.
