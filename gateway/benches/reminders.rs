@@ -139,8 +139,11 @@ async fn run(pending: i64, due: i64) {
     }
     let timers = gauge("hotslot_reminders_in_wheel").max(1);
     let (seconds, grown) = (begun.elapsed().as_secs_f64(), resident() - memory);
-    println!("{timers} timers in memory after {seconds:.1} s, {} bytes and {:.1} µs of processor each", grown / timers,
-        (processor_seconds() - processor) * 1e6 / timers as f64);
+    println!(
+        "{timers} timers in memory after {seconds:.1} s, {} bytes and {:.1} µs of processor each",
+        grown / timers,
+        (processor_seconds() - processor) * 1e6 / timers as f64
+    );
 
     while now() < burst.plus_millis(-200) {
         pause.tick().await;
@@ -151,9 +154,21 @@ async fn run(pending: i64, due: i64) {
     }
     let spent = processor_seconds() - processor;
     let late = lateness(directory.path()).await;
-    let at = |percent: usize| late.get((late.len() * percent / 100).min(late.len().saturating_sub(1))).copied().unwrap_or(-1);
-    println!("{} of {due} due within one second are sent and recorded; lateness p50 {} ms, p99 {} ms, max {} ms", late.len(), at(50), at(99), at(100));
-    println!("{:.0} µs of processor each, this benchmark's looks included; resident {} MiB", spent * 1e6 / late.len().max(1) as f64, resident() >> 20);
+    let at = |percent: usize| {
+        late.get((late.len() * percent / 100).min(late.len().saturating_sub(1))).copied().unwrap_or(-1)
+    };
+    println!(
+        "{} of {due} due within one second are sent and recorded; lateness p50 {} ms, p99 {} ms, max {} ms",
+        late.len(),
+        at(50),
+        at(99),
+        at(100)
+    );
+    println!(
+        "{:.0} µs of processor each, this benchmark's looks included; resident {} MiB",
+        spent * 1e6 / late.len().max(1) as f64,
+        resident() >> 20
+    );
     let lines = std::fs::read_to_string(directory.path().join("outbox.jsonl")).expect("the outbox").lines().count();
     println!("{lines} lines in the outbox");
     let begun = stopwatch();

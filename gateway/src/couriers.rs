@@ -48,9 +48,8 @@ impl Couriers {
 
 impl OpenCouriers for Couriers {
     fn open(&self, registry: &Arc<dyn Registry>, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Courier>>, String> {
-        let channels = Channels::open(self.settings.clone()).map_err(|errors| {
-            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        })?;
+        let channels = Channels::open(self.settings.clone())
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let open = |channel: &Channel| {
             let out = Arc::clone(channels.get(kind_of(*channel))?);
             let (registry, clock) = (Arc::clone(registry), Arc::clone(clock));

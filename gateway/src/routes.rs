@@ -11,8 +11,8 @@ use crate::api::call::Call;
 use crate::api::catalogue::Code;
 use crate::api::problem::Problem;
 use crate::api::{
-    activity, appointments, bookings, clinics, days, doctors, operations, patients, policies, reminders, reschedule, stream,
-    templates,
+    activity, appointments, bookings, clinics, days, doctors, operations, patients, policies, reminders, reschedule,
+    stream, templates,
 };
 use crate::auth::permission::{Guard, Permission};
 use crate::middleware::edge::{self, Answer};

@@ -20,10 +20,7 @@ use crate::claims::guard::RecordClaims;
 use crate::committer::{CommitListener, Submission};
 use crate::error::EngineError;
 use crate::journal::{DayAppend, Head, NewRecord, StoredSnapshot};
-use crate::limits::{
-    CONSERVATION_LOOK_MICROS, SNAPSHOT_AWAKE_APPOINTMENTS_MAX, SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX,
-    UNDURABLE_RECORDS_MAX,
-};
+use crate::limits::{TURN_COMMANDS_MAX, UNDURABLE_RECORDS_MAX};
 use crate::telemetry::stages::Stage as Timed;
 use crate::telemetry::trace::{Stage, Trace};
 
@@ -109,7 +106,7 @@ pub struct DayActor {
     /// Before this instant nobody is asked again what became of moves on their way in.
     pub(super) ask_not_before: UtcMillis,
     /// When the counts were last checked to add up, on the clock's monotonic scale.
-    conservation_checked_micros: u64,
+    pub(super) conservation_checked_micros: u64,
 }
 
 /// How long a due hold waits after a failed append before it is tried again.
@@ -340,18 +337,6 @@ impl DayActor {
         self.check_conservation_if_due(told);
     }
 
-    /// A busy day is looked at now and then; a quiet one when it goes to sleep.
-    fn check_conservation_if_due(&mut self, now_micros: u64) {
-        let Phase::Awake(awake) = &self.phase else { return };
-        if now_micros.saturating_sub(self.conservation_checked_micros) < CONSERVATION_LOOK_MICROS
-            || awake.durable.appointments().count() > SNAPSHOT_AWAKE_APPOINTMENTS_MAX
-        {
-            return;
-        }
-        self.conservation_checked_micros = now_micros;
-        recovery::check_conservation(&self.ports, awake);
-    }
-
     /// Applies records that are durable and publishes them; answers may leave after this.
     fn adopt_durable(&mut self, records: &[UndurableRecord], position: u64) {
         let Phase::Awake(awake) = &mut self.phase else { return };
@@ -380,18 +365,6 @@ impl DayActor {
             let result = complete_answer(&self.entry, result);
             request.settle(result);
             crash_point!(ReplyReleased);
-        }
-    }
-
-    fn snapshot_if_due(&mut self) {
-        let Phase::Awake(awake) = &mut self.phase else { return };
-        let written = awake.durable_head.version.sequence.saturating_sub(awake.snapshot_sequence);
-        let appointments = awake.durable.appointments().count();
-        let least = SNAPSHOT_RECORDS_MIN;
-        #[cfg(feature = "testing")]
-        let least = self.ports.faults.snapshot_records_min.unwrap_or(least);
-        if appointments <= SNAPSHOT_AWAKE_APPOINTMENTS_MAX && written >= least.max(appointments as u64) {
-            awake.queue_snapshot(&self.ports, self.entry.day());
         }
     }
 

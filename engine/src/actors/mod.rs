@@ -16,6 +16,7 @@
 
 pub mod activity;
 pub mod admission;
+mod afterwards;
 pub mod day;
 pub mod deadlines;
 pub mod directory;

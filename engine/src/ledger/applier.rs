@@ -6,8 +6,8 @@ mod pace;
 mod parked;
 mod turn;
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use booking_core::AppointmentId;

@@ -11,8 +11,8 @@ use foldhash::HashMap;
 
 use super::breaker::BreakerPolicy;
 use super::courier::Capacity;
-pub use super::lane::{Job, Purpose};
 use super::lane::Lane;
+pub use super::lane::{Job, Purpose};
 use super::wheel::{Handle, Wheel};
 use crate::ledger::people::Channel;
 use crate::ledger::reminders::ReminderKey;
@@ -214,7 +214,10 @@ impl Actor {
 
     /// Of every channel: how many messages wait, and the level of its breaker.
     pub fn channels(&mut self) -> impl Iterator<Item = (Channel, usize, u8)> + '_ {
-        Channel::ALL.into_iter().zip(&mut self.lanes).map(|(channel, lane)| (channel, lane.waiting(), lane.breaker().level()))
+        Channel::ALL
+            .into_iter()
+            .zip(&mut self.lanes)
+            .map(|(channel, lane)| (channel, lane.waiting(), lane.breaker().level()))
     }
 
     fn own(&mut self, open: ShardSet) {

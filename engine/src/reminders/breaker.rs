@@ -74,9 +74,12 @@ impl Breaker {
 
     /// The provider was not there.
     pub fn failed(&mut self, now_micros: u64) {
-        let opened = |pause_micros: u64| State::Open { until_micros: now_micros.saturating_add(pause_micros), pause_micros };
+        let opened =
+            |pause_micros: u64| State::Open { until_micros: now_micros.saturating_add(pause_micros), pause_micros };
         self.state = match self.state {
-            State::Closed { failures } if failures + 1 < self.policy.failures_max => State::Closed { failures: failures + 1 },
+            State::Closed { failures } if failures + 1 < self.policy.failures_max => {
+                State::Closed { failures: failures + 1 }
+            }
             State::Closed { .. } => opened(self.policy.pause_micros),
             State::HalfOpen { pause_micros } => {
                 opened(pause_micros.saturating_mul(2).min(self.policy.pause_micros_max.max(self.policy.pause_micros)))
@@ -146,7 +149,10 @@ mod tests {
     #[test]
     fn one_probe_at_a_time_decides() {
         let mut breaker = opened();
-        assert_eq!((breaker.admit(7), breaker.admit(8)), (Admission::Probe, Admission::Nothing { until_micros: u64::MAX }));
+        assert_eq!(
+            (breaker.admit(7), breaker.admit(8)),
+            (Admission::Probe, Admission::Nothing { until_micros: u64::MAX })
+        );
         breaker.failed(9);
         assert_eq!(breaker.admit(18), Admission::Nothing { until_micros: 19 }, "twice as long");
         assert_eq!(breaker.admit(19), Admission::Probe);

@@ -95,7 +95,11 @@ impl Lane {
     }
 
     /// The next job, if one may begin. `waits` says whether a message still waits, and takes it if so told: what does not wait is dropped.
-    pub(super) fn next_job(&mut self, now_micros: u64, mut waits: impl FnMut(&ReminderKey, bool) -> bool) -> Option<Job> {
+    pub(super) fn next_job(
+        &mut self,
+        now_micros: u64,
+        mut waits: impl FnMut(&ReminderKey, bool) -> bool,
+    ) -> Option<Job> {
         while self.waiting.front().is_some_and(|first| !waits(&first.key, false)) {
             self.waiting.pop_front();
         }
@@ -120,7 +124,11 @@ impl Lane {
     }
 
     /// Those that have waited long enough for a provider that is away, and have another channel to go to.
-    pub(super) fn pass_on(&mut self, now_micros: u64, mut waits: impl FnMut(&ReminderKey, bool) -> bool) -> Option<Job> {
+    pub(super) fn pass_on(
+        &mut self,
+        now_micros: u64,
+        mut waits: impl FnMut(&ReminderKey, bool) -> bool,
+    ) -> Option<Job> {
         if self.breaker.is_closed() || self.jobs >= JOBS_MAX {
             return None;
         }

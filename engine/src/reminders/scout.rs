@@ -152,12 +152,7 @@ impl Scout {
         outcome
     }
 
-    async fn read_told(
-        &self,
-        view: &View,
-        is_overflown: bool,
-        appointments: &[AppointmentId],
-    ) -> Result<(), Stopped> {
+    async fn read_told(&self, view: &View, is_overflown: bool, appointments: &[AppointmentId]) -> Result<(), Stopped> {
         let Some(until) = view.read_until else { return Ok(()) };
         if is_overflown {
             return self.read(&view.open, None, until, usize::MAX, false).await.map(drop);

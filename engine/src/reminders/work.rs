@@ -199,7 +199,10 @@ impl Runner {
         self.spawn.spawn(Box::pin(async move {
             let lost = job.clone();
             let settled = AssertUnwindSafe(delivery.run(job)).catch_unwind().await.unwrap_or_else(|_| {
-                tracing::error!(channel = lost.channel.word(), "a job of the reminders has panicked; its messages go out when their claims lapse");
+                tracing::error!(
+                    channel = lost.channel.word(),
+                    "a job of the reminders has panicked; its messages go out when their claims lapse"
+                );
                 lost.forgotten()
             });
             // Nobody listens any more after a stop.

@@ -1,14 +1,15 @@
 //! How many connections of each pool are in use, asked when somebody wants to know.
 //! Must not know: what the pools are asked for, who scrapes.
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 
+use parking_lot::Mutex;
 use sqlx::{Database, Pool};
 
 use super::catalogue as names;
 
-/// What a pool says of itself; `None` once it is closed.
-type Look = Box<dyn Fn() -> Option<Use> + Send>;
+/// Asks a pool how it is used.
+type Look = Box<dyn Fn() -> Use + Send>;
 
 /// Connections of one pool.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -18,28 +19,40 @@ struct Use {
     max: u32,
 }
 
-/// The pools of this process, as the recorder of metrics is of the process. A closed one is forgotten.
-static WATCHED: Mutex<Vec<(&'static str, Look)>> = Mutex::new(Vec::new());
+/// The pools of this process, as the recorder of metrics is of the process.
+static WATCHED: Mutex<BTreeMap<u64, (&'static str, Look)>> = Mutex::new(BTreeMap::new());
 
-/// Has `pool` shown as `name`, one of [`names::POOLS`], until it is closed.
-pub(crate) fn watch<DB: Database>(name: &'static str, pool: &Pool<DB>) {
+/// A pool that is shown until this is dropped. Whoever owns the pool keeps it, so that the pool is not kept from its end.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Watched(u64);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // Out of the lock first: what is dropped with it is the pool's business.
+        let gone = WATCHED.lock().remove(&self.0);
+        drop(gone);
+    }
+}
+
+/// Has `pool` shown as `name`, one of [`names::POOLS`].
+pub(crate) fn watch<DB: Database>(name: &'static str, pool: &Pool<DB>) -> Watched {
     let pool = pool.clone();
     let look = move || {
         let idle = u32::try_from(pool.num_idle()).unwrap_or(u32::MAX);
-        let found = Use { open: pool.size(), idle, max: pool.options().get_max_connections() };
-        (!pool.is_closed()).then_some(found)
+        Use { open: pool.size(), idle, max: pool.options().get_max_connections() }
     };
-    if let Ok(mut watched) = WATCHED.lock() {
-        watched.retain(|(_, look)| look().is_some());
-        watched.push((name, Box::new(look)));
-    }
+    let mut watched = WATCHED.lock();
+    let number = watched.last_key_value().map_or(0, |(last, _)| last + 1);
+    watched.insert(number, (name, Box::new(look)));
+    Watched(number)
 }
 
 /// Sets the gauges.
 pub(crate) fn report() {
-    let Ok(watched) = WATCHED.lock() else { return };
+    let watched = WATCHED.lock();
     for name in names::POOLS {
-        let found = watched.iter().filter(|(known, _)| known == name).filter_map(|(_, look)| look());
+        let found = watched.values().filter(|(known, _)| known == name).map(|(_, look)| look());
         let sum = found.fold(Use::default(), |sum, one| Use {
             open: sum.open + one.open,
             idle: sum.idle + one.idle,

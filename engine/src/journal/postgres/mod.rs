@@ -36,7 +36,7 @@ use super::{
 use crate::config::StartError;
 use crate::ownership::Tenures;
 use crate::postgres::{self, Purpose, WriteFailure};
-use crate::telemetry::pools;
+use crate::telemetry::pools::{self, Watched};
 
 /// Longest wait for a write. With a synchronous standby away a commit waits for ever; its caller is told that nobody
 /// knows. Longer than the server waits for a lock, shorter than a lease.
@@ -62,6 +62,7 @@ struct Shared {
     /// Held while a barrier is raised, on a connection apart from the appender's, whose append it may have to end.
     raising: Mutex<()>,
     readers: PgPool,
+    _watched: Watched,
     /// Never held across a wait.
     state: parking_lot::Mutex<State>,
     /// Never set: the server ends itself after a failed sync, and comes back with what is on its disk.
@@ -101,10 +102,11 @@ impl PostgresJournal {
             logs: BTreeSet::new(),
         };
         let readers = postgres::pool(&reading, READERS_MAX);
-        pools::watch("journal_read", &readers);
+        let watched = pools::watch("journal_read", &readers);
         Ok(Self {
             shared: Arc::new(Shared {
                 readers,
+                _watched: watched,
                 options,
                 settings,
                 tenures,

@@ -30,6 +30,7 @@ use super::{
     AppendError, DayAppend, DayOutcome, Journal, LoadedDay, ReadError, ShardCursor, StoredRecord, StoredSnapshot,
 };
 use crate::config::StartError;
+use crate::telemetry::pools::Watched;
 use append::Encoded;
 use checkpoint::Checkpointer;
 
@@ -51,6 +52,7 @@ struct Shared {
     writer: Mutex<Option<SqliteConnection>>,
     checkpointing: Mutex<Option<SqliteConnection>>,
     readers: SqlitePool,
+    _watched: Watched,
     epoch: u32,
     poison: Poison,
     checkpointer: Checkpointer,
@@ -74,6 +76,7 @@ impl SqliteJournal {
                 writer: Mutex::new(Some(opened.writer)),
                 checkpointing: Mutex::new(Some(opened.checkpointer)),
                 readers: opened.readers,
+                _watched: opened.watched,
                 epoch: opened.epoch,
                 poison: Poison::default(),
                 checkpointer: Checkpointer::default(),

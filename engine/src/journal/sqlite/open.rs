@@ -14,7 +14,7 @@ use super::{FILE_NAME, checkpoint};
 use crate::config::StartError;
 use crate::journal::lock::DirectoryLock;
 use crate::journal::wal;
-use crate::telemetry::pools;
+use crate::telemetry::pools::{self, Watched};
 
 pub(super) static MIGRATOR: Migrator = sqlx::migrate!("../migrations/journal-sqlite");
 
@@ -58,6 +58,7 @@ pub(super) struct Opened {
     pub(super) writer: SqliteConnection,
     pub(super) checkpointer: SqliteConnection,
     pub(super) readers: SqlitePool,
+    pub(super) watched: Watched,
     pub(super) epoch: u32,
 }
 
@@ -82,8 +83,8 @@ pub(super) async fn open(lock: &DirectoryLock) -> Result<Opened, StartError> {
     let checkpointer = connect(&path, 256).await.map_err(failed)?;
     crash_point!(JournalOpened);
     let readers = readers(&path);
-    pools::watch("journal_read", &readers);
-    Ok(Opened { writer, checkpointer, readers, epoch })
+    let watched = pools::watch("journal_read", &readers);
+    Ok(Opened { writer, checkpointer, readers, watched, epoch })
 }
 
 /// Brings the schema up to date and says in words what it is now; takes no epoch.

@@ -102,7 +102,11 @@ impl ReminderStore for MemoryLedger {
         let store = &self.readable()?.ledger;
         let open = store.reminders.rows().values().filter(|kept| kept.row.status.is_open());
         let mut due: Vec<ReminderRow> = open.map(|kept| store.told(kept)).collect();
-        due.retain(|row| row.next_at < until && after.is_none_or(|after| (row.next_at, row.key) > after) && shards.contains(row.day.shard()));
+        due.retain(|row| {
+            row.next_at < until
+                && after.is_none_or(|after| (row.next_at, row.key) > after)
+                && shards.contains(row.day.shard())
+        });
         due.sort_by_key(|row| (row.next_at, row.key));
         due.truncate(limit);
         Ok(due)

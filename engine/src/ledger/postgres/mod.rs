@@ -23,7 +23,6 @@ use crate::config::{ReminderSettings, StartError};
 use crate::ownership::Tenures;
 use crate::postgres::{Purpose, for_purpose, migrate, options};
 use crate::reminders::plan::Planner;
-use crate::telemetry::pools;
 
 /// What a session of ours is called on the server.
 const NAME: &str = "ledger";
@@ -56,9 +55,7 @@ impl PostgresLedger {
         let planner = Arc::new(Planner::new(&ReminderSettings::default()));
         let writer = Writer { pool: pool(&write, 1), fence: tenures, keeps_raw, planner };
         let (registry, readers) = (pool(&write, REGISTRY_MAX), pool(&read, READERS_MAX));
-        let watched = [("ledger_write", &writer.pool), ("registry", &registry), ("ledger_read", &readers)];
-        watched.into_iter().for_each(|(name, pool)| pools::watch(name, pool));
-        Ok(Self { store: Store { writer, registry, readers } })
+        Ok(Self { store: Store::new(writer, registry, readers) })
     }
 
     /// The same with the reminders that `settings` say, instead of the usual ones.

@@ -18,7 +18,11 @@ use crate::ledger::{AppointmentQuery, AppointmentScope, HistoryItem, ParkedDay, 
 /// tells it of such days.
 macro_rules! select_appointments {
     ($where:literal) => {
-        concat!(select_columns!(), "appointment a LEFT JOIN doctor_day d ON d.doctor = a.doctor AND d.date = a.date WHERE ", $where)
+        concat!(
+            select_columns!(),
+            "appointment a LEFT JOIN doctor_day d ON d.doctor = a.doctor AND d.date = a.date WHERE ",
+            $where
+        )
     };
 }
 

@@ -14,6 +14,7 @@ use crate::ledger::won_keys::{KeyDigest, LiveAppointment};
 use crate::ledger::{AppliedRecord, ApplyError, AppointmentQuery, HistoryItem, Ledger, ParkedDay, PlacedAppointment};
 use crate::ownership::ShardSet;
 use crate::reminders::plan::Planner;
+use crate::telemetry::pools::{self, Watched};
 
 /// The connections of a ledger. Cheap to clone.
 pub(in crate::ledger) struct Store<D: Dialect> {
@@ -23,11 +24,23 @@ pub(in crate::ledger) struct Store<D: Dialect> {
     pub(in crate::ledger) registry: Pool<D>,
     /// Those of the questions.
     pub(in crate::ledger) readers: Pool<D>,
+    /// Says how much of them is in use.
+    watched: Arc<[Watched]>,
+}
+
+impl<D: Dialect> Store<D> {
+    /// Of these pools.
+    pub(in crate::ledger) fn new(writer: Writer<D>, registry: Pool<D>, readers: Pool<D>) -> Self {
+        let pools = [("ledger_write", &writer.pool), ("registry", &registry), ("ledger_read", &readers)];
+        let watched = pools.into_iter().map(|(name, pool)| pools::watch(name, pool)).collect();
+        Self { writer, registry, readers, watched }
+    }
 }
 
 impl<D: Dialect> Clone for Store<D> {
     fn clone(&self) -> Self {
-        Self { writer: self.writer.clone(), registry: self.registry.clone(), readers: self.readers.clone() }
+        let (writer, registry, readers) = (self.writer.clone(), self.registry.clone(), self.readers.clone());
+        Self { writer, registry, readers, watched: Arc::clone(&self.watched) }
     }
 }
 

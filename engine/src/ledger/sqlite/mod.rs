@@ -22,7 +22,6 @@ use crate::config::{ReminderSettings, StartError};
 use crate::journal::sqlite::failure;
 use crate::journal::wal;
 use crate::reminders::plan::Planner;
-use crate::telemetry::pools;
 
 /// The file below the data directory.
 const FILE: &str = "ledger.db";
@@ -71,10 +70,9 @@ impl SqliteLedger {
         bring_up_to_date(&writer, &path).await?;
         let registry = pool(1).connect_with(options.clone()).await.map_err(store)?;
         let readers = pool(READERS_MAX).connect_with(options.pragma("query_only", "ON")).await.map_err(store)?;
-        let watched = [("ledger_write", &writer), ("registry", &registry), ("ledger_read", &readers)];
-        watched.into_iter().for_each(|(name, pool)| pools::watch(name, pool));
         let planner = Arc::new(Planner::new(&ReminderSettings::default()));
-        Ok(Self { store: Store { writer: Writer { pool: writer, fence: (), keeps_raw, planner }, registry, readers } })
+        let writer = Writer { pool: writer, fence: (), keeps_raw, planner };
+        Ok(Self { store: Store::new(writer, registry, readers) })
     }
 
     /// The same with the reminders that `settings` say, instead of the usual ones.

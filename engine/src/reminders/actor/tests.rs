@@ -128,7 +128,10 @@ fn who_has_another_channel_waits_a_minute_and_no_more() {
     for second in 1..=61 {
         for job in actor.tick(at(10 + second * 1_000)) {
             if job.purpose == Purpose::Probe {
-                actor.handle(settled(&job, Provider::Away { calls: 1 }, Next::At(UtcMillis(10))), at(10 + second * 1_000));
+                actor.handle(
+                    settled(&job, Provider::Away { calls: 1 }, Next::At(UtcMillis(10))),
+                    at(10 + second * 1_000),
+                );
             } else {
                 jobs.push(job);
             }
@@ -151,7 +154,8 @@ fn after_a_stop_nothing_begins() {
 #[test]
 fn what_finds_no_room_is_left_to_the_sweep() {
     let mut actor = actor();
-    let rows = |from: u128, count| (from..from + count).map(|number| found(number, Channel::Sms, 10)).collect::<Vec<_>>();
+    let rows =
+        |from: u128, count| (from..from + count).map(|number| found(number, Channel::Sms, 10)).collect::<Vec<_>>();
     let most = super::super::lane::WAITING_MAX as u128;
     actor.handle(Message::Found(rows(0, most + 50)), at(0));
     let jobs = actor.tick(at(10));
