@@ -241,7 +241,7 @@ async fn own<D: Dialect>(
     keys.sort_unstable();
     keys.dedup();
     let Some(statement) = &D::reminder_statements().shards else { return Ok(keys) };
-    let rows = D::fetch_rows(connection, statement, &keys, |key, values| bind_key(key, values)).await;
+    let rows = D::fetch_rows(connection, statement, &keys, bind_key).await;
     let rows = rows.map_err(|error| D::apply_error("shards of reminders", &error))?;
     let owned = |row| Ok((number::<u16>(row, "shard")?, key(row)?));
     let rows = rows.iter().map(owned).collect::<Result<Vec<_>, ReadError>>().map_err(unreadable)?;
@@ -254,7 +254,7 @@ async fn own<D: Dialect>(
 
 async fn locked<D: Dialect>(keys: &[ReminderKey], connection: &mut D::Connection) -> Result<Vec<Kept>, ApplyError> {
     let statement = &D::reminder_statements().locked;
-    let rows = D::fetch_rows(connection, statement, keys, |key, values| bind_key(key, values)).await;
+    let rows = D::fetch_rows(connection, statement, keys, bind_key).await;
     let rows = rows.map_err(|error| D::apply_error("reminders", &error))?;
     rows.iter().map(kept).collect::<Result<_, _>>().map_err(unreadable)
 }
@@ -290,8 +290,7 @@ async fn write_next<D: Dialect>(
     let keys: Vec<ReminderKey> = rows.iter().map(|row| row.key).collect();
     let there: Vec<ReminderKey> = locked::<D>(&keys, connection).await?.iter().map(|kept| kept.row.key).collect();
     let new: Vec<ReminderRow> = rows.iter().filter(|row| !there.contains(&row.key)).cloned().collect();
-    let written =
-        D::execute_rows(connection, &D::reminder_statements().insert, &new, |row, values| bind_planned(row, values));
+    let written = D::execute_rows(connection, &D::reminder_statements().insert, &new, bind_planned);
     written.await.map_err(|error| D::apply_error("reminders of the next channel", &error))?;
     Ok(new)
 }

@@ -84,9 +84,7 @@ impl<D: Dialect> Projection<D> for Reminders {
         }
         // In the order of their keys, as the tree is.
         rows.sort_unstable_by_key(|row| row.key);
-        let written = D::execute_rows(connection, &D::reminder_statements().insert, &rows, |row, values| {
-            bind_planned(row, values)
-        });
+        let written = D::execute_rows(connection, &D::reminder_statements().insert, &rows, bind_planned);
         written.await.map(drop).map_err(|error| D::apply_error("reminders", &error))
     }
 }
@@ -116,7 +114,7 @@ async fn void<D: Dialect>(batch: &Batch<'_>, connection: &mut D::Connection) -> 
     });
     let rows = rows.await.map_err(|error| D::apply_error("void reminders", &error))?;
     let keys = rows.iter().map(key).collect::<Result<Vec<ReminderKey>, ReadError>>().map_err(unreadable)?;
-    let gone = D::execute_rows(connection, &VOID, &keys, |key, values| bind_key(key, values)).await;
+    let gone = D::execute_rows(connection, &VOID, &keys, bind_key).await;
     gone.map(drop).map_err(|error| D::apply_error("void reminders", &error))
 }
 
