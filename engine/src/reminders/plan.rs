@@ -192,7 +192,7 @@ impl Plan<'_> {
         let waits = kind != Kind::Confirmation && !self.occasion.by_patient;
         let after_night = |quiet: Option<Quiet>| {
             let night = quiet.filter(|_| waits).and_then(|quiet| quiet.night(at));
-            night.map(|night| night.to).filter(|end| *end < self.occasion.row.start).unwrap_or(at)
+            night.map(|night| night.end).filter(|end| *end < self.occasion.row.start).unwrap_or(at)
         };
         let message = Message { kind, offset_seconds: 0, due_at: after_night(self.quiet_for_patient()) };
         self.tell_patient(None, message, rows);
@@ -207,14 +207,10 @@ impl Plan<'_> {
     fn out_of_the_night(&self, quiet: Option<&Quiet>, due_at: UtcMillis) -> UtcMillis {
         let Some(night) = quiet.and_then(|quiet| quiet.night(due_at)) else { return due_at };
         let notice_seconds = self.policy.minimum_notice_seconds.unwrap_or(NOTICE_SECONDS_DEFAULT);
-        let evening = night.from.plus_millis(-SECOND_MILLIS);
-        if night.to <= self.before_start(notice_seconds) {
-            night.to
-        } else if evening > self.occasion.at {
-            evening
-        } else {
-            due_at
+        if night.end <= self.before_start(notice_seconds) {
+            return night.end;
         }
+        night.evening.filter(|evening| *evening > self.occasion.at).unwrap_or(due_at)
     }
 
     fn tell_patient(&self, channels: Option<&[Channel]>, message: Message, rows: &mut Vec<ReminderRow>) {

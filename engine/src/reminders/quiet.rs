@@ -8,6 +8,8 @@ use jiff::tz::{Disambiguation, TimeZone};
 
 use super::policy::{QuietHours, WallTime};
 
+const SECOND_MILLIS: i64 = 1_000;
+
 /// Some hours of the night in a zone.
 #[derive(Clone, Debug)]
 pub struct Quiet {
@@ -15,13 +17,13 @@ pub struct Quiet {
     zone: TimeZone,
 }
 
-/// A night: from one instant up to another.
+/// A night that an instant lies in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Night {
-    /// The first instant, or one before from which on nothing but quiet follows.
-    pub from: UtcMillis,
+    /// The last second before it; `None` where the clocks are set so that there is none.
+    pub evening: Option<UtcMillis>,
     /// The first instant after.
-    pub to: UtcMillis,
+    pub end: UtcMillis,
 }
 
 impl Quiet {
@@ -32,18 +34,26 @@ impl Quiet {
 
     /// The night that `at` lies in, if it lies in one.
     pub fn night(&self, at: UtcMillis) -> Option<Night> {
-        let timestamp = Timestamp::from_millisecond(at.0).ok()?;
-        let local = self.zone.to_datetime(timestamp);
-        let time = WallTime::new(u8::try_from(local.hour()).ok()?, u8::try_from(local.minute()).ok()?)?;
+        let local = self.local(at)?;
+        let time = wall_time(local)?;
         if !self.hours.contain(time) {
             return None;
         }
         let began = if time >= self.hours.from { local.date() } else { local.date().yesterday().ok()? };
         let ends = if time < self.hours.to { local.date() } else { local.date().tomorrow().ok()? };
-        // Where clocks show a time twice, or never, the reading is taken that has `at` within.
-        let from = self.instants(began, self.hours.from)?.into_iter().rev().find(|from| *from <= at);
-        let to = self.instants(ends, self.hours.to)?.into_iter().find(|to| *to > at);
-        Some(Night { from: from.unwrap_or(at), to: to? })
+        // Where clocks show a time twice, or never, the reading is taken that has `at` within, and no quiet beyond.
+        let evenings = self.instants(began, self.hours.from)?.map(|from| from.plus_millis(-SECOND_MILLIS));
+        let evening = evenings.into_iter().rev().find(|evening| *evening < at && !self.is_quiet(*evening));
+        let end = self.instants(ends, self.hours.to)?.into_iter().find(|end| *end > at && !self.is_quiet(*end))?;
+        Some(Night { evening, end })
+    }
+
+    fn is_quiet(&self, at: UtcMillis) -> bool {
+        self.local(at).and_then(wall_time).is_some_and(|time| self.hours.contain(time))
+    }
+
+    fn local(&self, at: UtcMillis) -> Option<DateTime> {
+        Some(self.zone.to_datetime(Timestamp::from_millisecond(at.0).ok()?))
     }
 
     /// The instants that can be meant by clocks that show `time` on `date`, earlier first: two where the clocks are set. Where they
@@ -56,6 +66,10 @@ impl Quiet {
         };
         Some([reading(Disambiguation::Earlier)?, reading(Disambiguation::Later)?])
     }
+}
+
+fn wall_time(local: DateTime) -> Option<WallTime> {
+    WallTime::new(u8::try_from(local.hour()).ok()?, u8::try_from(local.minute()).ok()?)
 }
 
 /// The local time at an instant, for tests.
@@ -72,3 +86,6 @@ pub(super) fn instant(zone: &str, wall: &str) -> UtcMillis {
     let wall: DateTime = wall.parse().expect("a local time");
     UtcMillis(zone.to_ambiguous_timestamp(wall).compatible().expect("an instant").as_millisecond())
 }
+
+#[cfg(test)]
+mod tests;

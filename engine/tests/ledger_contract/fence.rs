@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use booking_core::DayKey;
+use engine::config::ReminderSettings;
 use engine::ledger::postgres::PostgresLedger;
 use engine::ledger::registry::Registry;
 use engine::ledger::{AppliedRecord, ApplyError, Ledger};
@@ -33,7 +34,7 @@ fn of(story: &Story, day: DayKey) -> Vec<AppliedRecord> {
 
 impl Database {
     /// Somebody else has `day`'s shard now.
-    async fn lose(&self, day: DayKey) {
+    pub(crate) async fn lose(&self, day: DayKey) {
         let claim = format!("UPDATE shard_owner SET epoch = epoch + 1 WHERE shard = {}", day.shard());
         self.server.execute(&claim).await;
     }
@@ -70,7 +71,7 @@ async fn a_lost_shard_is_not_written() {
     tenures.grant(day(1).shard(), Database::EPOCH + 1);
     let next = Database::ledger(&database.url, tenures).await;
     next.apply_shard(day(1).shard(), &of_1, of_1[1].cursor()).await.expect("applied");
-    assert_same_rows(&*next, &story).await;
+    assert_same_rows(&next, &story).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -203,9 +204,8 @@ struct Dictionary {
 
 #[async_trait::async_trait]
 impl Backend for Dictionary {
-    async fn open(&self) -> Stores {
-        let ledger = Database::ledger(&self.url, Tenures::none()).await;
-        Stores { ledger: ledger.clone(), registry: ledger }
+    async fn open_with(&self, reminders: &ReminderSettings) -> Stores {
+        Stores::of(Database::ledger(&self.url, Tenures::none()).await.with_reminders(reminders))
     }
 }
 

@@ -10,12 +10,15 @@ mod ledger;
 mod mischief;
 mod moves;
 mod people;
+mod policies;
 mod properties;
 mod raw;
 mod reader;
 mod registry;
 mod registry_agreement;
+mod reminders;
 mod seats;
+mod sending;
 mod sharded;
 mod start;
 mod story;
@@ -25,10 +28,12 @@ mod wild;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use engine::config::ReminderSettings;
 use engine::ledger::Ledger;
 use engine::ledger::memory::MemoryLedger;
 use engine::ledger::postgres::PostgresLedger;
 use engine::ledger::registry::Registry;
+use engine::ledger::reminders::ReminderStore;
 use engine::ledger::sqlite::SqliteLedger;
 use engine::ownership::Tenures;
 
@@ -36,12 +41,25 @@ use engine::ownership::Tenures;
 pub(crate) struct Stores {
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) registry: Arc<dyn Registry>,
+    pub(crate) reminders: Arc<dyn ReminderStore>,
+}
+
+impl Stores {
+    pub(crate) fn of<L: Ledger + Registry + ReminderStore>(ledger: L) -> Self {
+        let ledger = Arc::new(ledger);
+        Self { ledger: ledger.clone(), registry: ledger.clone(), reminders: ledger }
+    }
 }
 
 /// A database that is empty at first. Opening it again finds what was written before.
 #[async_trait]
 pub(crate) trait Backend: Send + Sync {
-    async fn open(&self) -> Stores;
+    async fn open_with(&self, reminders: &ReminderSettings) -> Stores;
+
+    /// With the usual reminders.
+    async fn open(&self) -> Stores {
+        self.open_with(&ReminderSettings::default()).await
+    }
 }
 
 /// SQLite in a directory of its own.
@@ -57,9 +75,9 @@ impl Sqlite {
 
 #[async_trait]
 impl Backend for Sqlite {
-    async fn open(&self) -> Stores {
-        let ledger = Arc::new(SqliteLedger::open(self.directory.path()).await.expect("the ledger opens"));
-        Stores { ledger: ledger.clone(), registry: ledger }
+    async fn open_with(&self, reminders: &ReminderSettings) -> Stores {
+        let ledger = SqliteLedger::open(self.directory.path()).await.expect("the ledger opens");
+        Stores::of(ledger.with_reminders(reminders))
     }
 }
 
@@ -76,10 +94,9 @@ impl Forgetful {
 
 #[async_trait]
 impl Backend for Forgetful {
-    async fn open(&self) -> Stores {
+    async fn open_with(&self, reminders: &ReminderSettings) -> Stores {
         let opened = SqliteLedger::open_behind_forgetful(self.directory.path()).await;
-        let ledger = Arc::new(opened.expect("the ledger opens"));
-        Stores { ledger: ledger.clone(), registry: ledger }
+        Stores::of(opened.expect("the ledger opens").with_reminders(reminders))
     }
 }
 
@@ -96,9 +113,8 @@ impl Memory {
 
 #[async_trait]
 impl Backend for Memory {
-    async fn open(&self) -> Stores {
-        let ledger = Arc::new(self.ledger.reopen());
-        Stores { ledger: ledger.clone(), registry: ledger }
+    async fn open_with(&self, reminders: &ReminderSettings) -> Stores {
+        Stores::of(self.ledger.reopen().with_reminders(reminders))
     }
 }
 
@@ -120,16 +136,16 @@ impl Database {
         Self { server, url }
     }
 
-    pub(crate) async fn ledger(url: &str, tenures: Tenures) -> Arc<PostgresLedger> {
-        Arc::new(PostgresLedger::open(url, Arc::new(tenures), true).await.expect("the ledger opens"))
+    pub(crate) async fn ledger(url: &str, tenures: Tenures) -> PostgresLedger {
+        PostgresLedger::open(url, Arc::new(tenures), true).await.expect("the ledger opens")
     }
 }
 
 #[async_trait]
 impl Backend for Database {
-    async fn open(&self) -> Stores {
+    async fn open_with(&self, reminders: &ReminderSettings) -> Stores {
         let ledger = Self::ledger(&self.url, Tenures::sole(Self::EPOCH)).await;
-        Stores { ledger: ledger.clone(), registry: ledger }
+        Stores::of(ledger.with_reminders(reminders))
     }
 }
 
@@ -202,6 +218,30 @@ on_each_backend!(
         puts_keep_the_first_instant_and_never_go_back,
         sealed_text_stays_sealed,
         clinics_are_put_read_and_replaced,
+    },
+    policies::{
+        a_policy_is_put_read_and_taken_away,
+        a_doctors_policy_stands_before_its_clinics,
+        templates_are_put_read_and_listed,
+    },
+    reminders::{
+        rows_follow_the_life_of_an_appointment,
+        a_move_to_another_day_takes_its_reminders_along,
+        what_is_not_booked_has_none,
+        rows_are_the_same_however_records_come,
+        policies_and_patients_are_heeded,
+        a_large_batch_has_every_row,
+        applying_again_leaves_what_was_sent,
+    },
+    sending::{
+        due_rows_come_by_instant,
+        one_of_two_claims_wins,
+        a_claim_lapses,
+        the_next_start_takes_over_what_the_last_one_claimed,
+        an_outcome_is_recorded_once,
+        a_channel_that_gives_up_hands_on,
+        what_is_void_while_it_is_sent_is_not_tried_again,
+        dead_letters_are_listed_driven_again_and_discarded,
     },
     registry::{
         a_key_answers_once,

@@ -4,14 +4,14 @@
 use std::path::Path;
 
 use booking_core::{DayKey, PersonalText, Role, Status};
-use engine::ledger::memory::{Contents, DayRow};
+use engine::ledger::memory::{Contents, DayRow, KeptReminder};
 use sqlx::{ConnectOptions, Connection};
 
 /// A table's name, and its rows in the order of keys.
 pub(crate) type Tables = Vec<(&'static str, Vec<String>)>;
 
 /// The tables that are built from the journal, with their columns, those of the key first, and how many those are.
-const TABLES: [(&str, &str, usize); 8] = [
+const TABLES: [(&str, &str, usize); 9] = [
     (
         "appointment",
         "id doctor date patient start_ms end_ms place status hold_expires_ms reason_key reason created_ms updated_ms version",
@@ -28,6 +28,12 @@ const TABLES: [(&str, &str, usize); 8] = [
     ("applied_day", "doctor date epoch sequence", 2),
     ("parked_day", "doctor date epoch sequence position reason", 2),
     ("won_key", "until_date doctor date digest", 4),
+    (
+        "reminder",
+        "appointment version kind offset_seconds channel recipient due_ms next_ms status attempts claimer last_error \
+         sent_ms fallback message",
+        6,
+    ),
     ("applied_shard", "coalesce(max(position),0)", 0),
 ];
 
@@ -72,7 +78,7 @@ pub(crate) async fn in_database(url: &str) -> Tables {
 
 /// The same rows of the ledger in memory.
 pub(crate) fn in_memory(contents: &Contents) -> Tables {
-    let rows: [Vec<String>; 8] = [
+    let rows: [Vec<String>; 9] = [
         contents.appointments.values().map(|(day, row)| appointment(*day, row)).collect(),
         contents.history.iter().map(|((id, version), row)| step(id.as_bytes(), *version, row)).collect(),
         contents
@@ -92,6 +98,7 @@ pub(crate) fn in_memory(contents: &Contents) -> Tables {
             .keys()
             .map(|(until, day, digest)| line(&[number(until.days()), key(*day), blob(&digest.0)]))
             .collect(),
+        contents.reminders.values().map(reminder).collect(),
         vec![number(contents.cursor as i64)],
     ];
     TABLES.into_iter().map(|(table, ..)| table).zip(rows).collect()
@@ -131,6 +138,29 @@ fn step(appointment: &[u8], version: u32, row: &engine::ledger::memory::StepRow)
         optional(row.step.from, word),
         word(row.step.to),
         personal(row.step.reason.as_ref()),
+    ])
+}
+
+/// As the applier writes it: pending, or void from the first.
+fn reminder(kept: &KeptReminder) -> String {
+    let row = &kept.row;
+    let fallback = row.fallback.iter().map(|channel| (*channel as u8).to_string()).collect::<Vec<_>>().join(",");
+    line(&[
+        blob(row.key.appointment.as_bytes()),
+        number(row.key.version),
+        number(row.key.kind as i64),
+        number(row.key.offset_seconds),
+        number(row.key.channel as i64),
+        number(row.key.recipient as i64),
+        number(row.due_at.0),
+        optional(row.status.is_open().then_some(row.next_at), |at| number(at.0)),
+        text(row.status.word()),
+        number(row.attempts),
+        optional(kept.claimer, |claimer| blob(claimer.as_bytes())),
+        optional(row.last_error.as_deref(), text),
+        optional(row.sent_at, |at| number(at.0)),
+        optional((!fallback.is_empty()).then_some(&*fallback), text),
+        "NULL".to_owned(),
     ])
 }
 

@@ -5,6 +5,7 @@ mod crashes;
 mod lists;
 mod moves;
 mod publishing;
+mod reminders;
 mod store;
 mod storms;
 mod wire;

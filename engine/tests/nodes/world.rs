@@ -187,6 +187,13 @@ impl World {
         self.share_out(|shard| if shards.contains(shard) { heir } else { owner(shard) });
     }
 
+    /// Waits until the ledger has everything that every node has recorded.
+    pub async fn applied(&self) {
+        while self.members.iter().any(|member| member.applier.lag_records() > 0) {
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Whatever is recorded from now on does not get to the ledger.
     pub fn hold_ledger(&self) {
         (0..100_000).for_each(|_| self.ledger.fail_next(Fault::Unavailable));

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
-use super::{PostgresLedger, lists, start};
-use crate::ledger::sql::{apply, people, projections, raw, read, registry};
+use super::{PostgresLedger, lists, reminders, start};
+use crate::ledger::sql::{apply, people, policies, projections, raw, read, registry, reminders as rows};
 use crate::ownership::Tenures;
 
 /// Tables that grow with use.
-const LARGE: [&str; 12] = [
+const LARGE: [&str; 13] = [
     "appointment",
     "appointment_history",
     "doctor_day",
@@ -25,6 +25,7 @@ const LARGE: [&str; 12] = [
     "clinic",
     "won_key",
     "raw_record",
+    "reminder",
 ];
 
 /// A server with the ledger's schema, and a session that reads a whole table only where there is no other way.
@@ -87,9 +88,13 @@ fn whole_read<'plan>(steps: &'plan [String], leading: &HashMap<String, String>) 
 async fn no_statement_needs_to_read_a_whole_table() {
     let (_server, mut connection) = server().await;
     let leading = leading_columns(&mut connection).await;
-    let bulk = apply::BULK_STATEMENTS.iter().chain(&projections::STATEMENTS).map(|it| lists::text(&it.form));
+    let bulk = apply::BULK_STATEMENTS.iter().chain(&projections::STATEMENTS).chain(&projections::REMINDER_STATEMENTS);
+    let own = &reminders::STATEMENTS;
+    let of_reminders = [&own.insert, &own.outdated, &own.locked].into_iter().chain(&own.shards);
+    let bulk = bulk.chain(&rows::BULK_STATEMENTS).copied().chain(of_reminders).map(|it| lists::text(&it.form));
     let single =
         read::STATEMENTS.iter().chain(&registry::STATEMENTS).chain(&people::STATEMENTS).chain(&raw::STATEMENTS);
+    let single = single.chain(&policies::STATEMENTS).chain(&rows::STATEMENTS).chain([&own.due]);
     let ours = [start::LIVE, start::WON, start::FORGET_KEYS, start::FORGET_RAW];
     let mut plans = 0;
     for statement in bulk.chain(single.chain(&ours).map(|text| (*text).to_owned())) {
@@ -121,4 +126,24 @@ async fn the_plan_of_a_whole_read_is_known_when_seen() {
         let steps = plan(&mut connection, statement).await;
         assert!(whole_read(&steps, &leading).is_some(), "{steps:?}");
     }
+}
+
+/// However many wait, those that are due come from their index, in order, without any help.
+#[tokio::test]
+async fn among_100_000_reminders_the_due_ones_are_found_at_once() {
+    let (_server, mut connection) = server().await;
+    let fill = "INSERT INTO appointment SELECT gen_random_uuid(), gen_random_uuid(), 1, n % 1024, gen_random_uuid(), n, n, 0, \
+                'booked', NULL, NULL, NULL, 0, 0, 1 FROM generate_series(1, 100000) AS n; \
+                INSERT INTO reminder (appointment, version, kind, offset_seconds, channel, recipient, due_ms, next_ms, \
+                status, attempts, shard) SELECT id, 1, 0, 7200, 0, 0, start_ms, start_ms, 'pending', 0, shard FROM appointment; \
+                ANALYZE";
+    run(&mut connection, fill).await;
+    run(&mut connection, "RESET enable_seqscan; RESET plan_cache_mode").await;
+    let asked = reminders::STATEMENTS.due.replace("$1", "5000").replace("$2", "1000").replace("$3", "'{1,2,3,500}'");
+    let explain = format!("EXPLAIN {asked}");
+    let steps: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(&mut connection).await.expect("a plan");
+    let told = steps.join("\n");
+    assert!(told.contains("using reminder_due on reminder r"), "{told}");
+    assert!(!told.contains("Seq Scan"), "{told}");
 }

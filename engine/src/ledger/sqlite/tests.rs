@@ -3,11 +3,11 @@
 
 use sqlx::Row;
 
-use super::{SqliteLedger, bulk, start};
-use crate::ledger::sql::{apply, people, projections, raw, read, registry};
+use super::{SqliteLedger, bulk, reminders, start};
+use crate::ledger::sql::{apply, people, policies, projections, raw, read, registry, reminders as rows};
 
 /// Tables that grow with use. A list of values, or the few parked days, may be read from end to end.
-const LARGE: [&str; 13] = [
+const LARGE: [&str; 21] = [
     "appointment",
     "appointment_history",
     "doctor_day",
@@ -20,7 +20,16 @@ const LARGE: [&str; 13] = [
     "clinic",
     "won_key",
     "raw_record",
+    "reminder",
+    "message_template",
+    // As statements call them.
     "a",
+    "d",
+    "known",
+    "of_clinic",
+    "of_doctor",
+    "p",
+    "r",
 ];
 
 async fn plan(ledger: &SqliteLedger, statement: &str) -> Vec<String> {
@@ -33,10 +42,16 @@ async fn plan(ledger: &SqliteLedger, statement: &str) -> Vec<String> {
 async fn no_statement_reads_a_whole_table() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let ledger = SqliteLedger::open(directory.path()).await.expect("opens");
-    let bulk =
-        apply::BULK_STATEMENTS.iter().chain(&projections::STATEMENTS).map(|statement| bulk::text(&statement.form, 128));
+    let bulk = apply::BULK_STATEMENTS
+        .iter()
+        .chain(&projections::STATEMENTS)
+        .chain(&projections::REMINDER_STATEMENTS)
+        .chain(&rows::BULK_STATEMENTS);
+    let of_reminders = [&reminders::STATEMENTS.insert, &reminders::STATEMENTS.outdated, &reminders::STATEMENTS.locked];
+    let bulk = bulk.copied().chain(of_reminders).map(|statement| bulk::text(&statement.form, 128));
     let single = apply::STATEMENTS.iter().chain(&read::STATEMENTS).chain(&start::STATEMENTS);
     let single = single.chain(&registry::STATEMENTS).chain(&people::STATEMENTS).chain(&raw::STATEMENTS);
+    let single = single.chain(&policies::STATEMENTS).chain(&rows::STATEMENTS).chain([&reminders::STATEMENTS.due]);
     let mut plans = 0;
     for statement in bulk.chain(single.map(|text| (*text).to_owned())) {
         for step in plan(&ledger, &statement).await {
@@ -75,4 +90,24 @@ async fn the_plan_of_a_whole_read_is_known_when_seen() {
     let ledger = SqliteLedger::open(directory.path()).await.expect("opens");
     let steps = plan(&ledger, "SELECT * FROM seat WHERE place = 3").await;
     assert_eq!(steps, ["SCAN seat"]);
+}
+
+/// However many wait, those that are due and those that are dead come from their indexes, in order.
+#[tokio::test]
+async fn among_100_000_reminders_the_due_ones_are_found_at_once() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let ledger = SqliteLedger::open(directory.path()).await.expect("opens");
+    let fill = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100000) \
+                INSERT INTO reminder (appointment, version, kind, offset_seconds, channel, recipient, due_ms, next_ms, \
+                status, attempts) SELECT randomblob(16), 1, 0, 7200, 0, 0, n, n, 'pending', 0 FROM n";
+    for text in [fill, "ANALYZE"] {
+        sqlx::query(text).execute(&ledger.store.writer.pool).await.expect("filled");
+    }
+    for (statement, search) in [
+        (reminders::STATEMENTS.due, "INDEX reminder_due (next_ms<?)"),
+        (rows::STATEMENTS[1], "INDEX reminder_dead ((due_ms,message)>(?,?))"),
+    ] {
+        let steps = plan(&ledger, statement).await;
+        assert!(steps.len() == 2 && steps[0].ends_with(search), "neither a scan nor a sort: {steps:?}");
+    }
 }
