@@ -5,7 +5,6 @@
 #![expect(clippy::print_stdout, reason = "a benchmark tells its figures")]
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use booking_core::{DoctorId, UtcMillis};

@@ -235,6 +235,9 @@ on_each_backend!(
     },
     sending::{
         due_rows_come_by_instant,
+        due_rows_come_in_pages,
+        a_claim_that_came_to_nothing_is_no_attempt,
+        many_are_read_at_once,
         one_of_two_claims_wins,
         a_claim_lapses,
         the_next_start_takes_over_what_the_last_one_claimed,

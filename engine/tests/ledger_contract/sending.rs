@@ -29,7 +29,7 @@ async fn town(stores: &Stores, patients: u128) -> (Story, Vec<AppointmentId>) {
 }
 
 async fn due(store: &dyn ReminderStore, until: UtcMillis) -> Vec<ReminderRow> {
-    store.due(&ShardSet::ALL, until, usize::MAX).await.expect("read")
+    store.due(&ShardSet::ALL, None, until, usize::MAX).await.expect("read")
 }
 
 fn keys(rows: &[ReminderRow]) -> Vec<ReminderKey> {
@@ -64,11 +64,11 @@ pub(crate) async fn due_rows_come_by_instant(backend: &impl Backend) {
     assert!(confirmations.iter().all(|row| row.key.kind == Kind::Confirmation));
     // Up to an instant, and not at it.
     assert_eq!(due(store, all[3].next_at).await, all[..3]);
-    assert_eq!(store.due(&ShardSet::ALL, UtcMillis(i64::MAX), 4).await.expect("read"), all[..4]);
+    assert_eq!(store.due(&ShardSet::ALL, None, UtcMillis(i64::MAX), 4).await.expect("read"), all[..4]);
     let shards: ShardSet = [day(2).shard()].into_iter().collect();
     let of_second: Vec<ReminderRow> = all.iter().filter(|row| row.day == day(2)).cloned().collect();
-    assert_eq!(store.due(&shards, UtcMillis(i64::MAX), 5).await.expect("read"), of_second[..5]);
-    assert_eq!(store.due(&ShardSet::default(), UtcMillis(i64::MAX), 5).await.expect("read"), []);
+    assert_eq!(store.due(&shards, None, UtcMillis(i64::MAX), 5).await.expect("read"), of_second[..5]);
+    assert_eq!(store.due(&ShardSet::default(), None, UtcMillis(i64::MAX), 5).await.expect("read"), []);
     // A claim may lapse, so it is told; what is over is not.
     let key = rows_of(store, ids[0]).await[0].key;
     let claimed = claim(store, &[key], THIS, now).await;
@@ -77,6 +77,79 @@ pub(crate) async fn due_rows_come_by_instant(backend: &impl Backend) {
     assert_eq!(due(store, claimed[0].next_at.plus_millis(1)).await[3], claimed[0]);
     record(store, key, Outcome::Sent, now).await;
     assert_eq!(due(store, UtcMillis(i64::MAX)).await.len(), 11);
+}
+
+/// Page by page it is the same as at once, also where many rows have one instant.
+pub(crate) async fn due_rows_come_in_pages(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let store = &*stores.reminders;
+    town(&stores, 8).await;
+    let all = due(store, UtcMillis(i64::MAX)).await;
+    assert!(all.windows(2).any(|pair| pair[0].next_at == pair[1].next_at));
+    assert!(all.is_sorted_by_key(|row| (row.next_at, row.key)));
+    let halves = [ShardSet::ALL, [day(1).shard()].into_iter().collect()];
+    for (shards, limit) in halves.iter().flat_map(|shards| [1, 3, 5, 100].map(|limit| (shards, limit))) {
+        let (mut paged, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.due(shards, after, UtcMillis(i64::MAX), limit).await.expect("read");
+            let is_last = page.len() < limit;
+            after = page.last().map(|row| (row.next_at, row.key)).or(after);
+            paged.extend(page);
+            if is_last {
+                break;
+            }
+        }
+        let wanted = all.iter().filter(|row| shards.contains(row.day.shard()));
+        assert!(paged.iter().eq(wanted), "in pages of {limit}");
+    }
+}
+
+pub(crate) async fn a_claim_that_came_to_nothing_is_no_attempt(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let store = &*stores.reminders;
+    let (mut story, ids) = town(&stores, 2).await;
+    let (key, now) = (rows_of(store, ids[0]).await[0].key, UtcMillis(story.now));
+    claim(store, &[key], THIS, now).await;
+    let later = now.plus_millis(1_000);
+    record(store, key, Outcome::Released { at: later, error: Some("nobody is there".to_owned()) }, now).await;
+    let released = row(store, key).await;
+    assert_eq!((released.status, released.attempts, released.next_at), (ReminderStatus::Pending, 0, later));
+    assert_eq!(released.last_error.as_deref(), Some("nobody is there"));
+    assert_eq!(claim(store, &[key], THIS, now).await, []);
+    assert_eq!(claim(store, &[key], THIS, later).await[0].attempts, 1);
+    // Nothing more to say leaves what was said; and one whose appointment has changed meanwhile is void.
+    record(store, key, Outcome::Released { at: later, error: None }, later).await;
+    assert_eq!(row(store, key).await, released);
+    claim(store, &[key], THIS, later).await;
+    story.cancel(day(1), ids[0], None);
+    apply_news(&*stores.ledger, &mut story).await;
+    record(store, key, Outcome::Released { at: later, error: None }, later).await;
+    assert_eq!(row(store, key).await.status, ReminderStatus::Cancelled);
+}
+
+pub(crate) async fn many_are_read_at_once(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let (_, ids) = town(&stores, 5).await;
+    let unknown = AppointmentId(Uuid::from_u128(77));
+    let wanted = [&ids[1..4], &[unknown]].concat();
+    let mut found = stores.ledger.appointments_of(&wanted).await.expect("read");
+    found.sort_unstable_by_key(|placed| ids.iter().position(|id| *id == placed.appointment.id));
+    for (placed, id) in found.iter().zip(&ids[1..4]) {
+        assert_eq!(Some(placed), stores.ledger.appointment(*id).await.expect("read").as_ref());
+    }
+    assert_eq!(found.len(), 3);
+    for who in [1, 2] {
+        stores.registry.put_patient(patient(who), &profile(None), UtcMillis(1)).await.expect("written");
+    }
+    let mut known = stores.registry.patients(&[2, 3, 1].map(patient)).await.expect("read");
+    known.sort_unstable_by_key(|patient| patient.id);
+    let mut expected = Vec::new();
+    for who in [1, 2] {
+        expected.extend(stores.registry.patient(patient(who)).await.expect("read"));
+    }
+    expected.sort_unstable_by_key(|patient| patient.id);
+    assert_eq!(known, expected);
+    assert_eq!(stores.registry.patients(&[]).await.expect("read"), []);
 }
 
 pub(crate) async fn one_of_two_claims_wins(backend: &impl Backend) {

@@ -6,6 +6,7 @@ mod lists;
 mod moves;
 mod publishing;
 mod reminders;
+mod sending;
 mod store;
 mod storms;
 mod wire;

@@ -20,8 +20,11 @@ use engine::ledger::Ledger;
 use engine::ledger::applier::Applier;
 use engine::ledger::memory::{Fault, MemoryLedger};
 use engine::ledger::overlay::Overlay;
+use engine::ledger::reminders::Claimer;
 use engine::ownership::{Cluster, Node, OwnershipMap, Place, PublishLock, ShardOwner, Tenures, Territory};
-use engine::spawn::TokioSpawn;
+use engine::reminders::retry::Backoff;
+use engine::reminders::{self, Courier};
+use engine::spawn::{Spawn, TokioSpawn};
 use engine::telemetry::meters::EngineMeters;
 use engine::testing::{Faults, ManualClock, TaskActors};
 use engine::view::{
@@ -185,6 +188,24 @@ impl World {
         let others: Vec<_> = self.members.iter().map(|member| member.tenures.owned()).collect();
         let owner = |shard: u16| others.iter().position(|owned| owned.contains(shard)).expect("an owner");
         self.share_out(|shard| if shards.contains(shard) { heir } else { owner(shard) });
+    }
+
+    /// What the reminders of that member use, with these channels.
+    pub fn reminders(&self, number: usize, couriers: Vec<Arc<dyn Courier>>, spawn: Arc<dyn Spawn>) -> reminders::Parts {
+        let (member, notices) = (&self.members[number], Arc::new(reminders::Notices::default()));
+        member.applier.tell(Arc::clone(&notices));
+        reminders::Parts {
+            store: Arc::new(self.ledger.clone()),
+            couriers,
+            check: Arc::new(member.engine.clone()),
+            notices,
+            territory: Arc::clone(&member.territory),
+            claimer: Claimer { incarnation: incarnation(number) },
+            is_alone: false,
+            backoff: Backoff::default(),
+            clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
+            spawn,
+        }
     }
 
     /// Waits until the ledger has everything that every node has recorded.
