@@ -70,6 +70,17 @@ pub(super) async fn round(doors: &Doors, number: usize) {
     patient(doors, number).get("/v1/appointments/nothing").await.problem(400, "invalid_request");
 }
 
+/// Somebody asks far more often than anybody may; where nobody is limited, all of it is answered.
+pub(super) async fn insist(doors: &Doors) {
+    let somebody = patient(doors, 0);
+    let replies = at_once(200, |_| {
+        let call = somebody.own_appointments("limit=1");
+        async move { call.await }
+    })
+    .await;
+    assert!(replies.iter().all(|reply| [200, 429].contains(&reply.status)), "{:?}", codes(&replies));
+}
+
 async fn book_and_lose(doors: &Doors, day: &Day, number: usize) {
     let first = patient(doors, number);
     let key = fresh_id();
