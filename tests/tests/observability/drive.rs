@@ -70,6 +70,17 @@ pub(super) async fn round(doors: &Doors, number: usize) {
     patient(doors, number).get("/v1/appointments/nothing").await.problem(400, "invalid_request");
 }
 
+/// Somebody asks far more often than anybody may.
+pub(super) async fn insist(doors: &Doors) {
+    let somebody = patient(doors, 0);
+    let replies = at_once(200, |_| {
+        let call = somebody.own_appointments("limit=1");
+        async move { call.await }
+    })
+    .await;
+    assert_eq!(codes(&replies), ["rate_limited"]);
+}
+
 async fn book_and_lose(doors: &Doors, day: &Day, number: usize) {
     let first = patient(doors, number);
     let key = fresh_id();

@@ -1,8 +1,10 @@
 //! Asking a Prometheus that watches the program: a query over the time of a test, and the alerts.
 //! Must not know: what is asked.
 
+use std::time::Duration;
+
 use blackbox::program::repository;
-use blackbox::{Call, now};
+use blackbox::{Call, eventually, now};
 use jiff::Timestamp;
 use reqwest::{Method, Url};
 use serde_json::{Value, json};
@@ -10,8 +12,10 @@ use servers::Prometheus;
 
 use super::rule_files;
 
-/// Several looks within the shortest window of a query, also on a busy machine.
-const INTERVAL: &str = "500ms";
+/// Several looks within the shortest window of a query; also how long a look may take, on a busy machine too.
+const INTERVAL: &str = "1s";
+/// Prometheus begins to look at its targets within five seconds of its start.
+const FIRST_LOOK_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A Prometheus with the rules of `grafana/`, and how to ask it.
 pub(super) struct Watch {
@@ -21,7 +25,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Starts to watch the programs at these addresses (`http://HOST:PORT`).
+    /// Watches the programs at these addresses (`http://HOST:PORT`), each of which has been looked at when this returns.
     pub(super) async fn start(addresses: &[String]) -> Self {
         let since = now();
         let targets: Vec<&str> = addresses.iter().map(|address| address.trim_start_matches("http://")).collect();
@@ -35,7 +39,14 @@ impl Watch {
         });
         let server = Prometheus::start(&configuration.to_string()).await;
         let http = reqwest::Client::builder().no_proxy().build().expect("an HTTP client");
-        Self { server, http, since }
+        let watch = Self { server, http, since };
+        let all = targets.len().to_string();
+        eventually("every target has been looked at", FIRST_LOOK_DEADLINE, async || {
+            let seen = watch.series("sum(up)").await.expect("a query");
+            seen.iter().any(|series| last_of(series) == Some(all.as_str())).then_some(())
+        })
+        .await;
+        watch
     }
 
     /// The series of a query, from the start of this watch until now, a value a second.
@@ -81,6 +92,11 @@ impl Watch {
             Err(format!("{what} {parameters:?}: {}", reply.text()))
         }
     }
+}
+
+/// The newest value of a series.
+fn last_of(series: &Value) -> Option<&str> {
+    series["values"].as_array()?.last()?[1].as_str()
 }
 
 /// Whether any value of a series is a number and finite.
