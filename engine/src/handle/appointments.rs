@@ -32,24 +32,29 @@ impl EngineHandle {
     }
 
     async fn placed(&self, id: AppointmentId) -> Result<PlacedAppointment, EngineError> {
-        if self.has_peers() {
-            let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
-            return self.follow_home(id, found).await;
-        }
-        // In between, what was recorded before may be neither in the overlay nor in the ledger.
-        let (tenures, birth) = (self.parts.territory.tenures(), id.birth_shard());
+        // While a shard of ours is taken over, what was recorded before may be neither in the overlay nor in the ledger.
+        let tenures = self.parts.territory.tenures();
         for _ in 0..HOPS_MAX {
             let before = tenures.changes();
-            let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
-            self.parts.territory.require_shard(found.as_ref().map_or(birth, |placed| placed.day.shard()))?;
+            let placed = self.placed_now(id).await;
             if tenures.changes() == before {
-                return found.ok_or_else(|| Rejection::UnknownAppointment.into());
+                return placed;
             }
         }
-        Err(EngineError::NotHere { shard: birth })
+        Err(EngineError::NotHere { shard: id.birth_shard() })
     }
 
-    /// The rows of `query` while none of `shards` is taken over.
+    async fn placed_now(&self, id: AppointmentId) -> Result<PlacedAppointment, EngineError> {
+        let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
+        if self.has_peers() {
+            return self.follow_home(id, found).await;
+        }
+        let shard = found.as_ref().map_or(id.birth_shard(), |placed| placed.day.shard());
+        self.parts.territory.require_shard(shard)?;
+        found.ok_or_else(|| Rejection::UnknownAppointment.into())
+    }
+
+    /// The rows of `query` while none of `shards` is taken over. Where there are other nodes, a patient's list takes care of that itself.
     async fn listed_under_one_tenure(
         &self,
         query: AppointmentQuery,
@@ -64,7 +69,7 @@ impl EngineHandle {
                 return Ok(found);
             }
         }
-        Err(EngineError::NotHere { shard: shards.start })
+        Err(EngineError::Unavailable("shards change hands again and again".to_owned()))
     }
 
     /// From what is `known` of an appointment to where it stands.
@@ -155,7 +160,7 @@ impl EngineHandle {
     pub async fn appointments(&self, query: AppointmentQuery) -> Result<Vec<PlacedAppointment>, EngineError> {
         match query.scope {
             AppointmentScope::Day(day) if self.has_peers() => self.rows_of(day, query).await,
-            AppointmentScope::Patient(_) if self.has_peers() => self.listed(query).await,
+            AppointmentScope::Patient(_) if self.has_peers() => self.listed_under_one_tenure(query, 0..0).await,
             AppointmentScope::Day(day) => self.listed_under_one_tenure(query, day.shard()..day.shard() + 1).await,
             AppointmentScope::Patient(_) => self.listed_under_one_tenure(query, 0..SHARD_COUNT).await,
         }

@@ -9,7 +9,7 @@ use futures_util::future::join_all;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{EngineHandle, unreadable};
+use super::{EngineHandle, HOPS_MAX, unreadable};
 use crate::actors::questions::{Attempt, Question};
 use crate::actors::request::CommandResult;
 use crate::error::EngineError;
@@ -126,16 +126,33 @@ impl EngineHandle {
         }
     }
 
-    /// What `find` finds, with the shards that were spoken for before it looked.
-    fn part<T: Serialize>(&self, find: impl FnOnce() -> T) -> Part<T> {
-        let shards = self.parts.territory.spoken_for();
-        Part { shards, found: find() }
+    /// What `find` finds, with the shards that were spoken for before it looked, and still are. What was recorded of a shard that has
+    /// opened or closed meanwhile may be missing: then it is looked again, and at last no shard is spoken for.
+    fn part<T: Serialize>(&self, find: impl Fn() -> T) -> Part<T> {
+        let territory = &self.parts.territory;
+        for _ in 0..HOPS_MAX {
+            let before = territory.tenures().changes();
+            let shards = territory.spoken_for();
+            let found = find();
+            if territory.tenures().changes() == before {
+                return Part { shards, found };
+            }
+        }
+        Part { shards: ShardSet::default(), found: find() }
     }
 
     async fn newest_known(&self, id: AppointmentId, shard: u16) -> Result<Option<PlacedAppointment>, EngineError> {
-        let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
-        // Looked at last: what others have recorded since is not known here.
-        self.parts.territory.require_shard(shard).map(|()| found)
+        let territory = &self.parts.territory;
+        for _ in 0..HOPS_MAX {
+            let before = territory.tenures().changes();
+            let found = self.parts.reader.appointment(id).await.map_err(unreadable)?;
+            // Looked at last: what others have recorded since is not known here.
+            territory.require_shard(shard)?;
+            if territory.tenures().changes() == before {
+                return Ok(found);
+            }
+        }
+        Err(EngineError::Unavailable("shards change hands again and again".to_owned()))
     }
 
     /// Takes a step of a move on `day`, wherever that is.

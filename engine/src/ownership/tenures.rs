@@ -20,7 +20,7 @@ pub struct Tenures {
     shards: Box<[Tenure]>,
     /// On the engine's monotonic scale.
     deadline_micros: AtomicU64,
-    /// How often a shard was closed or changed hands.
+    /// How often a shard was opened or closed, or changed hands.
     changes: AtomicU64,
 }
 
@@ -88,6 +88,8 @@ impl Tenures {
     /// From now on this process answers for `shard`.
     pub fn open(&self, shard: u16) {
         if let Some(tenure) = self.shards.get(usize::from(shard)) {
+            // Counted before it can be seen: who has read before, and finds the shard open now, must read again.
+            self.changes.fetch_add(1, Ordering::AcqRel);
             tenure.is_open.store(true, Ordering::Release);
         }
     }
@@ -100,7 +102,8 @@ impl Tenures {
         }
     }
 
-    /// Rises whenever a shard is closed or changes hands: what was read while it stayed the same was read under one tenure.
+    /// Rises whenever a shard is opened or closed, or changes hands: what was read while it stayed the same was read under one tenure.
+    /// Before a shard opens, what its last owner has recorded may be nowhere to be read.
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
@@ -144,6 +147,24 @@ mod tests {
         assert_eq!((tenures.epoch(7), tenures.is_open(7)), (3, false));
         tenures.revoke(7);
         assert_eq!((tenures.epoch(7), tenures.owned().is_empty()), (0, true));
+    }
+
+    /// Who reads while a shard is closed, and looks whether it is open afterwards, has to notice that it was not.
+    #[test]
+    fn whatever_a_reader_may_have_missed_is_counted() {
+        let tenures = Tenures::none();
+        let mut seen = tenures.changes();
+        let mut has_changed = || std::mem::replace(&mut seen, tenures.changes()) != tenures.changes();
+        tenures.grant(7, 3);
+        assert!(has_changed());
+        tenures.open(7);
+        assert!(has_changed());
+        tenures.extend(1_000);
+        assert!(!has_changed());
+        tenures.close(7);
+        assert!(has_changed());
+        tenures.revoke(7);
+        assert!(has_changed());
     }
 
     #[test]
