@@ -278,6 +278,9 @@ impl EngineHandle {
         if !parts.territory.tenures().is_leased_by(|| parts.clock.monotonic_micros()) {
             return not_ready("ownership", "the lease of this node has ended".to_owned());
         }
+        if !parts.territory.can_answer() {
+            return not_ready("ownership", "this node is still taking its days over".to_owned());
+        }
         if let Some((part, detail)) = parts.committer.trouble(parts.clock.monotonic_micros()) {
             return not_ready(part, detail.to_owned());
         }

@@ -20,7 +20,7 @@ pub struct Tenures {
     shards: Box<[Tenure]>,
     /// On the engine's monotonic scale.
     deadline_micros: AtomicU64,
-    /// How often an open shard was closed.
+    /// How often a shard was opened, or an open one was closed.
     changes: AtomicU64,
 }
 
@@ -87,6 +87,8 @@ impl Tenures {
     /// From now on this process answers for `shard`.
     pub fn open(&self, shard: u16) {
         if let Some(tenure) = self.shards.get(usize::from(shard)) {
+            // Counted before it can be seen: who has read before, and finds the shard open now, must read again.
+            self.changes.fetch_add(1, Ordering::AcqRel);
             tenure.is_open.store(true, Ordering::Release);
         }
     }
@@ -105,8 +107,8 @@ impl Tenures {
         }
     }
 
-    /// Rises whenever an open shard is closed: what was read of shards that were open before and after, while it stayed the same, was
-    /// read under one tenure of each.
+    /// Rises whenever a shard is opened, or an open one is closed: what was read of open shards while it stayed the same was read under
+    /// one tenure of each. Before a shard opens, what its last owner has recorded may be nowhere to be read.
     pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
@@ -150,6 +152,26 @@ mod tests {
         assert_eq!((tenures.epoch(7), tenures.is_open(7)), (3, false));
         tenures.revoke(7);
         assert_eq!((tenures.epoch(7), tenures.owned().is_empty()), (0, true));
+    }
+
+    /// Who reads while a shard is closed, and looks whether it is open afterwards, has to notice that it was not.
+    #[test]
+    fn whatever_a_reader_may_have_missed_is_counted() {
+        let tenures = Tenures::none();
+        let mut seen = tenures.changes();
+        let mut has_changed = || std::mem::replace(&mut seen, tenures.changes()) != tenures.changes();
+        tenures.grant(7, 3);
+        assert!(!has_changed(), "it was not open, and is not");
+        tenures.open(7);
+        assert!(has_changed());
+        tenures.extend(1_000);
+        assert!(!has_changed());
+        tenures.close(7);
+        assert!(has_changed());
+        tenures.open(7);
+        assert!(has_changed());
+        tenures.grant(7, 4);
+        assert!(has_changed());
     }
 
     #[test]

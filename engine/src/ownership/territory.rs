@@ -69,6 +69,14 @@ impl Territory {
         self.has(shard).then_some(epoch)
     }
 
+    /// Whether requests can come to something here: some shard is open; or this process has none, and another node lives to which they
+    /// are passed on.
+    pub fn can_answer(&self) -> bool {
+        let tenures = &self.tenures;
+        (0..SHARD_COUNT).any(|shard| tenures.is_open(shard))
+            || (!self.peers().is_empty() && (0..SHARD_COUNT).all(|shard| tenures.epoch(shard) == 0))
+    }
+
     /// The shards that this process may speak for now.
     pub fn spoken_for(&self) -> ShardSet {
         (0..SHARD_COUNT).filter(|shard| self.has(*shard)).collect()
@@ -125,6 +133,7 @@ mod tests {
     fn what_is_not_ours_is_where_the_store_says() {
         let (own, other, dead) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
         let territory = Territory::new(Arc::new(Tenures::none()), Arc::new(SystemClock::start()));
+        assert!(!territory.can_answer(), "there is nobody");
         let node = |incarnation, is_live| Node { incarnation, address: format!("node:{incarnation}"), is_live };
         let shard = |shard, owner| ShardOwner { shard, epoch: 1, owner: Some(owner) };
         territory.learn(
@@ -135,11 +144,14 @@ mod tests {
             own,
         );
         let there = Place::There { address: Arc::from(format!("node:{other}")) };
+        assert!(territory.can_answer(), "it passes on");
         assert_eq!(territory.place_of(0), Place::Nowhere, "ours on paper, but not open");
         assert_eq!((territory.place_of(1), territory.place_of(2)), (there, Place::Nowhere));
         assert_eq!(territory.peers().len(), 1);
         territory.tenures().grant(0, 1);
+        assert!(!territory.can_answer(), "everything that it has is still being taken over");
         territory.tenures().open(0);
+        assert!(territory.can_answer());
         assert_eq!(territory.place_of(0), Place::Nowhere, "no lease");
         territory.tenures().extend(u64::MAX);
         assert_eq!(territory.place_of(0), Place::Here);
