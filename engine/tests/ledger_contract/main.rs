@@ -197,7 +197,7 @@ on_each_backend!(
         one_record_a_batch_or_all_in_one,
         an_arrival_has_its_seat_from_the_first_step,
         a_parked_day_of_departure_shows_the_new_home,
-        a_home_without_a_row_is_shown,
+        a_home_without_a_row_is_shown, a_home_that_another_process_has_yet_to_apply_is_shown,
     },
     start::{
         live_appointments_are_those_that_are_not_over,

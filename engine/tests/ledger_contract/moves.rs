@@ -4,13 +4,16 @@
 use std::sync::Arc;
 
 use booking_core::{AppointmentId, DayKey, Status};
+use engine::journal::ReadError;
 use engine::ledger::overlay::Overlay;
 use engine::ledger::reader::Reader;
+use engine::ledger::registry::Doctor;
 use engine::ledger::{ApplyError, AppointmentScope};
 
 use crate::Backend;
 use crate::ledger::{all, apply_news, assert_same_rows};
 use crate::reader::publish;
+use crate::registry::{create, doctor};
 use crate::story::{Story, day, patient, start};
 
 fn two_days() -> Story {
@@ -190,4 +193,23 @@ pub(crate) async fn a_home_without_a_row_is_shown(backend: &impl Backend) {
     apply_news(&*ledger, &mut story).await;
     assert_eq!(ledger.appointment(id).await.expect("read").expect("there").day, day(2));
     assert_eq!(ledger.appointments(&all(AppointmentScope::Patient(patient(1)))).await.expect("read").len(), 1);
+}
+
+/// Each process applies its own records: those of the day of departure can come first.
+pub(crate) async fn a_home_that_another_process_has_yet_to_apply_is_shown(backend: &impl Backend) {
+    let stores = backend.open().await;
+    let ledger = stores.ledger;
+    let mut story = two_days();
+    let id = story.book(day(1), 1, 0);
+    story.move_to(day(1), id, day(2), 1);
+    let (departure, arrival): (Vec<_>, Vec<_>) = story.news().into_iter().partition(|record| record.day == day(1));
+    ledger.apply(&departure, story.position()).await.expect("applied");
+    let unknown = ledger.appointment(id).await;
+    assert!(matches!(unknown, Err(ReadError::Damaged(_))), "nobody knows the zone: {unknown:?}");
+    create(&stores.registry, &Doctor { id: day(2).doctor, ..doctor(1, "Ada", "Zug", &[]) }).await;
+    let placed = ledger.appointment(id).await.expect("read").expect("there");
+    assert_eq!((placed.day, &*placed.time_zone), (day(2), "Europe/Zurich"));
+    assert_eq!(ledger.appointments(&all(AppointmentScope::Patient(patient(1)))).await.expect("read"), [placed]);
+    ledger.apply(&arrival, story.position() + 1).await.expect("applied");
+    assert_same_rows(&*ledger, &story).await;
 }

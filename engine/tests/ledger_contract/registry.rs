@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::Backend;
 
-fn doctor(number: u128, name: &str, city: &str, specialties: &[&str]) -> Doctor {
+pub(crate) fn doctor(number: u128, name: &str, city: &str, specialties: &[&str]) -> Doctor {
     Doctor {
         id: DoctorId(Uuid::from_u128(number)),
         profile: DoctorProfile {
@@ -34,7 +34,7 @@ fn key(subject: u128, key: &str, request: u8) -> RequestKey {
     }
 }
 
-async fn create(registry: &Arc<dyn Registry>, doctor: &Doctor) {
+pub(crate) async fn create(registry: &Arc<dyn Registry>, doctor: &Doctor) {
     assert_eq!(registry.create_doctor(doctor, None).await.expect("written"), Written::New(doctor.clone()));
 }
 

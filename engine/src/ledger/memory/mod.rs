@@ -163,12 +163,16 @@ impl MemoryLedger {
     }
 }
 
-/// The row with the zone of its day. A parked day may have no definition here; then the zone is told as UTC.
-fn placed(store: &Store, day: DayKey, row: &Appointment) -> Result<PlacedAppointment, ReadError> {
-    let time_zone: Arc<str> = match store.days.get(&day) {
+/// The row with the zone of its day. A parked day may have no definition here; then the zone is told as UTC. Nor may a day that another
+/// process has yet to apply, to which an appointment has moved: its zone is the doctor's.
+fn placed(stores: &Stores, day: DayKey, row: &Appointment) -> Result<PlacedAppointment, ReadError> {
+    let doctors_zone = || stores.registry.time_zone_of(day.doctor);
+    let time_zone: Arc<str> = match stores.ledger.days.get(&day) {
         Some(known) => Arc::from(&*known.definition.time_zone),
-        None if store.parked.get(&day).is_some() => "UTC".into(),
-        None => return Err(ReadError::Damaged(format!("{day} has appointments but no definition"))),
+        None if stores.ledger.parked.get(&day).is_some() => "UTC".into(),
+        None => {
+            doctors_zone().ok_or_else(|| ReadError::Damaged(format!("{day} has appointments but no definition")))?
+        }
     };
     Ok(PlacedAppointment { day, time_zone, appointment: row.clone() })
 }
@@ -186,13 +190,13 @@ fn is_asked_for(query: &AppointmentQuery, day: DayKey, row: &Appointment) -> boo
     scope && !is_early && !is_late && (query.statuses.is_empty() || query.statuses.contains(&status))
 }
 
-fn page_of(store: &Store, query: &AppointmentQuery) -> Result<Vec<PlacedAppointment>, ReadError> {
-    let all = store.appointments.rows().values();
+fn page_of(stores: &Stores, query: &AppointmentQuery) -> Result<Vec<PlacedAppointment>, ReadError> {
+    let all = stores.ledger.appointments.rows().values();
     let mut rows: Vec<_> = all.filter(|(day, row)| is_asked_for(query, *day, row)).collect();
     rows.sort_by_key(|(_, row)| (row.start, row.id));
     let ended = |row: &Appointment| query.after.is_some_and(|after| (row.start, row.id) <= after);
     let page = rows.into_iter().skip_while(|(_, row)| ended(row)).take(query.limit);
-    page.map(|(day, row)| placed(store, *day, row)).collect()
+    page.map(|(day, row)| placed(stores, *day, row)).collect()
 }
 
 #[async_trait]
@@ -233,8 +237,8 @@ impl Ledger for MemoryLedger {
         if self.misses() {
             return Ok(None);
         }
-        let store = &self.readable()?.ledger;
-        store.appointments.get(&id).map(|(day, row)| placed(store, *day, row)).transpose()
+        let stores = self.readable()?;
+        stores.ledger.appointments.get(&id).map(|(day, row)| placed(&stores, *day, row)).transpose()
     }
 
     async fn history(&self, id: AppointmentId) -> Result<Vec<HistoryItem>, ReadError> {
@@ -247,7 +251,7 @@ impl Ledger for MemoryLedger {
         if self.misses() {
             return Ok(Vec::new());
         }
-        page_of(&self.readable()?.ledger, query)
+        page_of(&*self.readable()?, query)
     }
 
     async fn shard_cursor(&self, shard: u16) -> Result<ShardCursor, ReadError> {

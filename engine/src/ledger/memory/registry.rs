@@ -2,6 +2,7 @@
 //! Must not know: appointments, faults other than that the store is away.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use booking_core::{DoctorId, Fingerprint, PatientId, RequestKey, SubjectId, UtcMillis};
@@ -35,6 +36,13 @@ impl RegistryStore {
 
     pub(super) fn known_patient(&self, patient: PatientId) -> Option<&Patient> {
         self.patients.get(&patient)
+    }
+}
+
+impl RegistryStore {
+    /// The zone of a doctor who is registered.
+    pub(super) fn time_zone_of(&self, doctor: DoctorId) -> Option<Arc<str>> {
+        self.doctors.get(&doctor).map(|doctor| Arc::from(&*doctor.profile.time_zone))
     }
 }
 

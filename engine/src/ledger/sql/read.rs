@@ -15,7 +15,8 @@ use crate::journal::{ReadError, ShardCursor};
 use crate::ledger::{AppointmentQuery, AppointmentScope, HistoryItem, ParkedDay, PlacedAppointment};
 
 /// A day that is parked from its publication on has no zone here, and appointments that moved there: told as the applier
-/// tells it of such days.
+/// tells it of such days. Where several processes apply, an appointment can have moved to a day whose own records, another process's, are
+/// not here yet: its zone is the doctor's, who was put before the day.
 macro_rules! select_appointments {
     ($where:literal) => {
         concat!(
@@ -31,7 +32,8 @@ macro_rules! select_columns {
         concat!(
             "SELECT a.id, a.doctor, a.date, a.patient, a.start_ms, a.end_ms, a.place, a.status, a.hold_expires_ms, \
              a.reason_key, a.reason, a.created_ms, a.updated_ms, a.version, coalesce(d.time_zone, \
-             (SELECT 'UTC' FROM parked_day p WHERE p.doctor = a.doctor AND p.date = a.date)) AS time_zone FROM "
+             (SELECT 'UTC' FROM parked_day p WHERE p.doctor = a.doctor AND p.date = a.date), \
+             (SELECT o.time_zone FROM doctor o WHERE o.id = a.doctor)) AS time_zone FROM "
         )
     };
 }
