@@ -111,8 +111,8 @@ async fn wrong_settings_stop_the_start_and_are_named() {
         let place = directory.path().to_str().expect("a path");
         let output =
             blackbox::program::run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", place, flag, value]).await;
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{flag} {value}: {told}");
+        let told = &output.stderr;
+        assert_eq!(output.code, Some(2), "{flag} {value}: {told}");
         assert!(told.lines().any(|line| line.contains(name)), "{flag} {value}: {told}");
         assert!(!told.contains("no-token"), "a secret is repeated: {told}");
     }
