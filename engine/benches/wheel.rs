@@ -44,7 +44,11 @@ fn main() {
     let before = resident();
     let (wheel, handles) = filled(WINDOW_MILLIS);
     let grown = resident() - before - size_of_val(&*handles) as u64;
-    println!("a million timers of 28 bytes each: {} bytes a timer, {} of them resident", wheel.bytes() as u64 / TIMERS, grown / TIMERS);
+    println!(
+        "a million timers of 28 bytes each: {} bytes a timer, {} of them resident",
+        wheel.bytes() as u64 / TIMERS,
+        grown / TIMERS
+    );
     drop((wheel, handles));
 
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
@@ -66,7 +70,11 @@ fn main() {
         );
     });
     group.bench_function("advance in looks of 100 ms, two hours", |bench| {
-        bench.iter_batched(|| filled(WINDOW_MILLIS).0, |wheel| advance(wheel, WINDOW_MILLIS, 100), BatchSize::PerIteration);
+        bench.iter_batched(
+            || filled(WINDOW_MILLIS).0,
+            |wheel| advance(wheel, WINDOW_MILLIS, 100),
+            BatchSize::PerIteration,
+        );
     });
     let quarter = 90 * 24 * 3_600_000;
     group.bench_function("advance in looks of 10 min, ninety days", |bench| {

@@ -1,6 +1,7 @@
 //! A million pending reminders, ten thousand of them due in one second, over the SQLite store and the file channel:
 //! `cargo bench -p gateway --features testing --bench reminders [-- PENDING DUE]`.
-//! Must not know: how they are found and sent. Figures are printed, not judged: they belong into the notes of whoever ran it.
+//! Must not know: how they are found and sent. Figures are printed, not judged: they belong into the notes of whoever
+//! ran it.
 
 #![expect(clippy::print_stdout, reason = "a benchmark tells its figures")]
 
@@ -24,7 +25,8 @@ const LEAD_MILLIS: i64 = 90_000;
 const REST_MILLIS: i64 = 120_000;
 const OFFSET_SECONDS: i64 = 7_200;
 
-/// Visits with an open reminder each: the first `$1` are due within one second from `$2` on, the rest evenly until two hours from `$3`.
+/// Visits with an open reminder each: the first `$1` are due within one second from `$2` on, the rest evenly until two
+/// hours from `$3`.
 const FILL: &str = "
     CREATE TEMP TABLE filled AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $4)
         SELECT randomblob(16) AS id, randomblob(16) AS patient, i % 100 AS doctor,
@@ -138,8 +140,11 @@ async fn run(pending: i64, due: i64) {
     }
     let timers = gauge("hotslot_reminders_in_wheel").max(1);
     let (seconds, grown) = (begun.elapsed().as_secs_f64(), resident() - memory);
-    println!("{timers} timers in memory after {seconds:.1} s, {} bytes and {:.1} µs of processor each", grown / timers,
-        (processor_seconds() - processor) * 1e6 / timers as f64);
+    println!(
+        "{timers} timers in memory after {seconds:.1} s, {} bytes and {:.1} µs of processor each",
+        grown / timers,
+        (processor_seconds() - processor) * 1e6 / timers as f64
+    );
 
     while now() < burst.plus_millis(-200) {
         pause.tick().await;
@@ -150,9 +155,21 @@ async fn run(pending: i64, due: i64) {
     }
     let spent = processor_seconds() - processor;
     let late = lateness(directory.path()).await;
-    let at = |percent: usize| late.get((late.len() * percent / 100).min(late.len().saturating_sub(1))).copied().unwrap_or(-1);
-    println!("{} of {due} due within one second are sent and recorded; lateness p50 {} ms, p99 {} ms, max {} ms", late.len(), at(50), at(99), at(100));
-    println!("{:.0} µs of processor each, this benchmark's looks included; resident {} MiB", spent * 1e6 / late.len().max(1) as f64, resident() >> 20);
+    let at = |percent: usize| {
+        late.get((late.len() * percent / 100).min(late.len().saturating_sub(1))).copied().unwrap_or(-1)
+    };
+    println!(
+        "{} of {due} due within one second are sent and recorded; lateness p50 {} ms, p99 {} ms, max {} ms",
+        late.len(),
+        at(50),
+        at(99),
+        at(100)
+    );
+    println!(
+        "{:.0} µs of processor each, this benchmark's looks included; resident {} MiB",
+        spent * 1e6 / late.len().max(1) as f64,
+        resident() >> 20
+    );
     let lines = std::fs::read_to_string(directory.path().join("outbox.jsonl")).expect("the outbox").lines().count();
     println!("{lines} lines in the outbox");
     let begun = stopwatch();

@@ -13,16 +13,15 @@ use engine::ledger::registry::{Doctor, Registry};
 use engine::ledger::reminders::{Kind, Recipient};
 use engine::reminders::policy::ReminderPolicy;
 use engine::reminders::{Capacity, Courier, Delivered, Letter, OpenCouriers};
-use messages::{
-    Address, ChannelKind, Channels, Envelope, Notice, SendError, Settings, Template, validate_address,
-};
+use messages::{Address, ChannelKind, Channels, Envelope, Notice, SendError, Settings, Template, validate_address};
 use parking_lot::Mutex;
 
 /// Calls at once to a provider that takes one message each.
 const CALLS: usize = 8;
 /// Beyond the channel's own deadline for a message, for what is read before.
 const READING: Duration = Duration::from_secs(2);
-/// What is known of a doctor is looked up again after so long: a changed template takes effect within seconds, and a busy second asks once.
+/// What is known of a doctor is looked up again after so long: a changed template takes effect within seconds, and a
+/// busy second asks once.
 const KNOWN_MILLIS: i64 = 5_000;
 /// Doctors that are known at once; past it all are looked up again.
 const KNOWN_MAX: usize = 10_000;
@@ -37,9 +36,8 @@ pub(crate) struct Couriers {
 
 impl OpenCouriers for Couriers {
     fn open(&self, registry: &Arc<dyn Registry>, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Courier>>, String> {
-        let channels = Channels::open(self.settings.clone()).map_err(|errors| {
-            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-        })?;
+        let channels = Channels::open(self.settings.clone())
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let open = |channel: &Channel| {
             let out = Arc::clone(channels.get(kind_of(*channel))?);
             let (registry, clock) = (Arc::clone(registry), Arc::clone(clock));
@@ -175,7 +173,8 @@ impl ChannelCourier {
         Ok(Envelope { message_id: letter.message_id, to: Address::new(to), notice, rendered })
     }
 
-    /// Where it goes. In a file and for a webhook it only names the recipient: whoever has said nothing else is named by the id.
+    /// Where it goes. In a file and for a webhook it only names the recipient: whoever has said nothing else is named
+    /// by the id.
     fn address(&self, letter: &Letter, known: &Known, patient: Option<&Patient>) -> Option<String> {
         let names_only = matches!(self.channel, Channel::File | Channel::Webhook);
         match letter.row.key.recipient {

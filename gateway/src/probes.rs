@@ -16,8 +16,8 @@ use uuid::Uuid;
 use crate::api::{appointments, bookings, refusal};
 use crate::auth::Principal;
 use crate::auth::key::SigningKey;
-use crate::couriers::Couriers;
 use crate::auth::token::{self, NewToken, Verifier};
+use crate::couriers::Couriers;
 
 /// The instant at which everything happens here.
 const NOW: UtcMillis = UtcMillis(1_893_456_000_000);

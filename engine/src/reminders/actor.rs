@@ -1,7 +1,9 @@
-//! What of the reminders is in hand, and what is to be done next: a plain struct that is told of everything and waits for nothing.
+//! What of the reminders is in hand, and what is to be done next: a plain struct that is told of everything and waits
+//! for nothing.
 //! Must not know: stores, couriers, tasks.
 //!
-//! An index of durable rows, and nothing but: whatever it forgets or never heard of is found again by the sweep, and whatever it has too much is
+//! An index of durable rows, and nothing but: whatever it forgets or never heard of is found again by the sweep, and
+//! whatever it has too much is
 //! refused by the claim. A row is here at most once: as a timer, waiting for its channel, or being sent.
 
 use std::time::Duration;
@@ -11,14 +13,15 @@ use foldhash::HashMap;
 
 use super::breaker::BreakerPolicy;
 use super::courier::Capacity;
-pub use super::lane::{Job, Purpose};
 use super::lane::Lane;
+pub use super::lane::{Job, Purpose};
 use super::wheel::{Handle, Wheel};
 use crate::ledger::people::Channel;
 use crate::ledger::reminders::ReminderKey;
 use crate::ownership::ShardSet;
 
-/// Most rows in hand, some 200 MiB: those of the next two hours of a node that sends two hundred a second. Later ones are read when there is room.
+/// Most rows in hand, some 200 MiB: those of the next two hours of a node that sends two hundred a second. Later ones
+/// are read when there is room.
 const IN_HAND_MAX: usize = 1_500_000;
 
 /// Longest rest: a clock that was set forward is seen after so long.
@@ -214,7 +217,10 @@ impl Actor {
 
     /// Of every channel: how many messages wait, and the level of its breaker.
     pub fn channels(&mut self) -> impl Iterator<Item = (Channel, usize, u8)> + '_ {
-        Channel::ALL.into_iter().zip(&mut self.lanes).map(|(channel, lane)| (channel, lane.waiting(), lane.breaker().level()))
+        Channel::ALL
+            .into_iter()
+            .zip(&mut self.lanes)
+            .map(|(channel, lane)| (channel, lane.waiting(), lane.breaker().level()))
     }
 
     fn own(&mut self, open: ShardSet) {

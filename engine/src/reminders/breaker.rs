@@ -1,5 +1,6 @@
 //! Whether a provider is worth a call now: after failures in a row it is left alone, then asked with one call: pure.
-//! Must not know: clocks, providers. Instants are microseconds on one monotonic scale: a wall clock that is set must not open or close it.
+//! Must not know: clocks, providers. Instants are microseconds on one monotonic scale: a wall clock that is set must
+//! not open or close it.
 
 /// When it opens and for how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,8 +14,10 @@ pub struct BreakerPolicy {
 }
 
 impl Default for BreakerPolicy {
-    /// Three failures: fewer than the attempts of one message, so that a provider that is away costs no message its last attempt. Five seconds, as
-    /// between two attempts; a minute at most, which is how late a message may be because of it when the provider is back.
+    /// Three failures: fewer than the attempts of one message, so that a provider that is away costs no message its
+    /// last attempt. Five seconds, as
+    /// between two attempts; a minute at most, which is how late a message may be because of it when the provider is
+    /// back.
     fn default() -> Self {
         Self { failures_max: 3, pause_micros: 5_000_000, pause_micros_max: 60_000_000 }
     }
@@ -54,7 +57,8 @@ impl Breaker {
         Self { policy, state: State::Closed { failures: 0 } }
     }
 
-    /// What may be sent at `now_micros`. After [`Admission::Probe`] the caller tells what became of it, whatever it was.
+    /// What may be sent at `now_micros`. After [`Admission::Probe`] the caller tells what became of it, whatever it
+    /// was.
     pub fn admit(&mut self, now_micros: u64) -> Admission {
         match self.state {
             State::Closed { .. } => Admission::All,
@@ -74,9 +78,12 @@ impl Breaker {
 
     /// The provider was not there.
     pub fn failed(&mut self, now_micros: u64) {
-        let opened = |pause_micros: u64| State::Open { until_micros: now_micros.saturating_add(pause_micros), pause_micros };
+        let opened =
+            |pause_micros: u64| State::Open { until_micros: now_micros.saturating_add(pause_micros), pause_micros };
         self.state = match self.state {
-            State::Closed { failures } if failures + 1 < self.policy.failures_max => State::Closed { failures: failures + 1 },
+            State::Closed { failures } if failures + 1 < self.policy.failures_max => {
+                State::Closed { failures: failures + 1 }
+            }
             State::Closed { .. } => opened(self.policy.pause_micros),
             State::HalfOpen { pause_micros } => {
                 opened(pause_micros.saturating_mul(2).min(self.policy.pause_micros_max.max(self.policy.pause_micros)))
@@ -146,7 +153,10 @@ mod tests {
     #[test]
     fn one_probe_at_a_time_decides() {
         let mut breaker = opened();
-        assert_eq!((breaker.admit(7), breaker.admit(8)), (Admission::Probe, Admission::Nothing { until_micros: u64::MAX }));
+        assert_eq!(
+            (breaker.admit(7), breaker.admit(8)),
+            (Admission::Probe, Admission::Nothing { until_micros: u64::MAX })
+        );
         breaker.failed(9);
         assert_eq!(breaker.admit(18), Admission::Nothing { until_micros: 19 }, "twice as long");
         assert_eq!(breaker.admit(19), Admission::Probe);
@@ -167,7 +177,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens, it lets one call through within the longest pause after its last failure, and never two probes at once.
+        /// Whatever happens, it lets one call through within the longest pause after its last failure, and never two
+        /// probes at once.
         #[test]
         fn it_never_stays_shut(events in prop::collection::vec((0_u64..30, 0_u8..4), 1..200)) {
             let mut breaker = Breaker::new(POLICY);

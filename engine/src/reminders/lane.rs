@@ -11,10 +11,12 @@ use crate::ledger::reminders::ReminderKey;
 /// Jobs of a channel at once: while one sends, the next is claimed and checked.
 const JOBS_MAX: usize = 2;
 
-/// Rounds of calls that one job makes where a call takes one letter: four share one claim and one record. All of them end within half a claim.
+/// Rounds of calls that one job makes where a call takes one letter: four share one claim and one record. All of them
+/// end within half a claim.
 const ROUNDS: usize = 4;
 
-/// Most messages of one channel that wait in memory, some 5 MiB. More are left in the store, where the sweep finds them when there is room, so that
+/// Most messages of one channel that wait in memory, some 5 MiB. More are left in the store, where the sweep finds them
+/// when there is room, so that
 /// a provider that is away for hours fills no memory.
 pub(super) const WAITING_MAX: usize = 100_000;
 
@@ -94,8 +96,13 @@ impl Lane {
         self.jobs = self.jobs.saturating_sub(1);
     }
 
-    /// The next job, if one may begin. `waits` says whether a message still waits, and takes it if so told: what does not wait is dropped.
-    pub(super) fn next_job(&mut self, now_micros: u64, mut waits: impl FnMut(&ReminderKey, bool) -> bool) -> Option<Job> {
+    /// The next job, if one may begin. `waits` says whether a message still waits, and takes it if so told: what does
+    /// not wait is dropped.
+    pub(super) fn next_job(
+        &mut self,
+        now_micros: u64,
+        mut waits: impl FnMut(&ReminderKey, bool) -> bool,
+    ) -> Option<Job> {
         while self.waiting.front().is_some_and(|first| !waits(&first.key, false)) {
             self.waiting.pop_front();
         }
@@ -120,7 +127,11 @@ impl Lane {
     }
 
     /// Those that have waited long enough for a provider that is away, and have another channel to go to.
-    pub(super) fn pass_on(&mut self, now_micros: u64, mut waits: impl FnMut(&ReminderKey, bool) -> bool) -> Option<Job> {
+    pub(super) fn pass_on(
+        &mut self,
+        now_micros: u64,
+        mut waits: impl FnMut(&ReminderKey, bool) -> bool,
+    ) -> Option<Job> {
         if self.breaker.is_closed() || self.jobs >= JOBS_MAX {
             return None;
         }

@@ -103,10 +103,12 @@ pub fn alone(parts: Parts, stop: &Arc<Signal>) -> Vec<Work> {
     works(parts, &Stopped { signal: Arc::clone(stop), _working: working })
 }
 
-/// Everything that runs beside the requests, each to be spawned. It ends within some two seconds after `stopped` says so.
+/// Everything that runs beside the requests, each to be spawned. It ends within some two seconds after `stopped` says
+/// so.
 pub(crate) fn works(parts: Parts, stopped: &Stopped) -> Vec<Work> {
     let (mailbox, messages) = mpsc::channel(MAILBOX);
-    // An attempt must be left when the breaker opens, or a provider that is away would cost its first messages their last one.
+    // An attempt must be left when the breaker opens, or a provider that is away would cost its first messages their
+    // last one.
     let policy = BreakerPolicy::default();
     let failures_max = (parts.backoff.waits_millis.len() as u32).clamp(1, policy.failures_max);
     let policy = BreakerPolicy { failures_max, ..policy };
@@ -199,7 +201,10 @@ impl Runner {
         self.spawn.spawn(Box::pin(async move {
             let lost = job.clone();
             let settled = AssertUnwindSafe(delivery.run(job)).catch_unwind().await.unwrap_or_else(|_| {
-                tracing::error!(channel = lost.channel.word(), "a job of the reminders has panicked; its messages go out when their claims lapse");
+                tracing::error!(
+                    channel = lost.channel.word(),
+                    "a job of the reminders has panicked; its messages go out when their claims lapse"
+                );
                 lost.forgotten()
             });
             // Nobody listens any more after a stop.

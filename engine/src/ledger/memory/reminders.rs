@@ -102,7 +102,8 @@ impl ReminderStore for MemoryLedger {
         let store = &self.readable()?.ledger;
         let open = store.reminders.rows().values().filter(|kept| kept.row.status.is_open());
         let mut due: Vec<ReminderRow> = open.map(|kept| store.told(kept)).collect();
-        due.retain(|row| row.next_at < until && after.is_none_or(|after| (row.next_at, row.key) > after) && shards.contains(row.day.shard()));
+        let is_behind = |row: &ReminderRow| after.is_none_or(|after| (row.next_at, row.key) > after);
+        due.retain(|row| row.next_at < until && is_behind(row) && shards.contains(row.day.shard()));
         due.sort_by_key(|row| (row.next_at, row.key));
         due.truncate(limit);
         Ok(due)

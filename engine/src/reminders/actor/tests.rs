@@ -128,7 +128,10 @@ fn who_has_another_channel_waits_a_minute_and_no_more() {
     for second in 1..=61 {
         for job in actor.tick(at(10 + second * 1_000)) {
             if job.purpose == Purpose::Probe {
-                actor.handle(settled(&job, Provider::Away { calls: 1 }, Next::At(UtcMillis(10))), at(10 + second * 1_000));
+                actor.handle(
+                    settled(&job, Provider::Away { calls: 1 }, Next::At(UtcMillis(10))),
+                    at(10 + second * 1_000),
+                );
             } else {
                 jobs.push(job);
             }
@@ -151,7 +154,8 @@ fn after_a_stop_nothing_begins() {
 #[test]
 fn what_finds_no_room_is_left_to_the_sweep() {
     let mut actor = actor();
-    let rows = |from: u128, count| (from..from + count).map(|number| found(number, Channel::Sms, 10)).collect::<Vec<_>>();
+    let rows =
+        |from: u128, count| (from..from + count).map(|number| found(number, Channel::Sms, 10)).collect::<Vec<_>>();
     let most = super::super::lane::WAITING_MAX as u128;
     actor.handle(Message::Found(rows(0, most + 50)), at(0));
     let jobs = actor.tick(at(10));
@@ -162,7 +166,8 @@ fn what_finds_no_room_is_left_to_the_sweep() {
 }
 
 proptest! {
-    /// Whatever is found, closed and settled in whichever order: no row is in two jobs at once, and in the end every row that stays ours was begun.
+    /// Whatever is found, closed and settled in whichever order: no row is in two jobs at once, and in the end every
+    /// row that stays ours was begun.
     #[test]
     fn every_row_is_begun_and_none_twice_at_once(steps in prop::collection::vec((0_u8..6, 0_u128..40, 0_i64..3_000), 1..150)) {
         let mut actor = actor();

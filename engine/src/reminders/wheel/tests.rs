@@ -23,7 +23,8 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let near = prop_oneof![-200_i64..5_000, Just(0), Just(64), -HOUR..50 * HOUR, 0..200_000_000_000_i64, Just(i64::MAX / 2)];
+    let near =
+        prop_oneof![-200_i64..5_000, Just(0), Just(64), -HOUR..50 * HOUR, 0..200_000_000_000_i64, Just(i64::MAX / 2)];
     let moved = prop_oneof![
         3 => 0_i64..300,
         3 => 0_i64..100_000,
