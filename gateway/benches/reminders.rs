@@ -1,6 +1,7 @@
 //! A million pending reminders, ten thousand of them due in one second, over the SQLite store and the file channel:
 //! `cargo bench -p gateway --features testing --bench reminders [-- PENDING DUE]`.
-//! Must not know: how they are found and sent. Figures are printed, not judged: they belong into the notes of whoever ran it.
+//! Must not know: how they are found and sent. Figures are printed, not judged: they belong into the notes of whoever
+//! ran it.
 
 #![expect(clippy::print_stdout, reason = "a benchmark tells its figures")]
 
@@ -24,7 +25,8 @@ const LEAD_MILLIS: i64 = 90_000;
 const REST_MILLIS: i64 = 120_000;
 const OFFSET_SECONDS: i64 = 7_200;
 
-/// Visits with an open reminder each: the first `$1` are due within one second from `$2` on, the rest evenly until two hours from `$3`.
+/// Visits with an open reminder each: the first `$1` are due within one second from `$2` on, the rest evenly until two
+/// hours from `$3`.
 const FILL: &str = "
     CREATE TEMP TABLE filled AS WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $4)
         SELECT randomblob(16) AS id, randomblob(16) AS patient, i % 100 AS doctor,

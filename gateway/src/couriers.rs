@@ -24,7 +24,8 @@ use crate::config::Mistakes;
 const CALLS: usize = 8;
 /// Beyond the channel's own deadline for a message, for what is read before.
 const READING: Duration = Duration::from_secs(2);
-/// What is known of a doctor is looked up again after so long: a changed template takes effect within seconds, and a busy second asks once.
+/// What is known of a doctor is looked up again after so long: a changed template takes effect within seconds, and a
+/// busy second asks once.
 const KNOWN_MILLIS: i64 = 5_000;
 /// Doctors that are known at once; past it all are looked up again.
 const KNOWN_MAX: usize = 10_000;
@@ -185,7 +186,8 @@ impl ChannelCourier {
         Ok(Envelope { message_id: letter.message_id, to: Address::new(to), notice, rendered })
     }
 
-    /// Where it goes. In a file and for a webhook it only names the recipient: whoever has said nothing else is named by the id.
+    /// Where it goes. In a file and for a webhook it only names the recipient: whoever has said nothing else is named
+    /// by the id.
     fn address(&self, letter: &Letter, known: &Known, patient: Option<&Patient>) -> Option<String> {
         let names_only = matches!(self.channel, Channel::File | Channel::Webhook);
         match letter.row.key.recipient {

@@ -1,4 +1,5 @@
-//! Whether messages are still true, asked at the engine's own door: what is durable and published here, not what the ledger has of it.
+//! Whether messages are still true, asked at the engine's own door: what is durable and published here, not what the
+//! ledger has of it.
 //! Must not know: how messages are sent.
 
 use async_trait::async_trait;
@@ -10,7 +11,8 @@ use crate::reminders::check::{Check, Verdict, judge};
 
 #[async_trait]
 impl Check for EngineHandle {
-    /// An appointment that stands on a day of ours can only have changed by a record of that day, which is in the overlay or the ledger
+    /// An appointment that stands on a day of ours can only have changed by a record of that day, which is in the
+    /// overlay or the ledger
     /// here. Whether the day is ours is looked at after reading (`protocols.md` rule 9).
     async fn check(&self, rows: &[ReminderRow]) -> Vec<Verdict> {
         let unknown = |reason: &str| rows.iter().map(|_| Verdict::Unknown(reason.to_owned())).collect();

@@ -1,7 +1,9 @@
-//! What of the reminders is in hand, and what is to be done next: a plain struct that is told of everything and waits for nothing.
+//! What of the reminders is in hand, and what is to be done next: a plain struct that is told of everything and waits
+//! for nothing.
 //! Must not know: stores, couriers, tasks.
 //!
-//! An index of durable rows, and nothing but: whatever it forgets or never heard of is found again by the sweep, and whatever it has too much is
+//! An index of durable rows, and nothing but: whatever it forgets or never heard of is found again by the sweep, and
+//! whatever it has too much is
 //! refused by the claim. A row is here at most once: as a timer, waiting for its channel, or being sent.
 
 use std::time::Duration;
@@ -18,7 +20,8 @@ use crate::ledger::people::Channel;
 use crate::ledger::reminders::ReminderKey;
 use crate::ownership::ShardSet;
 
-/// Most rows in hand, some 200 MiB: those of the next two hours of a node that sends two hundred a second. Later ones are read when there is room.
+/// Most rows in hand, some 200 MiB: those of the next two hours of a node that sends two hundred a second. Later ones
+/// are read when there is room.
 const IN_HAND_MAX: usize = 1_500_000;
 
 /// Longest rest: a clock that was set forward is seen after so long.

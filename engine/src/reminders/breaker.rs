@@ -1,5 +1,6 @@
 //! Whether a provider is worth a call now: after failures in a row it is left alone, then asked with one call: pure.
-//! Must not know: clocks, providers. Instants are microseconds on one monotonic scale: a wall clock that is set must not open or close it.
+//! Must not know: clocks, providers. Instants are microseconds on one monotonic scale: a wall clock that is set must
+//! not open or close it.
 
 /// When it opens and for how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,8 +14,10 @@ pub struct BreakerPolicy {
 }
 
 impl Default for BreakerPolicy {
-    /// Three failures: fewer than the attempts of one message, so that a provider that is away costs no message its last attempt. Five seconds, as
-    /// between two attempts; a minute at most, which is how late a message may be because of it when the provider is back.
+    /// Three failures: fewer than the attempts of one message, so that a provider that is away costs no message its
+    /// last attempt. Five seconds, as
+    /// between two attempts; a minute at most, which is how late a message may be because of it when the provider is
+    /// back.
     fn default() -> Self {
         Self { failures_max: 3, pause_micros: 5_000_000, pause_micros_max: 60_000_000 }
     }
@@ -54,7 +57,8 @@ impl Breaker {
         Self { policy, state: State::Closed { failures: 0 } }
     }
 
-    /// What may be sent at `now_micros`. After [`Admission::Probe`] the caller tells what became of it, whatever it was.
+    /// What may be sent at `now_micros`. After [`Admission::Probe`] the caller tells what became of it, whatever it
+    /// was.
     pub fn admit(&mut self, now_micros: u64) -> Admission {
         match self.state {
             State::Closed { .. } => Admission::All,
@@ -173,7 +177,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever happens, it lets one call through within the longest pause after its last failure, and never two probes at once.
+        /// Whatever happens, it lets one call through within the longest pause after its last failure, and never two
+        /// probes at once.
         #[test]
         fn it_never_stays_shut(events in prop::collection::vec((0_u64..30, 0_u8..4), 1..200)) {
             let mut breaker = Breaker::new(POLICY);

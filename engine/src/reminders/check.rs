@@ -1,4 +1,5 @@
-//! Whether a message is still true at the moment of sending: asked of what is durable, never of the ledger alone, which may be behind.
+//! Whether a message is still true at the moment of sending: asked of what is durable, never of the ledger alone, which
+//! may be behind.
 //! Must not know: channels, how it is sent.
 
 use async_trait::async_trait;

@@ -60,7 +60,8 @@ pub struct Capacity {
     pub batch: usize,
     /// Calls at once.
     pub calls: usize,
-    /// How long a call may take; past it the letters count as [`Delivered::Away`] and are sent again under the same ids.
+    /// How long a call may take; past it the letters count as [`Delivered::Away`] and are sent again under the same
+    /// ids.
     pub deadline: Duration,
 }
 
@@ -73,7 +74,8 @@ pub trait Courier: Send + Sync + 'static {
     /// How much it is given.
     fn capacity(&self) -> Capacity;
 
-    /// Sends `letters`, at most [`Capacity::batch`]; what became of each, in their order. May be dropped at its deadline: what it reads
+    /// Sends `letters`, at most [`Capacity::batch`]; what became of each, in their order. May be dropped at its
+    /// deadline: what it reads
     /// of the stores must not need an end.
     async fn send(&self, letters: &[Letter]) -> Vec<Delivered>;
 }

@@ -1,4 +1,5 @@
-//! One job: claim, check, send, record. Whatever ends it in between, the claim lapses and the message goes out again under the same id.
+//! One job: claim, check, send, record. Whatever ends it in between, the claim lapses and the message goes out again
+//! under the same id.
 //! Must not know: which message is next, providers, SQL.
 
 use std::collections::HashMap;
@@ -21,7 +22,8 @@ use crate::ledger::people::Channel;
 use crate::ledger::reminders::{Claimer, Outcome, ReminderKey, ReminderRow, ReminderStore};
 use crate::signal::Signal;
 
-/// How long a claim lasts: a job's calls all end within half of it, and nothing is sent later than that. So late is what a node was sending that died.
+/// How long a claim lasts: a job's calls all end within half of it, and nothing is sent later than that. So late is
+/// what a node was sending that died.
 pub(super) const CLAIM_MILLIS: i64 = 30_000;
 /// After so much of its claim a job sends nothing more.
 const SENDING_MICROS_MAX: u64 = 15_000_000;

@@ -11,10 +11,12 @@ use crate::ledger::reminders::ReminderKey;
 /// Jobs of a channel at once: while one sends, the next is claimed and checked.
 const JOBS_MAX: usize = 2;
 
-/// Rounds of calls that one job makes where a call takes one letter: four share one claim and one record. All of them end within half a claim.
+/// Rounds of calls that one job makes where a call takes one letter: four share one claim and one record. All of them
+/// end within half a claim.
 const ROUNDS: usize = 4;
 
-/// Most messages of one channel that wait in memory, some 5 MiB. More are left in the store, where the sweep finds them when there is room, so that
+/// Most messages of one channel that wait in memory, some 5 MiB. More are left in the store, where the sweep finds them
+/// when there is room, so that
 /// a provider that is away for hours fills no memory.
 pub(super) const WAITING_MAX: usize = 100_000;
 
@@ -94,7 +96,8 @@ impl Lane {
         self.jobs = self.jobs.saturating_sub(1);
     }
 
-    /// The next job, if one may begin. `waits` says whether a message still waits, and takes it if so told: what does not wait is dropped.
+    /// The next job, if one may begin. `waits` says whether a message still waits, and takes it if so told: what does
+    /// not wait is dropped.
     pub(super) fn next_job(
         &mut self,
         now_micros: u64,

@@ -1,4 +1,5 @@
-//! What the applier tells the reminders: these appointments have changed. Bounded, and never waits: what finds no room is looked for.
+//! What the applier tells the reminders: these appointments have changed. Bounded, and never waits: what finds no room
+//! is looked for.
 //! Must not know: what is done about it, how appointments are stored.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +8,8 @@ use booking_core::AppointmentId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// Appointments that wait to be looked up: those of some bulks of the applier, 4 MiB. Past it everything that is due soon is read again.
+/// Appointments that wait to be looked up: those of some bulks of the applier, 4 MiB. Past it everything that is due
+/// soon is read again.
 const WAITING_MAX: usize = 262_144;
 
 /// See the module.

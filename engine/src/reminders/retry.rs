@@ -22,7 +22,8 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait after the `attempts`-th attempt has failed (the first is 1), up to a fifth more or less than said; `None`: no other is made.
+    /// The wait after the `attempts`-th attempt has failed (the first is 1), up to a fifth more or less than said;
+    /// `None`: no other is made.
     /// The same `seed` gives the same wait.
     pub fn after(&self, attempts: u32, seed: u64) -> Option<Duration> {
         let wait = *self.waits_millis.get(attempts.max(1) as usize - 1)?;

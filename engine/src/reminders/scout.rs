@@ -1,8 +1,10 @@
-//! Reads the rows that the actor is to have in hand: of shards that have opened, of the next two hours, of changes, and, again and again, what is
+//! Reads the rows that the actor is to have in hand: of shards that have opened, of the next two hours, of changes,
+//! and, again and again, what is
 //! overdue.
 //! Must not know: what becomes of them.
 //!
-//! Nothing is trusted to arm itself: whatever was not told, was dropped for want of room, or was lost with a process is overdue one day, and is
+//! Nothing is trusted to arm itself: whatever was not told, was dropped for want of room, or was lost with a process is
+//! overdue one day, and is
 //! found by the sweep.
 
 use std::sync::Arc;
@@ -35,7 +37,8 @@ const APPOINTMENTS_PER_QUESTION: usize = 500;
 const LOOK: Duration = Duration::from_secs(1);
 /// Between two sweeps: how late a message is at most that nobody knew of.
 const SWEEP_MICROS: u64 = 2_000_000;
-/// Pages of one sweep; the next one goes on from there. What waits for a channel that is away for hours is not read every time.
+/// Pages of one sweep; the next one goes on from there. What waits for a channel that is away for hours is not read
+/// every time.
 const SWEEP_PAGES: usize = 4;
 /// Between two counts of dead letters.
 const DEAD_MICROS: u64 = 10_000_000;
@@ -49,7 +52,8 @@ pub(super) struct Scout {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) mailbox: mpsc::Sender<Message>,
     pub(super) stop: Arc<Signal>,
-    /// Whether whoever claimed rows of a shard that opens is surely dead: this process is alone. Otherwise it may still be sending, and its claims are
+    /// Whether whoever claimed rows of a shard that opens is surely dead: this process is alone. Otherwise it may still
+    /// be sending, and its claims are
     /// left to lapse.
     pub(super) claimers_are_dead: bool,
     pub(super) meters: Meters,
@@ -179,7 +183,8 @@ impl Scout {
         Ok(())
     }
 
-    /// Tells the rows of `shards` behind `after` and before `until`; where to go on if there are more than `pages`. `takes_claimed`: rows that somebody
+    /// Tells the rows of `shards` behind `after` and before `until`; where to go on if there are more than `pages`.
+    /// `takes_claimed`: rows that somebody
     /// has claimed are looked at now, not when the claim lapses.
     async fn read(
         &self,

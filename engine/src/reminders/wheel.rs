@@ -1,9 +1,13 @@
-//! A hierarchical timing wheel: what is due up to an instant, in order. Insert and cancel take the same few steps however many timers there are.
+//! A hierarchical timing wheel: what is due up to an instant, in order. Insert and cancel take the same few steps
+//! however many timers there are.
 //! Must not know: the clock, what is due, where it is kept: it is an index in memory, and dies with the process.
 //!
-//! Ten levels of 64 slots; a slot of the lowest is one tick of 64 ms, one of the next as long as all slots below it together. A timer lies on
-//! the level of the highest digit (base 64) in which its tick differs from the present one, and moves down when time comes to its slot: at most
-//! twice for one that is two hours away. Within its tick a timer waits for its own millisecond: none is early. Ticks without timers cost nothing:
+//! Ten levels of 64 slots; a slot of the lowest is one tick of 64 ms, one of the next as long as all slots below it
+//! together. A timer lies on
+//! the level of the highest digit (base 64) in which its tick differs from the present one, and moves down when time
+//! comes to its slot: at most
+//! twice for one that is two hours away. Within its tick a timer waits for its own millisecond: none is early. Ticks
+//! without timers cost nothing:
 //! an advance looks at the slots it passes as bits of ten words.
 
 use booking_core::UtcMillis;
@@ -119,7 +123,8 @@ impl<T: Copy> Wheel<T> {
         (entry.generation == handle.generation && entry.slot != FREE).then_some(UtcMillis(entry.at))
     }
 
-    /// The instant before which nothing is due; `None`: nothing ever. At most one look too many for each level, and one after a cancel.
+    /// The instant before which nothing is due; `None`: nothing ever. At most one look too many for each level, and one
+    /// after a cancel.
     pub fn next(&self) -> Option<UtcMillis> {
         let level = self.occupied.iter().position(|slots| *slots != 0)?;
         let slot = self.occupied[level].trailing_zeros();
@@ -131,7 +136,8 @@ impl<T: Copy> Wheel<T> {
         Some(UtcMillis(((block | u64::from(slot)) << (shift + TICK_BITS)) as i64))
     }
 
-    /// Takes out everything whose instant is `to` or before, in the order of instants. A `to` before an earlier one gives what was
+    /// Takes out everything whose instant is `to` or before, in the order of instants. A `to` before an earlier one
+    /// gives what was
     /// inserted since and is due by then: time that goes back makes nothing early.
     pub fn advance(&mut self, to: UtcMillis) -> Vec<(UtcMillis, T)> {
         let before = self.tick;

@@ -103,10 +103,12 @@ pub fn alone(parts: Parts, stop: &Arc<Signal>) -> Vec<Work> {
     works(parts, &Stopped { signal: Arc::clone(stop), _working: working })
 }
 
-/// Everything that runs beside the requests, each to be spawned. It ends within some two seconds after `stopped` says so.
+/// Everything that runs beside the requests, each to be spawned. It ends within some two seconds after `stopped` says
+/// so.
 pub(crate) fn works(parts: Parts, stopped: &Stopped) -> Vec<Work> {
     let (mailbox, messages) = mpsc::channel(MAILBOX);
-    // An attempt must be left when the breaker opens, or a provider that is away would cost its first messages their last one.
+    // An attempt must be left when the breaker opens, or a provider that is away would cost its first messages their
+    // last one.
     let policy = BreakerPolicy::default();
     let failures_max = (parts.backoff.waits_millis.len() as u32).clamp(1, policy.failures_max);
     let policy = BreakerPolicy { failures_max, ..policy };

@@ -5,6 +5,7 @@ mod agreement;
 mod applier;
 mod faults;
 mod fence;
+mod in_bulk;
 mod journal;
 mod ledger;
 mod mischief;
@@ -233,11 +234,13 @@ on_each_backend!(
         a_large_batch_has_every_row,
         applying_again_leaves_what_was_sent,
     },
+    in_bulk::{
+        due_rows_come_in_pages,
+        many_are_read_at_once,
+    },
     sending::{
         due_rows_come_by_instant,
-        due_rows_come_in_pages,
         a_claim_that_came_to_nothing_is_no_attempt,
-        many_are_read_at_once,
         one_of_two_claims_wins,
         a_claim_lapses,
         the_next_start_takes_over_what_the_last_one_claimed,

@@ -1,4 +1,5 @@
-//! The post office: takes messages by every channel that it is told to have, remembers them, and fails as the scenario has it.
+//! The post office: takes messages by every channel that it is told to have, remembers them, and fails as the scenario
+//! has it.
 //! Must not know: which messages are right.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
-//! A clinic whose messages leave, and the judge of what the post office has taken: nothing twice but by a crash, nothing before its time, nothing for
+//! A clinic whose messages leave, and the judge of what the post office has taken: nothing twice but by a crash,
+//! nothing before its time, nothing for
 //! a visit that has changed, nothing missing.
 //! Must not know: how messages are sent.
 
@@ -17,7 +18,8 @@ const KNOWN_MILLIS: i64 = 60;
 /// The promise of a system that is up.
 pub const LATE_MILLIS: i64 = 1_000;
 
-/// Seconds after eight at which the first slot begins: half a minute before the reminder, so that little time has to pass.
+/// Seconds after eight at which the first slot begins: half a minute before the reminder, so that little time has to
+/// pass.
 pub const VISIT: i64 = 7_200 + 30;
 
 /// The day of everything.
@@ -98,7 +100,8 @@ fn versions(scenario: &Scenario) -> BTreeMap<(AppointmentId, u32), (UtcMillis, A
     versions
 }
 
-/// Judges everything that was taken. `twice_max`: messages that may have gone out twice, because somebody died over them.
+/// Judges everything that was taken. `twice_max`: messages that may have gone out twice, because somebody died over
+/// them.
 pub fn judge(scenario: &Scenario, post: &Post, twice_max: usize) {
     let versions = versions(scenario);
     let mut copies: BTreeMap<_, Vec<Taken>> = BTreeMap::new();

@@ -1,4 +1,5 @@
-//! Reminders on time, once, and never for a visit that has moved: with all well, with changes that race them, with clocks that are set.
+//! Reminders on time, once, and never for a visit that has moved: with all well, with changes that race them, with
+//! clocks that are set.
 //! Must not know: how they are found and sent.
 
 use booking_core::Rejection;

@@ -1,4 +1,5 @@
-//! Messages whose sender dies, whose provider is away, stuck or silent: nothing is lost, and what goes out twice has the same id.
+//! Messages whose sender dies, whose provider is away, stuck or silent: nothing is lost, and what goes out twice has
+//! the same id.
 //! Must not know: how they are found and sent.
 
 use engine::ledger::memory::Fault as LedgerFault;

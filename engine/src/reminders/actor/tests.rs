@@ -166,7 +166,8 @@ fn what_finds_no_room_is_left_to_the_sweep() {
 }
 
 proptest! {
-    /// Whatever is found, closed and settled in whichever order: no row is in two jobs at once, and in the end every row that stays ours was begun.
+    /// Whatever is found, closed and settled in whichever order: no row is in two jobs at once, and in the end every
+    /// row that stays ours was begun.
     #[test]
     fn every_row_is_begun_and_none_twice_at_once(steps in prop::collection::vec((0_u8..6, 0_u128..40, 0_i64..3_000), 1..150)) {
         let mut actor = actor();
