@@ -12,7 +12,7 @@ use std::io::IsTerminal;
 
 use tracing::level_filters::LevelFilter;
 use tracing::{Metadata, Subscriber};
-use tracing_subscriber::filter::FilterFn;
+use tracing_subscriber::filter::{FilterExt, FilterFn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -47,7 +47,8 @@ where
         LogFormat::Json => layer.event_format(json::Lines).fmt_fields(json::Fields).boxed(),
         LogFormat::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
     };
-    layer.with_filter(filter).with_filter(FilterFn::new(may_be_told).with_max_level_hint(LevelFilter::TRACE))
+    // One filter, and not one around another: so what is off is off for good, at the cost of one load.
+    layer.with_filter(filter.and(FilterFn::new(may_be_told).with_max_level_hint(LevelFilter::TRACE)))
 }
 
 /// Whether lines of this kind can be logged at all.
@@ -64,6 +65,13 @@ pub(crate) fn is_own(target: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_off_is_off_for_good() {
+        let settings = LogSettings { format: LogFormat::Json, filter: "info".to_owned() };
+        let subscriber = tracing_subscriber::registry().with(lines(&settings));
+        assert_eq!(subscriber.max_level_hint(), Some(LevelFilter::INFO), "anything finer costs one load");
+    }
 
     #[test]
     fn only_our_own_targets_are_ours() {
