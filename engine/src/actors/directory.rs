@@ -15,7 +15,7 @@ use super::day::{DayActor, Origin};
 use super::entry::DayEntry;
 use super::intake::{Control, Wake};
 use super::ports::DayPorts;
-use super::survey::Survey;
+use super::survey::{Survey, Upcoming};
 use crate::journal::Head;
 use crate::limits::MAINTENANCE_INTERVAL_MILLIS;
 use crate::ownership::ShardSet;
@@ -59,6 +59,7 @@ pub struct Directory {
     ports: OnceLock<Arc<DayPorts>>,
     meters: Arc<EngineMeters>,
     survey: ArcSwap<Survey>,
+    upcoming: Mutex<Upcoming>,
 }
 
 impl Directory {
@@ -75,6 +76,7 @@ impl Directory {
             ports: OnceLock::new(),
             meters,
             survey: ArcSwap::default(),
+            upcoming: Mutex::default(),
         }
     }
 
@@ -106,6 +108,7 @@ impl Directory {
 
     fn start(&self, day: DayKey, now: UtcMillis) -> Arc<DayEntry> {
         let ports = self.ports.get().expect("the directory is connected before the first look-up");
+        self.upcoming.lock().forget(day);
         let origin = match self.asleep.remove(&day) {
             Some((_, (_, asleep))) => {
                 self.asleep_bytes.fetch_sub(asleep.bytes.len(), Ordering::Relaxed);
@@ -172,7 +175,7 @@ impl Directory {
     fn look_around<'e>(&self, entries: impl Iterator<Item = &'e Arc<DayEntry>>, now: UtcMillis) {
         let since = self.survey.load().at.map_or(MAINTENANCE_INTERVAL_MILLIS as i64, |at| now.millis_since(at));
         let seconds = since.max(0) as f32 / 1e3;
-        let survey = Survey::look(entries, now, seconds);
+        let survey = Survey::look(entries, &mut self.upcoming.lock(), now, seconds);
         self.meters.report_survey(&survey);
         self.survey.store(Arc::new(survey));
     }
@@ -243,6 +246,11 @@ impl Retire for Directory {
         });
         if removed.is_none() && keeps {
             self.forget_asleep(day, None);
+        }
+        if removed.is_some()
+            && let Some(ports) = self.ports.get()
+        {
+            self.upcoming.lock().slept(entry, ports.clock.now());
         }
         self.evict();
         crash_point!(DayAsleep);

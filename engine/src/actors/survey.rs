@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use booking_core::{DayKey, DaySnapshot, PlaceTotals, UtcMillis};
+use foldhash::HashMap;
 
 use super::activity::Rates;
 use super::entry::{DayEntry, Published};
@@ -16,6 +17,35 @@ pub const HOTTEST_MAX: usize = 20;
 
 /// A day belongs to the release minute from so long before one of its releases until so long after.
 const RELEASE_WINDOW_MILLIS: i64 = 15 * 60 * 1_000;
+
+/// Most releases of sleeping days that are remembered: those of a day's mornings of a large group of practices. Past it only days that
+/// are awake are known, as they are when somebody waits for them.
+const UPCOMING_MAX: usize = 4_096;
+
+/// Releases to come of days that have gone to sleep, so that a countdown does not end because nobody looks.
+#[derive(Debug, Default)]
+pub(super) struct Upcoming(HashMap<DayKey, UtcMillis>);
+
+impl Upcoming {
+    /// The day of `entry` goes to sleep at `now`.
+    pub(super) fn slept(&mut self, entry: &DayEntry, now: UtcMillis) {
+        let Published::Present { snapshot, .. } = &**entry.published_guard() else { return };
+        if let Some(at) = snapshot.next_release_after(now).filter(|_| self.0.len() < UPCOMING_MAX) {
+            self.0.insert(entry.day(), at);
+        }
+    }
+
+    /// `day` is awake again, or gone: it speaks for itself.
+    pub(super) fn forget(&mut self, day: DayKey) {
+        self.0.remove(&day);
+    }
+
+    /// The earliest after `now`; what has passed is forgotten.
+    fn earliest(&mut self, now: UtcMillis) -> Option<UtcMillis> {
+        self.0.retain(|_, at| *at > now);
+        self.0.values().min().copied()
+    }
+}
 
 /// One of the hottest days.
 #[derive(Clone, Debug)]
@@ -55,8 +85,13 @@ pub struct Survey {
 
 impl Survey {
     /// Looks at `entries`, `seconds` after the last look.
-    pub(super) fn look<'e>(entries: impl Iterator<Item = &'e Arc<DayEntry>>, now: UtcMillis, seconds: f32) -> Self {
-        let mut survey = Self { at: Some(now), ..Self::default() };
+    pub(super) fn look<'e>(
+        entries: impl Iterator<Item = &'e Arc<DayEntry>>,
+        asleep: &mut Upcoming,
+        now: UtcMillis,
+        seconds: f32,
+    ) -> Self {
+        let mut survey = Self { at: Some(now), next_release: asleep.earliest(now), ..Self::default() };
         for entry in entries {
             let rates = entry.activity().look(seconds);
             let queued = entry.intake().waiting();
@@ -115,7 +150,7 @@ fn hotter(one: &HotDay, other: &HotDay) -> Ordering {
 
 #[cfg(test)]
 mod tests {
-    use booking_core::{Date, DoctorId};
+    use booking_core::{Date, DayDefinition, DayVersion, DoctorDay, DoctorId, Event, Fact, Release, SlotDefinition};
     use uuid::Uuid;
 
     use super::*;
@@ -134,7 +169,7 @@ mod tests {
         for (number, entry) in entries.iter().enumerate() {
             (0..(number * 7) % 1_000).for_each(|_| entry.activity().asked());
         }
-        let survey = Survey::look(entries.iter(), UtcMillis(5), 1.0);
+        let survey = Survey::look(entries.iter(), &mut Upcoming::default(), UtcMillis(5), 1.0);
         assert_eq!(survey.hottest.len(), HOTTEST_MAX);
         let rates: Vec<f32> = survey.hottest.iter().map(|hot| hot.rates.commands).collect();
         assert!(rates.is_sorted_by(|one, other| one >= other), "{rates:?}");
@@ -145,6 +180,33 @@ mod tests {
 
     #[test]
     fn days_that_nobody_asks_are_not_named() {
-        assert!(Survey::look(entries(10).iter(), UtcMillis(5), 1.0).hottest.is_empty());
+        assert!(Survey::look(entries(10).iter(), &mut Upcoming::default(), UtcMillis(5), 1.0).hottest.is_empty());
+    }
+    #[test]
+    fn a_release_is_not_forgotten_because_its_day_sleeps() {
+        let (entry, mut upcoming) = (&entries(1)[0], Upcoming::default());
+        let slot =
+            SlotDefinition { start: UtcMillis(90_000), end: UtcMillis(99_000), capacity: 3, utc_offset_seconds: 0 };
+        let release = Release { at: UtcMillis(60_000), places: None, audience: None };
+        let definition = DayDefinition::validate("UTC".into(), "".into(), vec![slot], vec![release]).expect("good");
+        let mut day = DoctorDay::default();
+        let fact = Fact::Published(Arc::new(definition));
+        let envelope = booking_core::Command::expire().envelope;
+        let event = Event { at: UtcMillis(1), envelope, fact, changes: Vec::new(), remembered: None };
+        day.apply(DayVersion { epoch: 1, sequence: 1 }, &event);
+        let snapshot = Arc::new(day.snapshot().expect("published"));
+        entry.publish(Published::Present { snapshot, time_zone: "UTC".into() });
+        let look = |upcoming: &mut Upcoming, awake: &[Arc<DayEntry>], now| {
+            Survey::look(awake.iter(), upcoming, UtcMillis(now), 1.0)
+        };
+        let awake = look(&mut upcoming, std::slice::from_ref(entry), 5);
+        assert_eq!((awake.next_release, awake.release_days), (Some(UtcMillis(60_000)), 1));
+        assert_eq!((awake.release_places.withheld, awake.places.capacity()), (3, 3));
+        upcoming.slept(entry, UtcMillis(5));
+        assert_eq!(look(&mut upcoming, &[], 6).next_release, Some(UtcMillis(60_000)));
+        assert_eq!(look(&mut upcoming, &[], 60_000).next_release, None, "it has passed");
+        let after = look(&mut upcoming, std::slice::from_ref(entry), 60_001);
+        assert_eq!((after.next_release, after.last_release), (None, Some(UtcMillis(60_000))));
+        assert_eq!(after.release_places.free, 3);
     }
 }

@@ -145,7 +145,7 @@ catalogue! {
     PLACES = "hotslot_places" Gauge ["state": PLACE_STATES] &[], "Places of the days awake here that are not over, by state; withheld, free, held and booked are the capacity.";
     RELEASE_PLACES = "hotslot_release_places" Gauge ["state": PLACE_STATES] &[], "As hotslot_places, of days with a release within fifteen minutes before or after: what the release minute is about.";
     RELEASE_DAYS = "hotslot_release_days" Gauge [] &[], "Days that hotslot_release_places speaks of.";
-    RELEASE_NEXT = "hotslot_release_next_timestamp_seconds" Gauge [] &[], "When the next release of a day awake here is due, in seconds since 1970; 0: none is known. A day that nobody has asked for is not awake.";
+    RELEASE_NEXT = "hotslot_release_next_timestamp_seconds" Gauge [] &[], "When the next release of a day here is due, in seconds since 1970; 0: none is known. A day that nobody has asked for since the start is not known.";
     RELEASE_LAST = "hotslot_release_last_timestamp_seconds" Gauge [] &[], "When a day awake here was last released, in seconds since 1970; 0: none was. For annotations.";
     STAGE_DURATION = "hotslot_booking_stage_duration_seconds" Histogram ["stage": STAGES] STAGE_BUCKETS, "Time of the stages of a booking, and `queue` (the wait for the day's turn) and `total` (inside the day, until the answer leaves) of every command. `admit`, `dedup`, `decide` and `claim` are those of one command in sixteen; `append`, `publish` and `reply` those of each group of records of a day; `ledger` is the time from published until applied.";
     COMMIT_RECORDS = "hotslot_journal_commit_records" Histogram [] SIZE_BUCKETS, "Records made durable by one group commit.";

@@ -116,6 +116,7 @@ fn good_reads(world: &World, date: &str, id: &str) -> Vec<Ask> {
     let mut asks = vec![
         world.ask(Who::Patient, Method::HEAD, format!("{day}/stream"), None),
         world.ask(Who::Patient, Method::GET, "/openapi.json".into(), None),
+        world.ask(Who::Admin, Method::GET, "/v1/admin/activity".into(), None),
     ];
     let gets = [
         day.clone(),

@@ -42,7 +42,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, picture: &Picture, around: &Surroundin
     frame.render_widget(Paragraph::new(release_line(picture)), release);
     frame.render_widget(Paragraph::new(notice_line(picture, around.trouble)), notice);
     let [traffic, times, queues] =
-        Layout::horizontal([Constraint::Length(24), Constraint::Length(27), Constraint::Min(29)]).areas(middle);
+        Layout::horizontal([Constraint::Length(22), Constraint::Length(28), Constraint::Min(30)]).areas(middle);
     draw_traffic(frame, traffic, picture, around.history);
     draw_latencies(frame, times, picture);
     draw_queues(frame, queues, picture);
@@ -76,7 +76,7 @@ fn release_line(picture: &Picture) -> Line<'static> {
     let capacity = withheld + free + held + booked;
     let sold = if picture.release_days > 0.0 {
         format!(
-            "   {} day(s) around a release: sold {} of {}, held {}, free {}, withheld {}",
+            "   {} day(s) around it: sold {}/{}, held {}, free {}, withheld {}",
             count(picture.release_days),
             count(booked),
             count(capacity),
@@ -113,7 +113,7 @@ fn draw_traffic(frame: &mut Frame<'_>, area: Rect, picture: &Picture, history: &
         };
         Row::new([Cell::from(one.name.clone()), right(count(one.value))]).style(style)
     });
-    frame.render_widget(Table::new(rows, [Constraint::Min(14), Constraint::Length(6)]), list);
+    frame.render_widget(Table::new(rows, [Constraint::Min(14), Constraint::Length(6)]).column_spacing(0), list);
     let newest = &history[history.len().saturating_sub(usize::from(line.width))..];
     frame.render_widget(Sparkline::default().data(newest).style(Style::new().fg(Color::Green)), line);
 }
@@ -124,7 +124,7 @@ fn draw_latencies(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
         .iter()
         .map(|one| Row::new([Cell::from(one.name), right(latency(one.median)), right(latency(one.p99))]));
     let head = Row::new([Cell::from(""), right("p50".to_owned()), right("p99".to_owned())]).dim();
-    let widths = [Constraint::Min(9), Constraint::Length(7), Constraint::Length(7)];
+    let widths = [Constraint::Min(12), Constraint::Length(7), Constraint::Length(7)];
     let block = Block::bordered().title(" latency ");
     frame.render_widget(Table::new(rows, widths).header(head).column_spacing(0).block(block), area);
 }
@@ -182,7 +182,7 @@ fn draw_hottest(frame: &mut Frame<'_>, area: Rect, picture: &Picture) {
         Constraint::Length(6),
         Constraint::Length(7),
         Constraint::Length(6),
-        Constraint::Length(11),
+        Constraint::Length(9),
     ];
     let table = Table::new(days.iter().map(hot_row), widths).header(Row::new(cells).dim()).block(block);
     frame.render_widget(table, area);
@@ -225,8 +225,8 @@ mod tests {
             "1.2.3 abcdef",
             "ready",
             "next release in 1m05s",
-            "sold 12 of 12",
-            "won                10",
+            "sold 12/12",
+            "won               10",
             "group commit",
             "day       █████·····",
             "ledger lag 7 records, 250 ms",
