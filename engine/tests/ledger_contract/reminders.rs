@@ -91,7 +91,8 @@ pub(crate) async fn a_move_to_another_day_takes_its_reminders_along(backend: &im
     assert_eq!(told(&rows), [booked(1, Kind::Confirmation, CANCELLED), booked(2, Kind::Change, PENDING)].concat());
     assert!(rows[3..].iter().all(|row| (row.day, row.start) == (day(2), start(3))));
     for (shard, count) in [(day(1).shard(), 0), (day(2).shard(), 3)] {
-        let due = stores.reminders.due(&[shard].into_iter().collect(), None, UtcMillis(i64::MAX), 99).await.expect("read");
+        let due =
+            stores.reminders.due(&[shard].into_iter().collect(), None, UtcMillis(i64::MAX), 99).await.expect("read");
         assert_eq!(due.len(), count, "whoever has the new day sends");
     }
 }
