@@ -154,6 +154,19 @@ async fn tables_are_locked() {
     .await;
 }
 
+/// Others have all the connections that there may be.
+#[tokio::test]
+async fn postgres_has_no_connection_left() {
+    trials("PostgreSQL: no connection left, 3 s", AWAY, async |postgres, network, traffic| {
+        network.cut();
+        let taken = postgres.take_all_connections().await;
+        network.heal();
+        traffic.goes_on(SOME_SECONDS).await;
+        drop(taken);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn postgres_fails_over() {
     let mut pair = Postgres::with_synchronous_standby(durable()).await;
