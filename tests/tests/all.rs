@@ -2,6 +2,7 @@
 //! Must not know: anything but the published contract.
 
 mod amending;
+mod away;
 mod cancel;
 mod changes;
 mod claims;

@@ -5,11 +5,14 @@
 //! lane, which takes the next when the last is durable. Publishing is rare; booking never passes here.
 //!
 //! With other nodes the lane holds a lock of the doctor that all nodes share, and asks the owners of the neighbours. A lock that is lost
-//! before the day is told to publish refuses; the moment between that look and the record is the promise's one gap.
+//! before the day is told to publish refuses. One that is lost before the record is durable may have let another node publish a
+//! neighbour that did not see this day: then the lane takes the lock anew, looks again, and takes back what overlaps. So an overlap can
+//! stay only if the node dies in that moment, too.
 
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use booking_core::{DayDefinition, DayKey, Rejection, UtcMillis};
+use booking_core::{Date, DayDefinition, DayKey, DayVersion, Precondition, Rejection, UtcMillis};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{EngineHandle, Parts, unreadable};
@@ -28,8 +31,16 @@ const LANE_MAX: usize = 256;
 /// How far the slots of one date can reach into another: a day spans at most 36 hours from a start on its own date.
 const REACH_DAYS: i32 = 2;
 
+/// How often the lock is asked for once more after it was lost; the lane waits meanwhile. Each try takes as long as the lock's own
+/// deadline, or the pause.
+const LOOKS_AGAIN_MAX: usize = 5;
+const LOOK_AGAIN_PAUSE: Duration = Duration::from_secs(1);
+
 /// A publication and who waits for it.
 type Job = (PublishRequest, oneshot::Sender<Result<DayReply, EngineError>>);
+
+/// What a day offered before; `None`: it was not published.
+type Before = Option<Arc<DayDefinition>>;
 
 /// The way into the lanes.
 pub(crate) struct PublishLanes {
@@ -80,39 +91,136 @@ async fn work(mut lane: mpsc::Receiver<Job>, parts: Weak<Parts>) {
 
 impl EngineHandle {
     async fn publish_locked(&self, request: PublishRequest) -> Result<DayReply, EngineError> {
-        let Some(lock) = &self.parts.publish_lock else { return self.publish_beside_others(request, None).await };
+        let Some(lock) = &self.parts.publish_lock else {
+            self.require_room(&request).await?;
+            return self.submit_publication(request).await;
+        };
         // The owner of the day publishes; nobody else need hold the lock.
         self.parts.territory.require(request.day)?;
         let mut guard = lock.lock(request.day.doctor).await.map_err(EngineError::Unavailable)?;
-        let published = self.publish_beside_others(request, Some(&mut *guard)).await;
+        let (published, before) = self.publish_under(&mut *guard, &request).await;
+        // What is refused has published nothing. What has no answer may have.
+        let has_no_record = before.is_none() || matches!(published, Err(EngineError::Rejected(_)));
+        let is_alone = has_no_record || guard.is_held().await;
         guard.release().await;
-        published
+        match before {
+            Some(before) if !is_alone => self.look_again(&request, before, published).await,
+            _ => published,
+        }
     }
 
-    async fn publish_beside_others(
+    /// The answer, and what the day was before if anything may have been submitted.
+    async fn publish_under(
         &self,
-        request: PublishRequest,
-        guard: Option<&mut (dyn PublishGuard + '_)>,
+        guard: &mut (dyn PublishGuard + '_),
+        request: &PublishRequest,
+    ) -> (Result<DayReply, EngineError>, Option<Before>) {
+        let before = match self.require_room(request).await {
+            Ok(()) => self.defined(request.day).await,
+            Err(error) => Err(error),
+        };
+        match before {
+            Err(error) => (Err(error), None),
+            Ok(_) if !guard.is_held().await => {
+                let lost = "the lock of the doctor's publications was lost".to_owned();
+                (Err(EngineError::Unavailable(lost)), None)
+            }
+            Ok(before) => {
+                let before = before.map(|(definition, _)| definition);
+                (self.submit_publication(request.clone()).await, Some(before))
+            }
+        }
+    }
+
+    /// The lock was lost on the way: another node may have published beside this day without seeing it.
+    async fn look_again(
+        &self,
+        request: &PublishRequest,
+        before: Before,
+        published: Result<DayReply, EngineError>,
     ) -> Result<DayReply, EngineError> {
+        let Some(lock) = &self.parts.publish_lock else { return published };
+        let (day, mut reason) = (request.day, String::new());
+        for _ in 0..LOOKS_AGAIN_MAX {
+            match lock.lock(day.doctor).await {
+                Err(error) => reason = error,
+                Ok(mut guard) => {
+                    let looked = self.take_back_what_overlaps(request, before.clone()).await;
+                    let is_alone = guard.is_held().await;
+                    guard.release().await;
+                    match looked {
+                        Ok(None) if is_alone => return published,
+                        Ok(Some(date)) => return Err(Rejection::OverlapsOtherDay { date }.into()),
+                        Ok(None) => "the lock was lost again".clone_into(&mut reason),
+                        Err(error) => reason = error.to_string(),
+                    }
+                }
+            }
+            self.parts.clock.sleep(LOOK_AGAIN_PAUSE).await;
+        }
+        tracing::error!(%day, reason, "it is not known if a published day overlaps another one of its doctor: publish it again");
+        Err(EngineError::Unavailable("it could not be looked whether another day overlaps".to_owned()))
+    }
+
+    /// The date that the day as it was asked for overlaps, if it is published so; then it is again as it was before, or closed.
+    async fn take_back_what_overlaps(
+        &self,
+        request: &PublishRequest,
+        before: Before,
+    ) -> Result<Option<Date>, EngineError> {
+        let day = request.day;
+        let Some((definition, version)) = self.defined(day).await? else { return Ok(None) };
+        let was_so_before = before.as_ref() == Some(&definition);
+        if was_so_before || definition != request.definition {
+            return Ok(None);
+        }
+        let Some(date) = self.overlapped_by(request).await? else { return Ok(None) };
+        tracing::warn!(%day, other = %date, "a published day overlaps another one of its doctor and is taken back");
+        let mut caller = request.caller.clone();
+        caller.key = None;
+        match before {
+            Some(definition) => {
+                let precondition = Some(Precondition::Version(version));
+                self.publish_alone(PublishRequest { day, definition, precondition, caller }).await?;
+            }
+            None => drop(self.close_day(day, None, caller).await?),
+        }
+        Ok(Some(date))
+    }
+
+    /// What `day` offers now, and as of which record; `None` if it was never published.
+    async fn defined(&self, day: DayKey) -> Result<Option<(Arc<DayDefinition>, DayVersion)>, EngineError> {
+        match self.day(day).await {
+            Ok(view) => Ok(Some((Arc::clone(view.snapshot.definition()), view.snapshot.version()))),
+            Err(EngineError::Rejected(Rejection::UnknownDay)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Nothing, if there is room beside the doctor's other days.
+    async fn require_room(&self, request: &PublishRequest) -> Result<(), EngineError> {
+        let overlapped = self.overlapped_by(request).await?;
+        overlapped.map_or(Ok(()), |date| Err(Rejection::OverlapsOtherDay { date }.into()))
+    }
+
+    async fn submit_publication(&self, request: PublishRequest) -> Result<DayReply, EngineError> {
+        crash_point!(PublishBeforeSubmit);
+        self.publish_alone(request).await
+    }
+
+    /// The date of the first neighbour that overlaps what is asked for.
+    async fn overlapped_by(&self, request: &PublishRequest) -> Result<Option<Date>, EngineError> {
         let DayKey { doctor, date } = request.day;
         let (from, to) = (date.plus_days(-REACH_DAYS).unwrap_or(date), date.plus_days(REACH_DAYS).unwrap_or(date));
         let near = self.parts.journal.days_of(doctor, from, to).await.map_err(unreadable)?;
         for other in near.into_iter().filter(|other| *other != request.day) {
             match self.outline(other).await {
-                Ok(outline) if overlap(&request.definition, &outline.slots) => {
-                    return Err(Rejection::OverlapsOtherDay { date: other.date }.into());
-                }
+                Ok(outline) if overlap(&request.definition, &outline.slots) => return Ok(Some(other.date)),
                 Ok(_) | Err(EngineError::Rejected(Rejection::UnknownDay)) => {}
                 Err(error) => return Err(error),
             }
         }
-        if let Some(guard) = guard
-            && !guard.is_held().await
-        {
-            return Err(EngineError::Unavailable("the lock of the doctor's publications was lost".to_owned()));
-        }
-        crash_point!(PublishBeforeSubmit);
-        self.publish_alone(request).await
+        Ok(None)
     }
 }
 

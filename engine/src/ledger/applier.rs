@@ -248,13 +248,18 @@ async fn follow(mut apply_loop: ApplyLoop, clock: &dyn Clock, stand_back_records
     let progress = Arc::clone(apply_loop.progress());
     let mut pace = Pace::new(stand_back_records_max, clock.monotonic_micros(), progress.head());
     loop {
+        apply_loop.sweep_parked().await;
         let outcome = apply_loop.turn().await;
         let stopping = progress.stopping.load(Ordering::Acquire);
         match outcome {
             TurnOutcome::Applied { .. } => gather(&progress, &mut pace, clock).await,
             TurnOutcome::Idle if stopping => return,
             TurnOutcome::Idle => {
-                progress.wake.notified().await;
+                match apply_loop.sweep_in() {
+                    // Whichever it was: turn again.
+                    Some(pause) => drop(timeout(clock, pause, progress.wake.notified()).await),
+                    None => progress.wake.notified().await,
+                }
                 // So that the first look tells what came since, and a burst is known before its first bulk is written.
                 pace.begin(clock.monotonic_micros(), progress.applied());
                 gather(&progress, &mut pace, clock).await;

@@ -1,7 +1,10 @@
 //! The applier with records that the ledger cannot take: one day suffers, and its readers do not notice.
 //! Must not know: how the day at fault is found.
 
+use std::sync::atomic::Ordering;
+
 use booking_core::{AppointmentId, Status};
+use engine::ledger::applier::ApplyLoop;
 use engine::ledger::{AppointmentScope, Ledger};
 
 use crate::Backend;
@@ -126,6 +129,44 @@ pub(crate) async fn a_parked_day_is_tried_again_at_start(backend: &impl Backend)
     assert!(bench.ledger.parked().await.expect("read").is_empty());
     assert!(bench.overlay.is_empty());
     assert_same_rows(&*bench.ledger, &story).await;
+}
+
+/// No start of the process need follow there, and nobody else has the shard.
+pub(crate) async fn a_parked_day_is_tried_again_each_minute_where_shards_change_hands(backend: &impl Backend) {
+    let bench = Bench::new(backend).await;
+    bench.journal.is_shared.store(true, Ordering::SeqCst);
+    let mut apply_loop = bench.open().await.expect("opens");
+    let (mut story, lacking) = six_days();
+    let mut ids = lacking.to_vec();
+    let told = async |apply_loop: &mut ApplyLoop, story: &mut Story| {
+        bench.journal.push(&story.news());
+        bench.progress.advanced(story.position());
+        turn_until_idle(apply_loop).await;
+    };
+    *bench.ledger.dislikes.lock() = Some((day(SICK), 3));
+    told(&mut apply_loop, &mut story).await;
+    assert_only_one_suffers(&bench, &story, &ids).await;
+    a_minute_of_sweeps(&mut apply_loop).await;
+    assert_only_one_suffers(&bench, &story, &ids).await;
+
+    // Somebody has mended it. What was recorded while it was parked is not left out, nor what comes later.
+    ids.push(story.book(day(SICK), 77, 7));
+    told(&mut apply_loop, &mut story).await;
+    assert_only_one_suffers(&bench, &story, &ids).await;
+    *bench.ledger.dislikes.lock() = None;
+    a_minute_of_sweeps(&mut apply_loop).await;
+    assert!(bench.ledger.parked().await.expect("read").is_empty());
+    assert_same_rows(&*bench.ledger, &story).await;
+    story.close(day(SICK));
+    told(&mut apply_loop, &mut story).await;
+    assert_same_rows(&*bench.ledger, &story).await;
+}
+
+/// The clock moves a millisecond each time a sweep looks whether it is due.
+async fn a_minute_of_sweeps(apply_loop: &mut ApplyLoop) {
+    for _ in 0..60_001 {
+        apply_loop.sweep_parked().await;
+    }
 }
 
 pub(crate) async fn a_parked_day_follows_its_journal(backend: &impl Backend) {

@@ -2,14 +2,14 @@
 //! Must not know: what is tested with them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use booking_core::{AppointmentId, Date, DayKey, DayVersion, DoctorId, UtcMillis, encode_event};
 use engine::clock::Clock;
 use engine::journal::StoredSnapshot;
 use engine::journal::{
-    AppendError, ChainHash, DayAppend, DayOutcome, Journal, LoadedDay, ReadError, ShardCursor, StoredRecord,
+    AppendError, ChainHash, DayAppend, DayOutcome, Journal, LoadedDay, LogKind, ReadError, ShardCursor, StoredRecord,
 };
 use engine::ledger::overlay::Overlay;
 use engine::ledger::won_keys::{KeyDigest, LiveAppointment};
@@ -21,6 +21,8 @@ use parking_lot::Mutex;
 #[derive(Default)]
 pub(crate) struct ListJournal {
     records: Mutex<Vec<StoredRecord>>,
+    /// Whether shards can change hands.
+    pub(crate) is_shared: AtomicBool,
 }
 
 impl ListJournal {
@@ -86,6 +88,10 @@ impl Journal for ListJournal {
     async fn read_shard(&self, shard: u16, after: ShardCursor, limit: usize) -> Result<Vec<StoredRecord>, ReadError> {
         let all = self.read_after(0, usize::MAX).await?;
         Ok(all.into_iter().filter(|record| record.shard == shard && record.cursor() > after).take(limit).collect())
+    }
+
+    fn log(&self) -> LogKind {
+        if self.is_shared.load(Ordering::SeqCst) { LogKind::OfThisProcess } else { LogKind::Lasting }
     }
 
     fn promise(&self) -> String {

@@ -268,6 +268,7 @@ on_each_backend!(
         a_poison_row_parks_one_day_only,
         an_undecodable_record_parks_its_day,
         a_parked_day_is_tried_again_at_start,
+        a_parked_day_is_tried_again_each_minute_where_shards_change_hands,
         a_parked_day_follows_its_journal,
     },
     properties::{ any_cut_of_the_journal_gives_the_same_rows },

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use booking_core::{DayDefinition, DayKey, DoctorId, Rejection, Release, Role, SlotDefinition, UtcMillis};
@@ -20,25 +21,54 @@ use crate::world::{HOUR, World, caller, day_of};
 struct MemoryLock {
     doctors: Mutex<HashMap<DoctorId, Arc<tokio::sync::Mutex<()>>>>,
     is_lost: Mutex<bool>,
+    losses: Arc<Losses>,
+}
+
+/// Locks are lost right after somebody has looked whether he has his.
+#[derive(Default)]
+struct Losses {
+    to_come: AtomicUsize,
+    happened: AtomicUsize,
+}
+
+impl MemoryLock {
+    /// Everybody else can have what is lost.
+    fn lose_after_next_look(&self) {
+        self.losses.to_come.store(1, Ordering::SeqCst);
+    }
+
+    async fn is_lost_now(&self, losses: usize) {
+        while self.losses.happened.load(Ordering::SeqCst) < losses {
+            tokio::task::yield_now().await;
+        }
+        self.doctors.lock().clear();
+    }
 }
 
 struct Held {
     _guard: OwnedMutexGuard<()>,
     is_lost: bool,
+    losses: Arc<Losses>,
 }
 
 #[async_trait]
 impl PublishLock for MemoryLock {
     async fn lock(&self, doctor: DoctorId) -> Result<Box<dyn PublishGuard>, String> {
         let mutex = Arc::clone(self.doctors.lock().entry(doctor).or_default());
-        Ok(Box::new(Held { _guard: mutex.lock_owned().await, is_lost: *self.is_lost.lock() }))
+        let losses = Arc::clone(&self.losses);
+        Ok(Box::new(Held { _guard: mutex.lock_owned().await, is_lost: *self.is_lost.lock(), losses }))
     }
 }
 
 #[async_trait]
 impl PublishGuard for Held {
     async fn is_held(&mut self) -> bool {
-        !self.is_lost
+        let was_held = !self.is_lost;
+        if self.losses.to_come.swap(0, Ordering::SeqCst) > 0 {
+            self.is_lost = true;
+            self.losses.happened.fetch_add(1, Ordering::SeqCst);
+        }
+        was_held
     }
 
     async fn release(self: Box<Self>) {}
@@ -99,4 +129,44 @@ async fn a_neighbour_that_cannot_be_asked_and_a_lock_that_is_lost_refuse() {
     assert!(matches!(refused, Err(EngineError::Unavailable(_))), "{refused:?}");
     *lock.is_lost.lock() = false;
     publish(&world, 0, one, 0).await.expect("it touches the other, and that is all");
+}
+
+/// Between the last look at the lock and the record, another node gets the lock and publishes beside the day.
+#[tokio::test]
+async fn a_lock_that_is_lost_while_the_record_is_under_way_takes_it_back() {
+    let lock = Arc::new(MemoryLock::default());
+    let world = World::with_lock(2, Some(Arc::clone(&lock) as Arc<dyn PublishLock>)).await;
+    for (round, was_published) in [false, true].into_iter().enumerate() {
+        let (one, next) = neighbours(round as u128);
+        if was_published {
+            publish(&world, 0, one, 0).await.expect("published");
+        }
+        world.members[0].journal.allow(0);
+        lock.lose_after_next_look();
+        let other = async {
+            lock.is_lost_now(round + 1).await;
+            publish(&world, 1, next, 6).await.expect("nobody sees what is not durable");
+            world.members[0].journal.allow(usize::MAX);
+        };
+        let (refused, ()) = tokio::join!(publish(&world, 0, one, 12), other);
+        let overlaps: EngineError = Rejection::OverlapsOtherDay { date: next.date }.into();
+        assert_eq!(refused.err(), Some(overlaps), "round {round}");
+        let view = world.members[0].engine.day(one).await.expect("a day");
+        match was_published {
+            true => assert_eq!(*view.snapshot.definition(), long(one, 0), "as it was before"),
+            false => assert!(view.snapshot.is_closed_by_hand(), "nothing of it can be booked"),
+        }
+        assert_eq!(world.members[1].engine.day(next).await.expect("a day").snapshot.definition(), &long(next, 6));
+    }
+}
+
+/// Nobody was there meanwhile: it stays.
+#[tokio::test]
+async fn a_lock_that_is_lost_in_vain_costs_nothing() {
+    let lock = Arc::new(MemoryLock::default());
+    let world = World::with_lock(2, Some(Arc::clone(&lock) as Arc<dyn PublishLock>)).await;
+    let (one, _) = neighbours(5);
+    lock.lose_after_next_look();
+    publish(&world, 0, one, 12).await.expect("published");
+    assert_eq!(world.members[0].engine.day(one).await.expect("a day").snapshot.definition(), &long(one, 12));
 }

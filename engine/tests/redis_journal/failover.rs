@@ -66,6 +66,11 @@ async fn the_same_owner_puts_a_forgotten_end_back_from_its_memory() {
     let head = owner.append(day(1), head, b"three").await;
     pair.promote(0, OldPrimary::Killed).await;
     notice_loss(&owner, day(1), head).await;
+    // Again and again: a day that drops its state after the failed append reads it anew.
+    for _ in 0..2 {
+        let loaded = owner.journal.load(day(1)).await;
+        assert!(matches!(loaded, Err(ReadError::Unavailable(_))), "the forgotten history is not ours: {loaded:?}");
+    }
 
     owner.journal.reclaim_alone(&[day(1).shard()]).await.expect("it takes it back");
     assert_eq!(owner.bodies(day(1)).await, [b"one"], "the new primary has forgotten");

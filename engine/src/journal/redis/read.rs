@@ -53,9 +53,14 @@ pub(super) async fn load(shared: &Shared, day: DayKey) -> Result<Option<LoadedDa
     assemble(day, head, snapshot, entries).map_err(|reason| damaged(format!("{day}: {reason}")))
 }
 
-/// Whoever owns the shard must not read another history than the one it was installed in.
+/// Whoever owns the shard must not read another history than the one it was installed in: until it is installed again and repaired,
+/// what was acknowledged may be missing.
 fn require_own_history(shared: &Shared, shard: u16, epoch: &Value, reigns: [&Value; 2]) -> Result<(), ReadError> {
-    let Some(standing) = shared.standings.of(shard).filter(|standing| !standing.is_lost) else { return Ok(()) };
+    let is_lost = || ReadError::Unavailable("the shard is lost in Redis and must be claimed again".to_owned());
+    let Some(standing) = shared.standings.of(shard) else { return Ok(()) };
+    if standing.is_lost {
+        return Err(is_lost());
+    }
     let is_own = reigns.iter().all(|reign| text(reign) == Some(&*standing.reign))
         && number(epoch) == Some(standing.epoch.into());
     if is_own {
@@ -63,7 +68,7 @@ fn require_own_history(shared: &Shared, shard: u16, epoch: &Value, reigns: [&Val
     }
     let newer = number(epoch).and_then(|epoch| u32::try_from(epoch).ok()).filter(|epoch| *epoch > standing.epoch);
     shared.standings.lose(shard, standing.epoch, ("a load met another history or a newer owner", newer));
-    Err(ReadError::Unavailable("the shard is lost in Redis and must be claimed again".to_owned()))
+    Err(is_lost())
 }
 
 fn assemble(day: DayKey, head: &Value, snapshot: &Value, entries: &Value) -> Result<Option<LoadedDay>, String> {

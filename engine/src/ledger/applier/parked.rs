@@ -1,19 +1,25 @@
-//! Days that the ledger does not take: kept whole in the overlay, so that readers are right, and tried again at each start.
+//! Days that the ledger does not take: kept whole in the overlay, so that readers are right, and tried again at each start; where shards
+//! change hands, also once a minute, since no start of this process need follow.
 //! Must not know: how a day at fault is found.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use booking_core::{DayKey, Fact};
 
 use super::turn::{ApplyLoop, BULK_RECORDS, Bulk, Fault};
-use crate::journal::ReadError;
+use crate::journal::{LogKind, ReadError, ShardCursor, StoredRecord};
 use crate::ledger::overlay::OverlayEntry;
 use crate::ledger::{AppliedRecord, ApplyError, ParkedDay};
 
 /// What is told of a day whose definition is not known to the ledger, because already its publication was refused, and
 /// cannot be read from the journal either.
 const ZONE_UNKNOWN: &str = "UTC";
+
+/// How often parked days are tried again where shards change hands. Each is a defect that somebody has to mend first: of the program,
+/// which means another start, or of the database.
+pub(super) const PARKED_SWEEP_MICROS: u64 = 60_000_000;
 
 impl ApplyLoop {
     /// Parks the day of `fault`; `records` are those of the day that the ledger so misses.
@@ -30,8 +36,9 @@ impl ApplyLoop {
         }
         tracing::error!(
             %day, epoch = version.epoch, sequence = version.sequence, reason = fault.reason,
-            "a day is parked: ledger.db does not take its records from here on; it is tried again at the next start; \
-             if it is refused then too, run `hotslot verify`, and restore ledger.db from a backup"
+            "a day is parked: the ledger does not take its records from here on; it is tried again at the next start, where \
+             nodes share a database also each minute; if it is refused then too, run `hotslot verify`, and restore the \
+             ledger from a backup"
         );
         Ok(())
     }
@@ -74,6 +81,67 @@ impl ApplyLoop {
             }
         }
         Ok(())
+    }
+
+    /// How long until parked days are to be tried again; `None` behind a journal of one process, which does so when it starts.
+    pub(super) fn sweep_in(&self) -> Option<Duration> {
+        let left = self.sweep_at_micros.saturating_sub(self.clock.monotonic_micros());
+        (self.journal.log() == LogKind::OfThisProcess).then_some(Duration::from_micros(left))
+    }
+
+    /// Where shards change hands: applies the parked days of the shards that are ours from where they stopped, if it is time. Between
+    /// two turns: nothing else of these days is applied meanwhile. What the overlay has of them stays there.
+    pub async fn sweep_parked(&mut self) {
+        if self.sweep_in().is_none_or(|left| !left.is_zero()) {
+            return;
+        }
+        self.sweep_at_micros = self.clock.monotonic_micros().saturating_add(PARKED_SWEEP_MICROS);
+        let marks = match self.ledger.parked().await {
+            Ok(marks) => marks,
+            Err(error) => return tracing::warn!(%error, "the parked days could not be read; trying again in a minute"),
+        };
+        self.parked.retain(|day, _| marks.iter().any(|mark| mark.day == *day));
+        for mark in marks.iter().filter(|mark| self.journal.epoch_of(mark.day.shard()) != 0) {
+            match self.apply_parked(mark).await {
+                Ok(records) => {
+                    self.parked.remove(&mark.day);
+                    tracing::info!(day = %mark.day, records, "a parked day is applied now");
+                }
+                Err(reason) => tracing::error!(day = %mark.day, reason, "a day stays parked"),
+            }
+        }
+    }
+
+    /// Applies what the ledger misses of a day whose shard is ours; returns how many records that were.
+    async fn apply_parked(&self, mark: &ParkedDay) -> Result<usize, String> {
+        let before = mark.version.sequence.saturating_sub(1);
+        // A journal that may forget its end keeps old records there; every other one has them all itself.
+        let mut stored = self.ledger.raw_records(mark.day, before).await.map_err(|error| error.to_string())?;
+        if stored.is_empty() {
+            stored = self.logged_of(mark).await.map_err(|error| error.to_string())?;
+        }
+        let bulk = Bulk::decode(&stored);
+        match bulk.undecodable.first() {
+            Some(fault) => Err(fault.reason.clone()),
+            None => {
+                let outcome = self.ledger.unpark(mark.day, &bulk.records).await;
+                outcome.map(|()| bulk.records.len()).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// The records of a day in the log of its shard, from the first that the ledger misses.
+    async fn logged_of(&self, mark: &ParkedDay) -> Result<Vec<StoredRecord>, ReadError> {
+        // Epochs of a shard only rise, so what is missing was written under this one or a later one.
+        let mut cursor = ShardCursor { epoch: mark.version.epoch, position: 0 };
+        let mut found = Vec::new();
+        loop {
+            let stored = self.journal.read_shard(mark.day.shard(), cursor, BULK_RECORDS).await?;
+            let Some(last) = stored.last() else { return Ok(found) };
+            cursor = last.cursor();
+            let is_missing = |record: &StoredRecord| record.day == mark.day && record.version >= mark.version;
+            found.extend(stored.into_iter().filter(is_missing));
+        }
     }
 
     /// The records of the parked days that the ledger misses, and whether all could be decoded. Reads the journal from

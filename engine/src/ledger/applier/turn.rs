@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use booking_core::{DayKey, DayVersion, decode_event, planted};
 
 use super::Progress;
+use super::parked::PARKED_SWEEP_MICROS;
 use crate::clock::Clock;
 use crate::journal::{Journal, LogKind, ReadError, StoredRecord};
 use crate::ledger::overlay::Overlay;
@@ -51,12 +52,14 @@ pub struct ApplyLoop {
     pub(super) journal: Arc<dyn Journal>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) overlay: Arc<Overlay>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) progress: Arc<Progress>,
     /// Read from the journal and not applied yet.
     pending: Option<Bulk>,
     /// Days that the ledger does not take, with their zones.
     pub(super) parked: HashMap<DayKey, Arc<str>>,
+    /// When parked days are tried again where shards change hands, on the monotonic scale.
+    pub(super) sweep_at_micros: u64,
     failures: u32,
 }
 
@@ -123,7 +126,9 @@ impl ApplyLoop {
         progress.applied.store(applied, Ordering::Release);
         progress.advanced(head);
         let (pending, parked) = (None, HashMap::new());
-        let mut this = Self { journal, ledger, overlay, clock, progress, pending, parked, failures: 0 };
+        let sweep_at_micros = clock.monotonic_micros().saturating_add(PARKED_SWEEP_MICROS);
+        let mut this =
+            Self { journal, ledger, overlay, clock, progress, pending, parked, sweep_at_micros, failures: 0 };
         if is_lasting {
             this.try_parked_again().await?;
         }

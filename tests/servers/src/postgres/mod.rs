@@ -188,6 +188,19 @@ impl Postgres {
         done.unwrap_or_else(|error| panic!("{name}: {what}: {error}; log:\n{}", self.process.last_lines()))
     }
 
+    /// Takes all connections that are left, for as long as what is returned is kept.
+    pub async fn take_all_connections(&self) -> Vec<PgConnection> {
+        let mut taken = Vec::new();
+        let work = async {
+            while let Ok(connection) = connect(&self.url()).await {
+                taken.push(connection);
+            }
+            Ok(())
+        };
+        self.within_deadline("all connections", work).await;
+        taken
+    }
+
     /// Ends all connections of clients but our own, as an administrator would; answers how many.
     pub async fn terminate_backends(&self) -> u32 {
         let ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
