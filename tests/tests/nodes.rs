@@ -24,6 +24,10 @@ const _: () = assert!((postgres::FAULTS.len() + redis::FAULTS.len()) * RUNS >= R
 
 const FINDINGS_SHOWN: usize = 20;
 
+fn runs_of(fault: Fault) -> usize {
+    if fault == Fault::Nothing { 1 } else { runs() }
+}
+
 fn runs() -> usize {
     std::env::var("HOTSLOT_NODES_RUNS").ok().and_then(|text| text.parse().ok()).unwrap_or(RUNS)
 }
@@ -33,7 +37,7 @@ async fn endure(journal: Journal, fault: Fault) {
     let mut all = Outage::default();
     let traces = |cluster: &Cluster| fault.trace().map_or(1, |trace| cluster.logged(trace).len());
     let began_with = traces(&cluster);
-    for run in 0..runs() {
+    for run in 0..runs_of(fault) {
         let watch = Stopwatch::start();
         let storm = Storm::begin(&cluster, seed(journal, fault, run)).await;
         fault.strike(&mut cluster, run).await;
@@ -51,7 +55,7 @@ async fn endure(journal: Journal, fault: Fault) {
         all = all.and(&outage);
     }
     assert!(fault.trace().is_none() || traces(&cluster) > began_with, "nothing has happened to any node");
-    eprintln!("{}\n{}", outage::HEAD, outage::line(journal.name(), &fault.name(), runs(), &all));
+    eprintln!("{}\n{}", outage::HEAD, outage::line(journal.name(), &fault.name(), runs_of(fault), &all));
 }
 
 /// Of the dice of one run: another one for each, and the same each time.

@@ -15,10 +15,10 @@ use tokio::task::JoinSet;
 const DAYS: usize = 10;
 const SLOTS: usize = 6;
 const PLACES_A_SLOT: u32 = 2;
-/// Patients at once. More than two processors need to be kept busy would only wait for each other.
-const PATIENTS_AT_ONCE: usize = 16;
+/// Patients at once. More than two processors need to be kept busy would only wait for each other, and each is asked for at the end.
+const PATIENTS_AT_ONCE: usize = 12;
 /// From one patient of a worker to its next.
-const PATIENT_EVERY: Duration = Duration::from_millis(60);
+const PATIENT_EVERY: Duration = Duration::from_millis(120);
 /// From a failed try to the next, through another node.
 pub const TRY_AGAIN_AFTER: Duration = Duration::from_millis(40);
 /// Who has no answer by then says so, and is a failure of the run: every fault is over long before.
