@@ -31,7 +31,8 @@ async fn the_hottest_day_is_named_first_with_its_places() {
     })
     .await;
     let day = &found["days"][0];
-    assert_eq!((&day["date"], &day["state"]), (&hot.date.clone().into(), &"open".into()));
+    assert_eq!(day["date"], hot.date.as_str());
+    assert_eq!(day["state"], "open");
     assert_eq!(day["places"], serde_json::json!({"withheld": 0, "free": 2, "held": 1, "booked": 1}));
     assert!(day["reads_per_second"].as_f64() > Some(1.0), "{day}");
     assert_eq!(found["places"]["booked"], 1);

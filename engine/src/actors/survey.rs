@@ -182,9 +182,11 @@ mod tests {
     fn days_that_nobody_asks_are_not_named() {
         assert!(Survey::look(entries(10).iter(), &mut Upcoming::default(), UtcMillis(5), 1.0).hottest.is_empty());
     }
+
     #[test]
     fn a_release_is_not_forgotten_because_its_day_sleeps() {
-        let (entry, mut upcoming) = (&entries(1)[0], Upcoming::default());
+        let (entries, mut upcoming) = (entries(1), Upcoming::default());
+        let entry = &entries[0];
         let slot =
             SlotDefinition { start: UtcMillis(90_000), end: UtcMillis(99_000), capacity: 3, utc_offset_seconds: 0 };
         let release = Release { at: UtcMillis(60_000), places: None, audience: None };

@@ -82,6 +82,7 @@ impl EngineHandle {
         set(catalogue::LEDGER_LAG, figures.ledger_lag.records as f64);
         set(catalogue::LEDGER_LAG_SECONDS, figures.ledger_lag.seconds);
         set(catalogue::DAYS_AWAKE, figures.days_awake as f64);
+        set(catalogue::DAYS_ASLEEP, figures.days_asleep as f64);
         set(catalogue::DAYS_AWAKE_MAX, parts.awake_days_max as f64);
         set(catalogue::DAYS_ASLEEP_BYTES_MAX, parts.directory.asleep_bytes_max() as f64);
         set(catalogue::CLOCK_SKEW, parts.clock.skew_millis() as f64 / 1e3);
