@@ -15,7 +15,7 @@ use crate::auth::Principal;
 use crate::auth::key::{self, KeyError, SigningKey};
 use crate::auth::token::{self, AUDIENCES_MAX, NewToken};
 use crate::config::{Config, KeySource, Mistakes, Sources, parse_duration_seconds};
-use crate::{cli, openapi, screen, startup, top, waiting};
+use crate::{cli, logs, openapi, screen, startup, top, waiting};
 
 /// How long a token counts if nobody says.
 const TTL_SECONDS_DEFAULT: i64 = 3_600;
@@ -108,7 +108,7 @@ fn migrate(config: &Config) -> Result<(), Failure> {
 
 /// Exit code 0: clean, 1: findings, 2: could not run.
 fn verify(config: &Config) -> Result<(), Failure> {
-    startup::init_log(&config.log);
+    logs::init(&config.log);
     waiting::show_bars();
     let could_not = |reason: String| Failure::settings(format!("verify could not run: {reason}"));
     let runtime = startup::runtime().map_err(|failure| could_not(failure.lines.join("; ")))?;

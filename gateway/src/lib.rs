@@ -9,6 +9,7 @@ mod config;
 mod demo;
 #[cfg(test)]
 mod fuzz;
+mod logs;
 mod machine;
 mod metrics;
 mod middleware;
@@ -24,6 +25,7 @@ mod startup;
 mod state;
 mod streams;
 mod top;
+mod traces;
 mod waiting;
 
 use std::process::ExitCode;

@@ -2,7 +2,6 @@
 //! Must not know: routes, the rules of booking.
 
 use std::future::Future;
-use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -10,14 +9,13 @@ use std::time::Duration;
 use engine::Engine;
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
-use tracing_subscriber::EnvFilter;
 
 use crate::api::zone::Zone;
 use crate::auth::key::{KEY_FILE, SigningKey};
 use crate::auth::pass::Passes;
 use crate::auth::token::Verifier;
 use crate::commands::{self, Failure};
-use crate::config::{Config, KeySource, LogFormat, LogSettings};
+use crate::config::{Config, KeySource};
 use crate::machine::Machine;
 use crate::metrics::{Exporter, UPKEEP_PERIOD};
 use crate::middleware::rate_limit::RateLimits;
@@ -27,6 +25,7 @@ use crate::screen::Places;
 use crate::server::{self, Bound, SharedLater};
 use crate::signals::StopSignals;
 use crate::state::Shared;
+use crate::traces::Recording;
 use crate::{demo, routes, screen, waiting};
 
 /// From the signal to the end: a little below the ten seconds that are promised.
@@ -40,10 +39,11 @@ pub(crate) fn runtime() -> Result<Runtime, Failure> {
 
 /// Runs until a signal or a failure.
 pub(crate) fn serve(config: Config) -> Result<(), Failure> {
-    init_log(&config.log);
+    let recording = Recording::begin(&config)?;
     waiting::show_bars();
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
+        let recording = recording.spawn();
         let mut signals =
             StopSignals::listen().map_err(|error| Failure::running(format!("signals cannot be received: {error}")))?;
         let (stop, stopped) = tokio::sync::oneshot::channel();
@@ -58,7 +58,9 @@ pub(crate) fn serve(config: Config) -> Result<(), Failure> {
         let shutdown = async move {
             let _ = stopped.await;
         };
-        run(config, shutdown).await
+        let outcome = run(config, shutdown).await;
+        recording.finish().await;
+        outcome
     });
     // A blocking call that hangs must not keep the process.
     runtime.shutdown_background();
@@ -94,7 +96,8 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     });
     let streams = config.http.streams;
     let machine = Machine::new(config.engine.data_dir.clone());
-    let shared = Shared::new(engine.handle(), Verifier::new(&key), limits, exporter, machine, streams, nodes);
+    let shared = Shared::new(engine.handle(), Verifier::new(&key), limits, exporter, machine, streams, nodes)
+        .with_sampling(config.traces.sampling);
     let shared = Arc::new(shared);
     if later.set(Arc::clone(&shared)).is_err() {
         return Err(Failure::running("the shared state was set twice"));
@@ -110,7 +113,7 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     engine::crash_point!(StartBeforeFirstLine);
     screen::say(greeting.trim_end()).map_err(|error| Failure::running(format!("standard output: {error}")))?;
 
-    tracing::info!(http.address = %places.address, version = env!("CARGO_PKG_VERSION"), "ready");
+    tracing::info!(server.address = %places.address, version = env!("CARGO_PKG_VERSION"), "ready");
     let outcome = tokio::select! {
         () = &mut shutdown => Ok(()),
         reason = engine.poisoned() => Err(Failure::running(reason)),
@@ -183,15 +186,4 @@ async fn first_screen(config: &Config, places: &Places, shared: &Shared, key: &S
         .await
         .map_err(|error| Failure::running(format!("the demonstration cannot be loaded: {error}")))?;
     Ok(screen::demo(places, &tokens, popular))
-}
-
-/// Sends the log to standard error.
-pub(crate) fn init_log(settings: &LogSettings) {
-    // The filter has been judged with the settings; a default here only spares a panic.
-    let filter = EnvFilter::try_new(&settings.filter).unwrap_or_default();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(waiting::log_writer);
-    match settings.format {
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).init(),
-    }
 }

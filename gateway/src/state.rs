@@ -17,6 +17,7 @@ use crate::nodes::Nodes;
 use crate::nodes::forward::Forwarder;
 use crate::streams::crowd::Crowds;
 use crate::streams::{StreamSettings, Streams};
+use crate::traces::sampling::Sampling;
 
 /// Of the whole process.
 pub(crate) struct Shared {
@@ -37,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) streams: Arc<Streams>,
     /// What it takes to be one of several nodes; `None` where nothing is shared.
     pub(crate) nodes: Option<Arc<Nodes>>,
+    /// Which requests are recorded.
+    pub(crate) sampling: Sampling,
     stopping: AtomicBool,
 }
 
@@ -62,8 +65,14 @@ impl Shared {
             exporter,
             machine,
             profile_lock: tokio::sync::Mutex::new(()),
+            sampling: Sampling::of_ratio(0.0),
             stopping: AtomicBool::new(false),
         }
+    }
+
+    /// Records the traces of so many requests whose callers do not say.
+    pub(crate) fn with_sampling(self, sampling: Sampling) -> Self {
+        Self { sampling, ..self }
     }
 
     /// From now on the process is not ready.

@@ -5,6 +5,7 @@ pub mod call;
 pub mod client;
 pub mod clock;
 pub mod cluster;
+pub mod collector;
 pub mod crowd;
 pub mod disk;
 pub mod history;

@@ -24,7 +24,8 @@ use crate::limits::{
     CONSERVATION_LOOK_MICROS, SNAPSHOT_AWAKE_APPOINTMENTS_MAX, SNAPSHOT_RECORDS_MIN, TURN_COMMANDS_MAX,
     UNDURABLE_RECORDS_MAX,
 };
-use crate::telemetry::stages::Stage;
+use crate::telemetry::stages::Stage as Timed;
+use crate::telemetry::trace::{Stage, Trace};
 
 /// Where a day's state comes from when its actor starts.
 pub enum Origin {
@@ -241,7 +242,7 @@ impl DayActor {
         let micros = self.ports.clock.monotonic_micros();
         self.ports.metrics.turn_commands.record(requests.len() as f64);
         for request in &requests {
-            self.ports.metrics.stages.record(Stage::Queue, micros.saturating_sub(request.queued_micros));
+            self.ports.metrics.stages.record(Timed::Queue, micros.saturating_sub(request.queued_micros));
         }
         self.entry.touch(now);
         self.decide(requests.into_iter().map(|request| (now, request)), now);
@@ -275,15 +276,22 @@ impl DayActor {
             let waiting = turn.parked.take();
             waiting.into_iter().for_each(|(since, request)| turn.take(request, since));
         }
-        let (records, claims, awaits_arrival) = (turn.records, turn.claims, turn.awaits_arrival);
-        self.submit(expected, records, claims);
+        let (records, claims, traces) = (turn.records, turn.claims, turn.traces);
+        let awaits_arrival = turn.awaits_arrival;
+        self.submit(expected, records, claims, traces);
         self.release();
         if awaits_arrival {
             self.ask_about_arrivals(now);
         }
     }
 
-    pub(super) fn submit(&mut self, expected: Head, records: Vec<NewRecord>, claims: Vec<RecordClaims>) {
+    pub(super) fn submit(
+        &mut self,
+        expected: Head,
+        records: Vec<NewRecord>,
+        claims: Vec<RecordClaims>,
+        traces: Vec<Trace>,
+    ) {
         let Phase::Awake(awake) = &mut self.phase else { return };
         let Some(last) = records.last() else { return };
         let last = last.version;
@@ -298,7 +306,7 @@ impl DayActor {
         self.gate.note_submitted(last, self.ports.clock.monotonic_micros());
         let listener = Arc::clone(&self.entry) as Arc<dyn CommitListener>;
         crash_point!(DayBeforeSubmit);
-        self.ports.committer.submit(Submission { generation: self.generation, append, claims, listener });
+        self.ports.committer.submit(Submission { generation: self.generation, append, claims, traces, listener });
         crash_point!(DaySubmitted);
     }
 
@@ -307,9 +315,13 @@ impl DayActor {
         let heard = self.ports.clock.monotonic_micros();
         let stages = &self.ports.metrics.stages;
         for submitted in self.gate.take_submitted(last) {
-            stages.record(Stage::Append, heard.saturating_sub(submitted));
+            stages.record(Timed::Append, heard.saturating_sub(submitted));
         }
         let records = self.gate.take_records(last);
+        self.gate.durable_up_to(last, |trace| {
+            trace.begin(Stage::Publish);
+            self.ports.overlay.awaiting.push(trace, position);
+        });
         if planted!(AnswersBeforePicture) {
             self.release_up_to(last);
         }
@@ -320,8 +332,8 @@ impl DayActor {
         self.release();
         crash_point!(DayAfterReplies);
         let told = self.ports.clock.monotonic_micros();
-        self.ports.metrics.stages.record(Stage::Publish, published.saturating_sub(heard));
-        self.ports.metrics.stages.record(Stage::Reply, told.saturating_sub(published));
+        self.ports.metrics.stages.record(Timed::Publish, published.saturating_sub(heard));
+        self.ports.metrics.stages.record(Timed::Reply, told.saturating_sub(published));
         // Streams come last: whoever waits for an answer goes first.
         self.ports.notices.published(self.entry.day());
         self.snapshot_if_due();
@@ -363,7 +375,8 @@ impl DayActor {
     pub(super) fn release_up_to(&mut self, version: DayVersion) {
         let micros = self.ports.clock.monotonic_micros();
         for (request, result) in self.gate.take_answers(version) {
-            self.ports.metrics.stages.record(Stage::Total, micros.saturating_sub(request.queued_micros));
+            self.ports.metrics.stages.record(Timed::Total, micros.saturating_sub(request.queued_micros));
+            request.trace.begin(Stage::Reply);
             let result = complete_answer(&self.entry, result);
             request.settle(result);
             crash_point!(ReplyReleased);

@@ -73,6 +73,6 @@ impl DayActor {
         decision.event.into_iter().for_each(|event| turn.adopt(event));
         let records = turn.records;
         crash_point!(ExpiryDecided);
-        self.submit(expected, records, Vec::new());
+        self.submit(expected, records, Vec::new(), Vec::new());
     }
 }

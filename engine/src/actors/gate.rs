@@ -8,6 +8,7 @@ use booking_core::{DayVersion, Event, UtcMillis};
 
 use super::request::{CommandResult, Request};
 use crate::journal::ChainHash;
+use crate::telemetry::trace::{self, Trace};
 
 /// A decided event that is not known to be durable.
 pub struct UndurableRecord {
@@ -78,6 +79,15 @@ impl Gate {
     pub fn take_records(&mut self, version: DayVersion) -> Vec<UndurableRecord> {
         let count = self.records.iter().take_while(|record| record.version <= version).count();
         self.records.drain(..count).collect()
+    }
+
+    /// Shows the traces of the requests whose answers wait for nothing later than `version`.
+    pub fn durable_up_to(&self, version: DayVersion, mut show: impl FnMut(&Trace)) {
+        if !trace::is_wanted() {
+            return;
+        }
+        let durable = self.waiting.iter().take_while(|waiting| waiting.version <= version);
+        durable.map(|waiting| &waiting.decided.request.trace).filter(|trace| trace.is_on()).for_each(&mut show);
     }
 
     /// Takes the answers that wait for nothing later than `version`, oldest first.

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::admission::{Lane, Permit};
 use super::entry::DayEntry;
 use crate::error::EngineError;
+use crate::telemetry::trace::Trace;
 
 /// What a day answers.
 pub type CommandResult = Result<CommandReply, EngineError>;
@@ -74,11 +75,13 @@ pub struct Request {
     pub lane: Lane,
     /// When it was queued, on the clock's monotonic scale.
     pub queued_micros: u64,
+    /// What it leaves behind, if it is looked at.
+    pub trace: Trace,
     ticket: Ticket,
 }
 
 impl Request {
-    /// A request. `in_flight` is the day into whose keys in flight the caller has entered its key.
+    /// A request of the present task. `in_flight` is the day into whose keys in flight the caller has entered its key.
     pub fn new(
         command: Command,
         lane: Lane,
@@ -88,7 +91,7 @@ impl Request {
     ) -> (Self, oneshot::Receiver<CommandResult>) {
         let (reply, answer) = oneshot::channel();
         let ticket = Ticket { reply: Some(reply), in_flight, _permit: permit };
-        (Self { command, lane, queued_micros, ticket }, answer)
+        (Self { command, lane, queued_micros, trace: Trace::present(), ticket }, answer)
     }
 
     /// Answers the caller and every twin that waits for the same answer.

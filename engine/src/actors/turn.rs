@@ -18,7 +18,8 @@ use crate::claims::guard::{Blocker, RecordClaims};
 use crate::claims::{Claimed, ForeignAnswer, Visit, Waiter, Wish};
 use crate::error::EngineError;
 use crate::journal::{Head, NewRecord, chain};
-use crate::telemetry::stages::Stage;
+use crate::telemetry::stages::Stage as Timed;
+use crate::telemetry::trace::{Stage, Trace};
 
 /// How often a winner is decided again because another day claimed the patient's time in between. Each needs one more
 /// appointment of the same patient to become live at that instant.
@@ -36,6 +37,8 @@ pub(super) struct Turn<'actor> {
     pub(super) records: Vec<NewRecord>,
     /// What they claim, where several processes decide.
     pub(super) claims: Vec<RecordClaims>,
+    /// Of the requests that became records, those that are looked at.
+    pub(super) traces: Vec<Trace>,
     /// Names the state that is decided on.
     generation: u64,
     /// Whether a move on its way in was settled: who waits for it can be decided again.
@@ -66,6 +69,7 @@ impl<'actor> Turn<'actor> {
             now,
             records: Vec::new(),
             claims: Vec::new(),
+            traces: Vec::new(),
             generation,
             settled_arrival: false,
             awaits_arrival: false,
@@ -77,7 +81,8 @@ impl<'actor> Turn<'actor> {
     pub(super) fn take(&mut self, mut request: Request, since: UtcMillis) {
         #[cfg(feature = "testing")]
         self.ports.faults.before_decide(&request.command);
-        let Some(decision) = self.decide_timed(&mut request.command, request.queued_micros) else {
+        request.trace.begin(Stage::Decide);
+        let Some(decision) = self.decide_timed(&mut request.command, request.queued_micros, &request.trace) else {
             self.parked.push(since, request);
             if let Some(at) = self.parked.next_overdue_at() {
                 self.ports.deadlines.arm(self.entry.day(), at);
@@ -90,9 +95,16 @@ impl<'actor> Turn<'actor> {
         let is_told_at_once = if result.is_ok() { told } else { refused };
         if let Some(event) = decision.event {
             self.adopt(event);
+            if request.trace.is_on() {
+                request.trace.note_record();
+                self.traces.push(request.trace.clone());
+            }
         }
         if is_told_at_once {
             return request.settle(complete_answer(self.entry, result));
+        }
+        if self.gate.undurable() > 0 {
+            request.trace.begin(Stage::Append);
         }
         self.gate.hold(self.awake.tip.version(), since, request, result);
     }
@@ -114,19 +126,19 @@ impl<'actor> Turn<'actor> {
     }
 
     /// [`Turn::decide`], and how long it takes, of a few.
-    fn decide_timed(&mut self, command: &mut Command, queued_micros: u64) -> Option<Decision> {
+    fn decide_timed(&mut self, command: &mut Command, queued_micros: u64, trace: &Trace) -> Option<Decision> {
         let stages = &self.ports.metrics.stages;
         if !stages.is_timed(queued_micros) {
-            return self.decide(command, queued_micros);
+            return self.decide(command, queued_micros, trace);
         }
         let began = self.ports.clock.monotonic_micros();
         self.claiming_micros = Some(0);
-        let decision = self.decide(command, queued_micros);
+        let decision = self.decide(command, queued_micros, trace);
         let claiming = self.claiming_micros.take().unwrap_or_default();
         let took = self.ports.clock.monotonic_micros().saturating_sub(began);
-        stages.record(Stage::Decide, took.saturating_sub(claiming));
+        stages.record(Timed::Decide, took.saturating_sub(claiming));
         if decision.as_ref().is_none_or(|decision| decision.event.is_some()) {
-            stages.record(Stage::Claim, claiming);
+            stages.record(Timed::Claim, claiming);
         }
         decision
     }
@@ -141,7 +153,7 @@ impl<'actor> Turn<'actor> {
     }
 
     /// The decision, with everything claimed that it needs; `None` if it must wait.
-    fn decide(&mut self, command: &mut Command, queued_micros: u64) -> Option<Decision> {
+    fn decide(&mut self, command: &mut Command, queued_micros: u64, trace: &Trace) -> Option<Decision> {
         if let Action::CommitMove(leaving) = &command.action
             && !self.awake.moves.end(leaving.appointment, leaving.move_id)
         {
@@ -153,6 +165,9 @@ impl<'actor> Turn<'actor> {
             if decision.outcome == Err(Rejection::Arriving) {
                 self.awaits_arrival = true;
                 return None;
+            }
+            if decision.event.is_some() {
+                trace.begin(Stage::Claim);
             }
             let busy = match self.claim_timed(command, &decision, queued_micros) {
                 Claimed::Granted => return Some(decision),

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use booking_core::{DayKey, DayVersion};
 use foldhash::{HashMap, HashSet};
+use tracing::Span;
 
 use super::{CommitFailure, CommitListener, Submission};
 use crate::claims::guard::RecordClaims;
 use crate::journal::{DayAppend, DayOutcome, Head};
+use crate::telemetry::trace::{self, Trace};
 
 /// Most records of one append. The gain of a larger batch ends where a sync is a small part of its cost; beyond it only
 /// the wait of the first in the batch grows (about 5 ms for as many days).
@@ -29,6 +31,7 @@ pub(super) struct Group {
     pub(super) generation: u64,
     /// What the records claim.
     pub(super) claims: Vec<RecordClaims>,
+    traces: Vec<Trace>,
     waiters: Vec<Waiter>,
 }
 
@@ -86,14 +89,20 @@ impl Batch {
         (first, second)
     }
 
+    /// A span that names the requests that are looked at; none without any.
+    pub(super) fn span(&self) -> Span {
+        trace::batch_span(self.groups.iter().flat_map(|group| &group.traces), self.record_count)
+    }
+
     fn open_group(&mut self, submission: Submission) {
-        let Submission { generation, append, claims, listener } = submission;
+        let Submission { generation, append, claims, traces, listener } = submission;
         let last = last_of(&append).version;
         self.record_count += append.records.len();
         self.groups.push(Group {
             day: append.day,
             generation,
             claims,
+            traces,
             waiters: vec![Waiter { listener, last, records_after: 0 }],
         });
         self.appends.push(append);
@@ -106,7 +115,7 @@ impl Batch {
     }
 
     fn join(&mut self, place: usize, submission: Submission) {
-        let Submission { append: later, claims, listener, .. } = submission;
+        let Submission { append: later, claims, traces, listener, .. } = submission;
         let (append, group) = (&mut self.appends[place], &mut self.groups[place]);
         let added = later.records.len();
         for waiter in &mut group.waiters {
@@ -115,6 +124,7 @@ impl Batch {
         let last = last_of(&later).version;
         group.waiters.push(Waiter { listener, last, records_after: 0 });
         group.claims.extend(claims);
+        group.traces.extend(traces);
         append.records.extend(later.records);
         append.next_work_at = later.next_work_at;
         self.record_count += added;

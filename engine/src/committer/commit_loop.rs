@@ -9,6 +9,7 @@ use booking_core::planted;
 use futures_util::FutureExt;
 use futures_util::future::join;
 use metrics::{Counter, Gauge, Histogram};
+use tracing::Instrument;
 
 use super::batch::{Batch, Group, verdict};
 use super::claiming::Claimer;
@@ -130,7 +131,7 @@ impl CommitLoop {
 
     async fn write(&mut self, batch: &Batch) {
         crash_point!(CommitterBeforeAppend);
-        match self.append(batch).await {
+        match self.append(batch).instrument(batch.span()).await {
             Ok(outcomes) => self.tell_outcomes(&batch.groups, &outcomes),
             Err(failure) => {
                 self.meters.of(&failure).increment(1);

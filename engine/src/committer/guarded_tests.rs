@@ -63,7 +63,7 @@ impl Bench {
         });
         let claims = RecordClaims::of(day(number), head.version, 1, visit, None).into_iter().collect();
         let listener = Arc::new(Listener(number, Arc::clone(&self.heard)));
-        self.committer.submit(Submission { generation: 1, append, claims, listener });
+        self.committer.submit(Submission { generation: 1, append, claims, traces: Vec::new(), listener });
     }
 
     async fn told(&mut self) -> Vec<String> {

@@ -20,6 +20,7 @@ use crate::claims::guard::{Lost, RecordClaims};
 use crate::claims::guarded::Guard;
 use crate::clock::Clock;
 use crate::journal::{DayAppend, Head, Journal};
+use crate::telemetry::trace::Trace;
 
 pub use commit_loop::{CommitLoop, Turn};
 pub use queue::Undurable;
@@ -64,6 +65,8 @@ pub struct Submission {
     pub append: DayAppend,
     /// What the records claim across days, where several processes decide: all of it is claimed before anything is appended.
     pub claims: Vec<RecordClaims>,
+    /// The requests that are looked at among those that became the records.
+    pub traces: Vec<Trace>,
     /// Who is told.
     pub listener: Arc<dyn CommitListener>,
 }

@@ -76,7 +76,13 @@ impl Bench {
         let (append, head) = append_of(writer.day, self.journal.epoch(), writer.head, &bodies);
         writer.head = head;
         let listener = Arc::new(Listener { name, heard: Arc::clone(&self.heard) });
-        self.committer.submit(Submission { generation: writer.generation, append, claims: Vec::new(), listener });
+        self.committer.submit(Submission {
+            generation: writer.generation,
+            append,
+            claims: Vec::new(),
+            traces: Vec::new(),
+            listener,
+        });
     }
 
     fn told(&self) -> Vec<(&'static str, Told)> {
@@ -171,7 +177,7 @@ async fn a_conflict_and_a_stale_epoch_hit_their_day_alone() {
     bench.submit("two", &mut two, 1);
     let (append, _) = append_of(day(3), bench.journal.epoch() + 1, three.head, &[b"x"]);
     let listener = Arc::new(Listener { name: "stale", heard: Arc::clone(&bench.heard) });
-    bench.committer.submit(Submission { generation: 1, append, claims: Vec::new(), listener });
+    bench.committer.submit(Submission { generation: 1, append, claims: Vec::new(), traces: Vec::new(), listener });
     bench.submit("never", &mut three, 1);
     commit_loop.turn().await;
     let wanted =
@@ -223,7 +229,7 @@ async fn unknown_is_told_after_the_barrier_only_so_that_a_re_read_is_true() {
         let reader = Arc::new(Reader { journal: bench.journal.clone(), last_positions: Mutex::default() });
         let (append, _) = append_of(day(1), bench.journal.epoch(), Head::default(), &[b"a"]);
         let listener = Arc::clone(&reader);
-        bench.committer.submit(Submission { generation: 1, append, claims: Vec::new(), listener });
+        bench.committer.submit(Submission { generation: 1, append, claims: Vec::new(), traces: Vec::new(), listener });
         commit_loop.turn().await;
         assert_eq!(*reader.last_positions.lock(), [Some(wanted)], "{fault:?}");
         assert_eq!(bench.journal.last_position().await.expect("a read"), wanted, "{fault:?}: and it stays so");

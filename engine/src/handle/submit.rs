@@ -19,7 +19,8 @@ use crate::actors::request::{CommandReply, CommandResult, Request};
 use crate::error::EngineError;
 use crate::limits::RETRY_AFTER_MILLIS;
 use crate::telemetry::meters::ShedReason;
-use crate::telemetry::stages::Stage;
+use crate::telemetry::stages::Stage as Timed;
+use crate::telemetry::trace::{Stage, Trace};
 
 /// How often a command looks its day up again because the day went to sleep, or a twin was interrupted, just then. Each is rare; so
 /// many in a row mean that something is wrong.
@@ -35,11 +36,16 @@ pub(super) enum Attempt {
 impl EngineHandle {
     /// Brings `command` to `day` and waits for the answer.
     pub(super) async fn submit(&self, day: DayKey, command: Command, lane: Lane) -> CommandResult {
+        let trace = Trace::present();
         for _ in 0..LOOKUPS_MAX {
             let now = self.parts.clock.now();
             let entry = self.entry(day, now)?;
+            trace.begin(Stage::Dedup);
             match self.attempt(&entry, &command, lane, now).await {
-                Attempt::Settled(result) => return result,
+                Attempt::Settled(result) => {
+                    trace.begin(Stage::Reply);
+                    return result;
+                }
                 Attempt::Again => {}
             }
         }
@@ -60,7 +66,7 @@ impl EngineHandle {
         let early = self.answer_early(entry, command, now);
         if let Some(began) = began {
             let micros = self.parts.clock.monotonic_micros().saturating_sub(began);
-            self.parts.meters.stages.record(Stage::Dedup, micros);
+            self.parts.meters.stages.record(Timed::Dedup, micros);
         }
         if let Some(result) = early {
             // Looked at after the picture (`protocols.md` rule 9).
@@ -83,6 +89,7 @@ impl EngineHandle {
         let micros = self.parts.clock.monotonic_micros();
         let in_flight = command.key.as_ref().map(|_| Arc::clone(entry));
         let (request, answer) = Request::new(admitted, lane, micros, in_flight, permit);
+        request.trace.begin(Stage::Queue);
         match entry.intake().offer(request) {
             Offered::Taken => Attempt::Settled(answer.await.unwrap_or_else(|_| Err(interrupted()))),
             Offered::Closed(request) => {

@@ -26,6 +26,7 @@ use smallvec::SmallVec;
 
 use self::index::Index;
 use super::{AppointmentScope, HistoryItem, PlacedAppointment, changes_with_homes};
+use crate::telemetry::trace::AwaitingLedger;
 
 /// A power of two. Publishers and readers of different appointments seldom meet.
 const SHARDS: usize = 32;
@@ -79,6 +80,8 @@ pub struct Overlay {
     /// Everything up to here was evicted: the ledger has it.
     evicted: AtomicU64,
     entries: AtomicUsize,
+    /// Requests whose records wait for the ledger, of those that are looked at.
+    pub(crate) awaiting: AwaitingLedger,
 }
 
 /// The appointments of one shard.
@@ -117,6 +120,7 @@ impl Default for Overlay {
             pinned: RwLock::default(),
             evicted: AtomicU64::new(0),
             entries: AtomicUsize::new(0),
+            awaiting: AwaitingLedger::default(),
         }
     }
 }
@@ -155,6 +159,7 @@ impl Overlay {
     pub fn evict(&self, position: u64) {
         // First told, then swept: whoever publishes an old entry after the sweep of its shard knows that it is old.
         self.evicted.fetch_max(position, Ordering::AcqRel);
+        self.awaiting.applied(position);
         let pinned = self.pinned.read().clone();
         for shard in &self.shards {
             self.sweep(shard, position, &pinned);

@@ -104,6 +104,8 @@ pub const FORWARD_OUTCOMES: &[&str] = &["answered", "here", "unavailable", "lost
 /// What one question to another node came to.
 pub const HOP_RESULTS: &[&str] = &["answered", "moved", "not_sent", "lost"];
 const FEED_SINKS: &[&str] = &["redis", "nats"];
+/// What became of the span of a recorded request.
+pub const SPAN_OUTCOMES: &[&str] = &["exported", "lost"];
 /// What became of a message in the end.
 pub const REMINDER_STATUSES: &[&str] = &["sent", "failed", "dead", "cancelled", "missed"];
 /// How messages leave.
@@ -203,6 +205,8 @@ catalogue! {
     FORWARD_HOPS = "hotslot_forward_hops_total" Counter ["result": HOP_RESULTS] &[], "Questions to other nodes on behalf of requests, by result. Many `moved`: shards change hands, or this node does not see the map.";
     FORWARDS_IN_FLIGHT = "hotslot_forwards_in_flight" Gauge [] &[], "Requests being forwarded now; bounded for each HTTP worker.";
     STREAMS_RELAYED = "hotslot_streams_relayed" Gauge [] &[], "Days that this node streams from the node that speaks for them; one each, however many read.";
+    TRACE_SPANS = "hotslot_trace_spans_total" Counter ["outcome": SPAN_OUTCOMES] &[], "Spans of recorded requests, told to the collector or lost because it was away or slow; nothing else waits for it.";
+    TRACE_QUEUE = "hotslot_trace_queue_spans" Gauge [] &[], "Spans that wait to be told to the collector; bounded.";
     CLOCK_STEADY = "hotslot_clock_steady" Gauge [] &[], "1 while the engine's clock agrees with the wall clock within a second.";
     CLOCK_SKEW = "hotslot_clock_skew_seconds" Gauge [] &[], "By how much the wall clock was ahead of the engine's time when they were last compared, once a second; negative: the engine waits for it. Beyond a second the node is not ready.";
     POOL_CONNECTIONS = "hotslot_pool_connections" Gauge ["pool": POOLS, "state": CONNECTION_STATES] &[], "Connections of each pool to a database, by use. All in use: readers wait.";

@@ -1,5 +1,5 @@
-//! What operators are told in numbers.
-//! Must not know: how numbers are exported.
+//! What operators are told: in numbers, and of single requests.
+//! Must not know: how that is exported.
 
 pub mod catalogue;
 pub mod events;
@@ -8,3 +8,4 @@ pub mod meters;
 pub(crate) mod pools;
 pub mod queues;
 pub mod stages;
+pub mod trace;

@@ -32,6 +32,8 @@ macro_rules! kinds {
 kinds! {
     /// SQLite's own check of a file or an index fails.
     FileDamaged = "file_damaged",
+    /// A table or an index of a file is not what the migrations make.
+    SchemaDiffers = "schema_differs",
     /// A row that no program writes.
     RowMalformed = "row_malformed",
     /// Positions of the journal are missing or used twice.

@@ -57,7 +57,11 @@ planted! {
     an_index_that_misses_rows: LEDGER
         "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'patient, start_ms', 'patient, end_ms') \
          WHERE name = 'appointment_by_patient'"
-        => [FileDamaged];
+        => [FileDamaged, SchemaDiffers];
+    a_check_of_no_column: LEDGER
+        "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (id = 1)', 'CHECK (ie = 1)') \
+         WHERE name = 'won_key_bounds'"
+        => [SchemaDiffers];
 
     an_appointment_that_is_deleted: LEDGER
         "DELETE FROM appointment WHERE id IN (SELECT id FROM appointment WHERE status = 'booked' LIMIT 1)"

@@ -4,6 +4,7 @@
 mod servers;
 pub(crate) mod settings;
 mod sources;
+mod traces;
 mod values;
 
 use std::fmt;
@@ -17,6 +18,7 @@ use crate::auth::key::SigningKey;
 use crate::streams::StreamSettings;
 pub(crate) use servers::{NodeTlsFiles, NodesSettings};
 pub(crate) use sources::Sources;
+pub(crate) use traces::{Collector, TraceSettings};
 use values::Reader;
 pub(crate) use values::parse_duration_seconds;
 
@@ -108,6 +110,8 @@ pub(crate) struct Config {
     pub(crate) rates: RateSettings,
     /// The log.
     pub(crate) log: LogSettings,
+    /// The recording of requests.
+    pub(crate) traces: TraceSettings,
     /// Load a small clinic if there is none.
     pub(crate) demo: bool,
 }
@@ -125,8 +129,8 @@ impl Config {
         let engine = engine(&mut reader, data_dir);
         let key = key(&mut reader);
         http.nodes = servers::nodes(&mut reader, &engine, &key);
-        let config =
-            Self { http, engine, key, rates: rates(&mut reader), log: log(&mut reader), demo: reader.switch("demo") };
+        let (rates, log, traces) = (rates(&mut reader), log(&mut reader), traces::traces(&mut reader));
+        let config = Self { http, engine, key, rates, log, traces, demo: reader.switch("demo") };
         reader.finish().map(|()| config)
     }
 }

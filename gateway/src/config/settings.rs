@@ -152,6 +152,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
     switch("rate_limit_loopback", "rate-limit-loopback", "Limit requests from this machine, too"),
     setting("log_format", "log-format", "text|json", "Form of log lines on standard error [default: text]"),
     setting("log_filter", "log-filter", "FILTER", "Which lines are logged, such as info,engine=debug"),
+    setting(
+        "otlp_endpoint",
+        "otlp-endpoint",
+        "URL",
+        "A collector of traces, by OTLP over HTTP, such as http://127.0.0.1:4318 [default: none]",
+    ),
+    setting("trace_ratio", "trace-ratio", "SHARE", "The share of requests that is recorded, 0 to 1 [default: 0.01]"),
     setting("actor_threads", "actor-threads", "COUNT", "Threads that run doctor-days [default: 1]"),
     setting(
         "idle_seconds",

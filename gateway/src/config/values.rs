@@ -35,12 +35,12 @@ impl<'s> Reader<'s> {
         }
     }
 
-    fn parsed<T>(&mut self, key: &str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+    /// Whatever `parse` makes of the text.
+    pub(super) fn parsed<T>(&mut self, key: &str, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let Found { text, origin } = self.sources.get(key)?;
         let value = parse(text.trim());
         if value.is_none() {
-            // The key of tokens is a secret even when it is wrong, and a URL may hold a password.
-            let told = if key == "jwt_key" || key.ends_with("_url") { "the value" } else { text };
+            let told = if is_secret(key) { "the value" } else { text };
             self.mistakes.push(format!("{key}: {told:?} is not {expected} ({origin})"));
         }
         value
@@ -60,6 +60,12 @@ impl<'s> Reader<'s> {
     pub(crate) fn number(&mut self, key: &str, default: u64, range: RangeInclusive<u64>) -> u64 {
         let expected = format!("a whole number from {} to {}", range.start(), range.end());
         self.parsed(key, &expected, |text| text.parse().ok().filter(|number| range.contains(number))).unwrap_or(default)
+    }
+
+    /// A number from 0 to 1.
+    pub(crate) fn ratio(&mut self, key: &str, default: f64) -> f64 {
+        let parse = |text: &str| text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+        self.parsed(key, "a number from 0 to 1", parse).unwrap_or(default)
     }
 
     /// A whole number above 0.
@@ -152,6 +158,11 @@ impl<'s> Reader<'s> {
     pub(crate) fn finish(self) -> Result<(), Mistakes> {
         if self.mistakes.is_empty() { Ok(()) } else { Err(Mistakes(self.mistakes)) }
     }
+}
+
+/// Whether a value is never repeated: the key of tokens is a secret even when it is wrong, and a URL may hold a password.
+fn is_secret(key: &str) -> bool {
+    key == "jwt_key" || key.ends_with("_url") || key.ends_with("_endpoint")
 }
 
 fn url(text: &str, schemes: &[&str]) -> Option<ServerUrl> {

@@ -76,7 +76,8 @@ impl World {
         let streams = StreamSettings { clients_max: 10, heartbeat_seconds: 15 };
         let (verifier, limits) = (Verifier::new(&key), RateLimits::new(&rates));
         let (exporter, machine) = (Exporter::detached(), Machine::new(std::env::temp_dir()));
-        let shared = Arc::new(Shared::new(engine.handle(), verifier, limits, exporter, machine, streams, None));
+        let shared = Shared::new(engine.handle(), verifier, limits, exporter, machine, streams, None);
+        let shared = Arc::new(shared);
         let now = engine.handle().clock().now();
         let [doctor, patient, clinic] = [1, 2, 3].map(Uuid::from_u128);
         Self { _directory: directory, engine, shared, key, doctor, patient, clinic, now }

@@ -17,23 +17,25 @@ pub(crate) fn answered(
     problem: Option<&Problem>,
     micros: u64,
 ) {
+    let trace = name.trace_name();
     if let Some((problem, cause)) = problem.and_then(|problem| Some((problem, problem.cause()?))) {
         let (code, method, path) = (problem.code(), request.method().as_str(), request.match_pattern());
         let (code_name, path) = (code.entry().name, path.as_deref().unwrap_or("unknown"));
         if code == Code::Internal {
-            tracing::error!(request.id = %name, http.method = method, http.route = path, error.code = code_name, error.cause = cause, "request failed");
+            tracing::error!(request.id = %name, trace.id = %trace, http.request.method = method, http.route = path, error.type = code_name, error.message = cause, "request failed");
         } else {
-            tracing::warn!(request.id = %name, http.method = method, http.route = path, error.code = code_name, error.cause = cause, "request refused");
+            tracing::warn!(request.id = %name, trace.id = %trace, http.request.method = method, http.route = path, error.type = code_name, error.message = cause, "request refused");
         }
     }
     if tracing::enabled!(tracing::Level::DEBUG) {
         tracing::debug!(
             request.id = %name,
-            http.method = request.method().as_str(),
+            trace.id = %trace,
+            http.request.method = request.method().as_str(),
             http.route = request.match_pattern().as_deref().unwrap_or("unknown"),
-            http.status = status.as_u16(),
-            error.code = problem.map(|problem| problem.code().entry().name),
-            duration_micros = micros,
+            http.response.status_code = status.as_u16(),
+            error.type = problem.map(|problem| problem.code().entry().name),
+            http.server.duration_micros = micros,
             "request answered"
         );
     }

@@ -4,7 +4,7 @@
 //! This is a function around the handler and not an actix middleware: every route is made by `routes`, which knows no
 //! other way, and a booking storm so pays for no second boxed future and no map of request extensions.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ use crate::api::problem::Problem;
 use crate::auth::Principal;
 use crate::nodes::question::{self, HOP};
 use crate::state::{Side, Worker};
+use crate::traces::span;
 
 /// What every handler returns.
 pub(crate) type Answer = Result<HttpResponse, Problem>;
@@ -44,8 +45,9 @@ where
     let engine = &worker.shared.engine;
     let started_micros = engine.clock().monotonic_micros();
     let in_flight = worker.measures.begin();
-    let name =
+    let mut name =
         RequestName::of(request.headers(), || worker.request_ids.next(engine.clock().now(), engine.ids().as_ref()));
+    let trace = span::begin(&request, &mut name, worker.shared.sampling);
     let outcome = match check_head(&worker, &request) {
         Err(problem) => Err(problem),
         Ok(()) => {
@@ -56,9 +58,12 @@ where
                     Some(forwarder) => elsewhere::answer(forwarder, &handle, call).await,
                 }
             };
+            // Pinned here: its poll is wrapped, and what is polled must not be copied for that.
+            let mut work = std::pin::pin!(work);
+            let traced = poll_fn(|context| trace.poll_in(work.as_mut(), context));
             // As if the caller had gone.
             let late = "There is no answer yet; ask again, with the same key, to learn what became of the request.";
-            tokio::time::timeout(ANSWER_DEADLINE, work)
+            tokio::time::timeout(ANSWER_DEADLINE, traced)
                 .await
                 .unwrap_or_else(|_| Err(Problem::new(Code::Unavailable, late).retry_after_seconds(1)))
         }
@@ -78,6 +83,7 @@ where
     let micros = engine.clock().monotonic_micros().saturating_sub(started_micros);
     worker.measures.answered(request.method(), response.status(), micros);
     access_log::answered(&request, &name, response.status(), problem.as_ref(), micros);
+    span::answered(&trace, response.status(), problem.as_ref());
     engine::crash_point!(HttpBeforeAnswer);
     drop(in_flight);
     response

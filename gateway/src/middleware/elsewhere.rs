@@ -8,6 +8,8 @@ use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::http::Method;
 
+use engine::telemetry::trace::{Stage, Trace};
+
 use super::edge::{Answer, attempt};
 use crate::api::call::{Attempt, Call, Kept};
 use crate::api::problem::Problem;
@@ -50,6 +52,7 @@ where
     let Some(shard) = first.as_ref().err().and_then(Problem::shard) else { return first };
     // Every handler reads its body before it asks the engine: an empty one here is none.
     let body = again.kept.get().cloned().unwrap_or_default();
+    Trace::present().begin(Stage::Forward);
     let question = question::of_request(&again.request, &again.name, None, body);
     match forwarder.find(&question, shard, || attempt(handle, again.call(Attempt::Again))).await {
         Ok(Found::Here(outcome)) => outcome,

@@ -10,9 +10,10 @@ use engine::ids::Ids;
 use sha2::{Digest, Sha256};
 use uuid::{Builder, Uuid};
 
+use crate::traces::context::{TraceContext, TraceName};
+
 /// The header that names a request, both ways.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Longest name that is taken from a caller.
 const NAME_LENGTH_MAX: usize = 128;
@@ -60,16 +61,24 @@ pub(crate) struct RequestName {
     pub(crate) id: RequestId,
     /// The caller's name, if it is not a UUID.
     given: Option<Rc<str>>,
+    /// Where in which trace it stands.
+    pub(crate) trace: TraceContext,
 }
 
 impl RequestName {
     /// From `X-Request-Id` (1 to 128 of letters, digits, `-`, `_`, `.`), else the trace id of `traceparent`, else new.
     pub(crate) fn of(headers: &HeaderMap, new: impl FnOnce() -> Uuid) -> Self {
-        if let Some(name) = headers.get(&REQUEST_ID).and_then(given_name) {
-            return name;
-        }
-        let trace = headers.get(&TRACEPARENT).and_then(trace_id);
-        Self { id: RequestId(trace.unwrap_or_else(new)), given: None }
+        let trace = TraceContext::of(headers);
+        let (id, given) = headers.get(&REQUEST_ID).and_then(given_name).unwrap_or_else(|| {
+            let of_trace = trace.as_ref().map(|trace| Uuid::from_u128(trace.trace));
+            (of_trace.unwrap_or_else(new), None)
+        });
+        Self { id: RequestId(id), given, trace: trace.unwrap_or_else(|| TraceContext::new(id)) }
+    }
+
+    /// The name of its trace.
+    pub(crate) fn trace_name(&self) -> TraceName {
+        TraceName(self.trace.trace)
     }
 
     /// Calls `with` with the name as text.
@@ -92,7 +101,7 @@ impl std::fmt::Display for RequestName {
     }
 }
 
-fn given_name(value: &HeaderValue) -> Option<RequestName> {
+fn given_name(value: &HeaderValue) -> Option<(Uuid, Option<Rc<str>>)> {
     let text = value.to_str().ok()?;
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if text.is_empty() || text.len() > NAME_LENGTH_MAX || !text.bytes().all(fits) {
@@ -100,8 +109,8 @@ fn given_name(value: &HeaderValue) -> Option<RequestName> {
     }
     let uuid = crate::api::input::parse_uuid(text).filter(|_| !text.bytes().any(|byte| byte.is_ascii_uppercase()));
     Some(match uuid {
-        Some(uuid) => RequestName { id: RequestId(uuid), given: None },
-        None => RequestName { id: RequestId(digest(text)), given: Some(text.into()) },
+        Some(uuid) => (uuid, None),
+        None => (digest(text), Some(text.into())),
     })
 }
 
@@ -111,19 +120,10 @@ fn digest(text: &str) -> Uuid {
     Builder::from_custom_bytes(cut).into_uuid()
 }
 
-/// The trace id of a W3C `traceparent` (`00-<32 hex>-<16 hex>-<2 hex>`), unless it is all zero.
-fn trace_id(value: &HeaderValue) -> Option<Uuid> {
-    let mut parts = value.to_str().ok()?.split('-');
-    let (version, trace) = (parts.next()?, parts.next()?);
-    let hex = |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let complete = hex(version, 2) && version != "ff" && hex(trace, 32) && hex(parts.next()?, 16);
-    let uuid = complete.then(|| Uuid::try_parse(trace).ok()).flatten()?;
-    (!uuid.is_nil()).then_some(uuid)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::traces::context::TRACEPARENT;
 
     struct Fixed;
 

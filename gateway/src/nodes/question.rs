@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Bytes;
 use actix_web::{HttpRequest, HttpResponse};
+use engine::telemetry::trace::Onward;
 use hyper::header as wire;
 
 use super::client::{Question, Reply};
@@ -27,6 +28,10 @@ pub(crate) mod on_wire {
     pub(crate) const HOP: HeaderName = HeaderName::from_static("hotslot-hop");
     /// [`super::PART`]
     pub(crate) const PART: HeaderName = HeaderName::from_static("hotslot-part");
+    /// W3C Trace Context: trace and parent.
+    pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+    /// W3C Trace Context: what other systems say.
+    pub(crate) const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
     /// What a reader of a stream has seen.
     pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 }
@@ -69,6 +74,8 @@ pub(crate) fn of_request(request: &HttpRequest, name: &RequestName, target: Opti
     if let Some((name, value)) = name.header().and_then(|name| to_wire(&REQUEST_ID, &name)) {
         headers.insert(name, value);
     }
+    let onward = name.trace.onward();
+    insert_trace(&mut headers, &onward);
     headers.insert(on_wire::HOP, wire::HeaderValue::from_static("1"));
     let method = hyper::Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or_default();
     let target = target.unwrap_or_else(|| {
@@ -76,6 +83,15 @@ pub(crate) fn of_request(request: &HttpRequest, name: &RequestName, target: Opti
         uri.path_and_query().map_or_else(|| uri.path().to_owned(), |target| target.as_str().to_owned())
     });
     Question { method, target, headers, body }
+}
+
+/// Says of which trace a question is.
+pub(crate) fn insert_trace(headers: &mut hyper::HeaderMap, onward: &Onward) {
+    for (name, text) in [(on_wire::TRACEPARENT, Some(&onward.parent)), (on_wire::TRACESTATE, onward.state.as_ref())] {
+        if let Some(value) = text.and_then(|text| wire::HeaderValue::from_str(text).ok()) {
+            headers.insert(name, value);
+        }
+    }
 }
 
 fn to_wire(name: &HeaderName, value: &HeaderValue) -> Option<(wire::HeaderName, wire::HeaderValue)> {
@@ -127,6 +143,8 @@ mod tests {
 
     use super::*;
 
+    const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
     fn name(request: &HttpRequest) -> RequestName {
         RequestName::of(request.headers(), || Uuid::from_u128(9))
     }
@@ -143,6 +161,9 @@ mod tests {
             .append_header(("hotslot-part", "1"))
             .append_header(("hotslot-hop", "7"))
             .append_header(("x-request-id", "mine"))
+            .append_header(("traceparent", PARENT))
+            .append_header(("tracestate", "a=b"))
+            .append_header(("tracestate", "c=d"))
             .to_http_request();
         let question = of_request(&request, &name(&request), None, Bytes::from_static(b"{}"));
         assert_eq!((question.method.as_str(), &*question.target), ("PUT", "/v1/doctors/1/days/2?a=%20b"));
@@ -151,6 +172,7 @@ mod tests {
         assert_eq!(values("idempotency-key"), [b"a", b"b"]);
         assert_eq!((values("authorization"), values("if-match")), (vec![&b"Bearer x"[..]], vec![&b"\"x\""[..]]));
         assert_eq!((values("hotslot-hop"), values("x-request-id")), (vec![&b"1"[..]], vec![&b"mine"[..]]));
+        assert_eq!((values("traceparent"), values("tracestate")), (vec![PARENT.as_bytes()], vec![&b"a=b,c=d"[..]]));
         assert!(values("cookie").is_empty() && values("hotslot-part").is_empty());
     }
 
@@ -160,6 +182,8 @@ mod tests {
         let question = of_request(&request, &name(&request), None, Bytes::new());
         let given = question.headers.get("x-request-id").expect("named");
         assert_eq!(given.as_bytes(), Uuid::from_u128(9).to_string().as_bytes());
+        let trace = question.headers.get("traceparent").expect("named after it");
+        assert_eq!(trace.as_bytes(), b"00-00000000000000000000000000000009-0000000000000009-00");
     }
 
     #[test]

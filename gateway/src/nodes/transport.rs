@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use booking_core::UtcMillis;
 use engine::clock::Clock;
 use engine::ownership::PeerTransport;
+use engine::telemetry::trace::Trace;
 use hyper::header::{AUTHORIZATION, HeaderValue};
 use hyper::{HeaderMap, Method, StatusCode};
 use parking_lot::Mutex;
@@ -16,6 +17,7 @@ use rustls::ClientConfig;
 
 use super::client::{Client, Question};
 use super::internal::ASK;
+use super::question::insert_trace;
 use super::question::on_wire::HOP;
 use crate::auth::pass::Passes;
 
@@ -60,6 +62,9 @@ impl PeerTransport for HttpTransport {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, pass);
         headers.insert(HOP, HeaderValue::from_static("1"));
+        if let Some(onward) = Trace::present().onward() {
+            insert_trace(&mut headers, onward);
+        }
         let question = Question { method: Method::POST, target: ASK.to_owned(), headers, body: Bytes::from(body) };
         let reply = self.client.ask(address, &question, ANSWER_DEADLINE).await.map_err(|error| error.to_string())?;
         match reply.status {

@@ -14,8 +14,10 @@ const DURABLE: [&str; 7] = [
     "MIGRATOR.run",
     "wal_checkpoint",
 ];
-/// Where the stores are.
-const STORES: [&str; 2] = ["engine/src/journal/sqlite", "engine/src/ledger/sqlite"];
+/// Where the stores of the embedded profile are, whose processes the sweep kills: its SQLite files, and the SQL that its ledger shares
+/// with PostgreSQL. What commits on a server does so in another process, and has no points; those who use it are killed anywhere by
+/// the tests of those profiles.
+const STORES: [&str; 3] = ["engine/src/journal/sqlite/", "engine/src/ledger/sqlite/", "engine/src/ledger/sql/"];
 
 fn product() -> Vec<Source> {
     let mut sources = sources::rust();

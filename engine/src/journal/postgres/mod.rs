@@ -160,10 +160,8 @@ impl Shared {
         };
         let sent = Arc::new(Sent::of(batch, link.backend.clone()));
         let (base, generation) = self.begin(&sent);
-        crash_point!(JournalAppendBeforeCommit);
         let Link { connection, notices, .. } = &mut link;
         let judged = link::judge(notices, WRITE_DEADLINE, encoded.send(connection, base, generation)).await;
-        crash_point!(JournalAppendAfterCommit);
         match judged {
             Ok(outcomes) => {
                 self.end(&sent, sent.stored(&outcomes));

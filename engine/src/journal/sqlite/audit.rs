@@ -9,11 +9,13 @@ use async_trait::async_trait;
 use booking_core::{DayKey, UtcMillis, decode_event};
 use futures_util::TryStreamExt;
 use futures_util::stream::BoxStream;
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::append::{head_of, unsigned};
-use super::{FILE_NAME, failure, read};
+use super::open::MIGRATOR;
+use super::{FILE_NAME, failure, read, schema};
 use crate::journal::{ReadError, StoredRecord, StoredSnapshot};
 use crate::verify::finding::{Findings, Kind};
 use crate::verify::source::{Beside, Block, Bounds, Checked, HeadRow, JournalSource, NamedDays, NextWork};
@@ -76,7 +78,7 @@ impl<'connection> SqliteBooks<'connection> {
 #[async_trait]
 impl JournalSource for SqliteBooks<'_> {
     async fn examine(&mut self, findings: &mut Findings) -> Result<(), ReadError> {
-        integrity(self.connection, FILE, findings).await.map_err(failed)?;
+        integrity(self.connection, &MIGRATOR, FILE, findings).await.map_err(failed)?;
         positions(self.connection, findings).await
     }
 
@@ -124,17 +126,18 @@ impl JournalSource for SqliteBooks<'_> {
     }
 }
 
-/// Adds what SQLite's own check of a file says.
+/// Adds what SQLite's own check of a file says, and in which its schema is not what `migrator` makes.
 pub(crate) async fn integrity(
     connection: &mut SqliteConnection,
+    migrator: &Migrator,
     file: &str,
     findings: &mut Findings,
 ) -> Result<(), sqlx::Error> {
-    let lines: Vec<String> = sqlx::query_scalar(INTEGRITY).fetch_all(connection).await?;
+    let lines: Vec<String> = sqlx::query_scalar(INTEGRITY).fetch_all(&mut *connection).await?;
     for line in lines.iter().filter(|line| *line != "ok") {
         findings.add(Kind::FileDamaged, file, line);
     }
-    Ok(())
+    schema::examine(connection, migrator, file, findings).await
 }
 
 /// Adds a finding wherever a block does not begin right after the one before: positions are given out without a gap.

@@ -11,6 +11,7 @@ mod checkpoint;
 pub(crate) mod failure;
 mod open;
 mod read;
+mod schema;
 mod snapshots;
 #[cfg(test)]
 mod tests;

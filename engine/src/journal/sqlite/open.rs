@@ -16,7 +16,7 @@ use crate::journal::lock::DirectoryLock;
 use crate::journal::wal;
 use crate::telemetry::pools;
 
-static MIGRATOR: Migrator = sqlx::migrate!("../migrations/journal-sqlite");
+pub(super) static MIGRATOR: Migrator = sqlx::migrate!("../migrations/journal-sqlite");
 
 /// The first SQLite without the corruption at a WAL reset under several connections.
 const SQLITE_MIN: [u32; 3] = [3, 51, 3];

@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Sqlite, SqliteConnection};
 
 use super::words::read_error;
-use super::{FILE as FILE_NAME, start};
+use super::{FILE as FILE_NAME, MIGRATOR, start};
 use crate::journal::sqlite::audit::integrity;
 use crate::journal::{ReadError, StoredRecord};
 use crate::ledger::ParkedDay;
@@ -57,7 +57,7 @@ impl<'connection> SqliteRows<'connection> {
 #[async_trait]
 impl LedgerSource for SqliteRows<'_> {
     async fn examine(&mut self, findings: &mut Findings) -> Result<(), ReadError> {
-        integrity(self.connection, FILE, findings).await.map_err(|error| read_error(&error))
+        integrity(self.connection, &MIGRATOR, FILE, findings).await.map_err(|error| read_error(&error))
     }
 
     async fn progress(&mut self, is_one_log: bool) -> Result<Progress, ReadError> {
