@@ -14,6 +14,7 @@ pub(crate) fn board() -> Board {
         .row("Requests at the wrong node", forwards())
         .row("Processes", processes())
         .row("Clocks and disks", clocks_and_disks())
+        .row("Traces", traces())
 }
 
 fn nodes() -> Vec<Panel> {
@@ -227,5 +228,24 @@ fn clocks_and_disks() -> Vec<Panel> {
         )
         .query(format!("min({})", each("hotslot_data_dir_free_bytes")), "")
         .bad_below(1e9, 1e10),
+    ]
+}
+
+fn traces() -> Vec<Panel> {
+    vec![
+        Panel::areas(
+            "Spans",
+            Unit::PerSecond,
+            "Spans of recorded requests: told to the collector, or lost because it was away or slow.",
+            "`lost`: the collector, and the way to it. Nothing else waits for it. 0 without traces.",
+        )
+        .query(rate_by("outcome", "hotslot_trace_spans_total"), "{{outcome}}"),
+        Panel::lines(
+            "Spans that wait",
+            Unit::Count,
+            "Spans that wait to be told to the collector; bounded.",
+            "Full for long: spans are lost. As beside it.",
+        )
+        .query(each("hotslot_trace_queue_spans"), "{{instance}}"),
     ]
 }
