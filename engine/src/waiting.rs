@@ -49,7 +49,8 @@ impl Waiting {
             shown.at(done, total);
         } else if self.told.seconds() >= LINE_SECONDS {
             self.told = Stopwatch::start();
-            tracing::info!(done, of = total, "{}", self.what);
+            let what = self.what;
+            tracing::info!(done, of = total, "{what}");
         }
     }
 }

@@ -250,7 +250,7 @@ fn template_of<'known>(letter: &Letter, known: &'known Known) -> Option<&'known 
 
 fn readable(name: &str, text: &str) -> Option<Template> {
     let template = serde_json::from_str(text);
-    template.inspect_err(|error| tracing::error!(%error, name, "a stored template cannot be read")).ok()
+    template.inspect_err(|error| tracing::error!(%error, template = name, "a stored template cannot be read")).ok()
 }
 
 fn kind_of(channel: Channel) -> ChannelKind {

@@ -141,10 +141,14 @@ async fn ten_thousand_doctor_days_bring_no_new_series() {
     let series = |samples: &BTreeMap<String, f64>| samples.keys().cloned().collect::<Vec<_>>();
     let before = series(&scrape(&reader).await);
     let admin = server.admin();
-    let crowd = at_once(DOCTORS, |_| {
-        let (admin, patient) = (admin.clone(), server.patient());
+    // One after another: two hundred who register at once would wait for the one connection that writes them.
+    let mut doctors = Vec::new();
+    for _ in 0..DOCTORS {
+        doctors.push(admin.create_doctor(&doctor_body()).await.expect(201).text_of("id"));
+    }
+    let crowd = at_once(DOCTORS, |number| {
+        let (admin, patient, doctor) = (admin.clone(), server.patient(), doctors[number].clone());
         async move {
-            let doctor = admin.create_doctor(&doctor_body()).await.expect(201).text_of("id");
             for later in 0..DAYS_OF_EACH {
                 let plan = Plan::quarters(1).later(later as i64);
                 admin.put_day(&doctor, &plan.date(), &plan.body()).await.expect(201);

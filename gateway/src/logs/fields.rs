@@ -38,6 +38,7 @@ pub(crate) const NAMES: &[Name] = &[
     named("status", "http.response.status_code"),
     named("took_ms", "hotslot.duration_ms"),
     named("current", "hotslot.epoch.current"),
+    named("other", "hotslot.day.other"),
     named("failed", "error.message"),
     named("killed", "error.message"),
 ];

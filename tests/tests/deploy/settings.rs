@@ -85,6 +85,8 @@ async fn every_variable_it_names_is_the_programs() {
     let mut variables: BTreeSet<String> =
         flags().await.iter().map(|flag| flag.to_uppercase().replace('-', "_")).collect();
     variables.insert("CONFIG".to_owned());
+    // Read by the build, for `hotslot_build_info`.
+    variables.insert("COMMIT".to_owned());
     // Names of streams in NATS, not variables.
     variables.extend(["EVENTS", "EVENTS_DEAD"].map(str::to_owned));
     let mut unknown = Vec::new();

@@ -14,7 +14,7 @@ const RECORDED_DEADLINE: Duration = Duration::from_secs(30);
 /// Rounds of everything that people do.
 const ROUNDS: usize = 4;
 /// Alerts that a slow machine may raise, and that a test of figures does not judge.
-const OF_SPEED: [&str; 9] = [
+const OF_SPEED: [&str; 11] = [
     "HotslotLatencyBurnsFast",
     "HotslotLatencyBurnsSlowly",
     "HotslotCommitsSlow",
@@ -24,6 +24,8 @@ const OF_SPEED: [&str; 9] = [
     "HotslotClockSkew",
     "HotslotDiskFull",
     "HotslotDiskFilling",
+    "HotslotReminderLatenessBurnsFast",
+    "HotslotReminderLatenessBurnsSlowly",
 ];
 
 /// What finds series, but no number, in what is done here, each with the reason: quantiles and shares of none.
