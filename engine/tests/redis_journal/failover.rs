@@ -66,6 +66,8 @@ async fn the_same_owner_puts_a_forgotten_end_back_from_its_memory() {
     let head = owner.append(day(1), head, b"three").await;
     pair.promote(0, OldPrimary::Killed).await;
     notice_loss(&owner, day(1), head).await;
+    let loaded = owner.journal.load(day(1)).await;
+    assert!(matches!(loaded, Err(ReadError::Unavailable(_))), "nobody may be told of a forgotten end: {loaded:?}");
 
     owner.journal.reclaim_alone(&[day(1).shard()]).await.expect("it takes it back");
     assert_eq!(owner.bodies(day(1)).await, [b"one"], "the new primary has forgotten");

@@ -55,7 +55,12 @@ pub(super) async fn load(shared: &Shared, day: DayKey) -> Result<Option<LoadedDa
 
 /// Whoever owns the shard must not read another history than the one it was installed in.
 fn require_own_history(shared: &Shared, shard: u16, epoch: &Value, reigns: [&Value; 2]) -> Result<(), ReadError> {
-    let Some(standing) = shared.standings.of(shard).filter(|standing| !standing.is_lost) else { return Ok(()) };
+    let lost = || ReadError::Unavailable("the shard is lost in Redis and must be claimed again".to_owned());
+    let Some(standing) = shared.standings.of(shard) else { return Ok(()) };
+    // Whatever is there by now, it is not what was answered from: the end may be forgotten, and put back only when it is claimed again.
+    if standing.is_lost {
+        return Err(lost());
+    }
     let is_own = reigns.iter().all(|reign| text(reign) == Some(&*standing.reign))
         && number(epoch) == Some(standing.epoch.into());
     if is_own {
@@ -63,7 +68,7 @@ fn require_own_history(shared: &Shared, shard: u16, epoch: &Value, reigns: [&Val
     }
     let newer = number(epoch).and_then(|epoch| u32::try_from(epoch).ok()).filter(|epoch| *epoch > standing.epoch);
     shared.standings.lose(shard, standing.epoch, ("a load met another history or a newer owner", newer));
-    Err(ReadError::Unavailable("the shard is lost in Redis and must be claimed again".to_owned()))
+    Err(lost())
 }
 
 fn assemble(day: DayKey, head: &Value, snapshot: &Value, entries: &Value) -> Result<Option<LoadedDay>, String> {
