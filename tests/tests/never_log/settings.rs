@@ -30,5 +30,10 @@ pub const SECRET: &[Secret] = &[
     Secret { key: "database_url", right: "postgres://u:{}@127.0.0.1/x", wrong: "mysql://u:{}@127.0.0.1/x" },
     Secret { key: "feed_redis_url", right: "redis://:{}@127.0.0.1:1", wrong: "{}" },
     Secret { key: "feed_nats_url", right: "nats://u:{}@127.0.0.1:1", wrong: "{}" },
+    Secret { key: "smtp_password", right: "{}", wrong: " {}" },
+    Secret { key: "sms_token", right: "{}", wrong: " {}" },
+    Secret { key: "telegram_token", right: "1:{}", wrong: "{}" },
+    Secret { key: "webhook_url", right: "https://example.org/{}", wrong: "{}" },
+    Secret { key: "webhook_secret", right: "whsec_{}", wrong: "{}" },
     Secret { key: "otlp_endpoint", right: "http://u:{}@127.0.0.1:1", wrong: "{}" },
 ];
