@@ -74,7 +74,11 @@ impl House {
         self.works().await;
         let recovered = healed.elapsed();
         let log = traffic.stop().await;
-        println!("recovery | {:<14} | {fault:<44} | {} | recovered after {recovered:.1?}", self.profile, log.summary());
+        eprintln!(
+            "recovery | {:<14} | {fault:<44} | {} | recovered after {recovered:.1?}",
+            self.profile,
+            log.summary()
+        );
         log.assert_as(expected);
         books::balance(&mut self, log.deeds.clone()).await;
         log

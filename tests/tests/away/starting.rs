@@ -19,7 +19,7 @@ async fn fails(redis_url: Option<&str>, database_url: &str, named: &str) -> Deat
     let started = Server::try_launch(Launch { stores: Some(stores), ..Launch::default() }).await;
     let took = watch.elapsed();
     let Err(death) = started else { panic!("it started without {named}") };
-    println!("a start without {named} ended after {took:.1?}: {:?}", death.log.last());
+    eprintln!("a start without {named} ended after {took:.1?}: {:?}", death.log.last());
     assert!(took < BOUND, "{took:?}: {death}");
     assert_eq!(death.status.and_then(|status| status.code()), Some(1), "{death}");
     assert!(death.log.last().is_some_and(|line| line.contains(named)), "it names what is away: {death}");

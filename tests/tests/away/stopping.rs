@@ -45,7 +45,7 @@ async fn stop_during(mut house: House, name: &str, mut trouble: Trouble<'_>) {
     traffic.goes_on(A_WHILE).await;
     // The people have gone home: what they were told counts.
     let (log, exit) = tokio::join!(traffic.stop(), house.server.terminate(DEADLINE));
-    println!("SIGTERM, {name}: ended after {:.1?} with {:?}", exit.took, exit.status.code());
+    eprintln!("SIGTERM, {name}: ended after {:.1?} with {:?}", exit.took, exit.status.code());
     let code = exit.status.code();
     assert!(code == Some(0) || code == Some(1), "{:?}", exit.status);
     trouble.ends().await;

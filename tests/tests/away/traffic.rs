@@ -216,7 +216,7 @@ impl Traffic {
 
     /// Says when the fault was over, for the reader of a log.
     pub fn healed(&self) {
-        println!("the part is back {:.1?} after the start", self.since.elapsed());
+        eprintln!("the part is back {:.1?} after the start", self.since.elapsed());
     }
 
     pub async fn stop(self) -> Log {
