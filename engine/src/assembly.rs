@@ -143,14 +143,18 @@ impl Assembly {
             stopping: AtomicBool::new(false),
         });
         idle_lanes.start(&Arc::downgrade(&parts), &*ports.spawn);
-        if let Some(guard) = ports.committer.guard() {
-            guard.connect(Arc::new(AskedStates(Arc::downgrade(&parts))));
-            if let Some(work) = guard.work(Arc::clone(&parts.clock)) {
-                ports.spawn.spawn(Box::pin(work));
-            }
-        }
+        connect_guard(&ports, &parts);
         ports.spawn.spawn(Box::pin(settle_open_moves(opened, Arc::downgrade(&parts))));
         (EngineHandle { parts }, ports)
+    }
+}
+
+/// Where nodes share a database: claims in the way are asked about through the door.
+fn connect_guard(ports: &DayPorts, parts: &Arc<Parts>) {
+    let Some(guard) = ports.committer.guard() else { return };
+    guard.connect(Arc::new(AskedStates(Arc::downgrade(parts))));
+    if let Some(work) = guard.work(Arc::clone(&parts.clock)) {
+        ports.spawn.spawn(Box::pin(work));
     }
 }
 

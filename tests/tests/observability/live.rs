@@ -4,13 +4,16 @@
 use std::time::Duration;
 
 use blackbox::cluster::{Cluster, Doors, Journal};
-use blackbox::{Server, eventually};
+use blackbox::{Server, eventually, wall_clock_reaches};
+use jiff::SignedDuration;
 
 use super::prometheus::{Watch, has_number};
 use super::{Query, annotation_queries, assert_none, drive, panel_queries, rules};
 
 /// Rules are evaluated every second.
 const RECORDED_DEADLINE: Duration = Duration::from_secs(30);
+/// Two looks of the node, and two of Prometheus.
+const SURVEYED_AND_SCRAPED: SignedDuration = SignedDuration::from_secs(4);
 /// Rounds of everything that people do.
 const ROUNDS: usize = 4;
 /// Alerts that a slow machine may raise, and that a test of figures does not judge.
@@ -83,6 +86,8 @@ async fn drive(doors: &Doors) {
         drive::round(doors, number).await;
     }
     drive::rush(doors, &day, release).await;
+    // Days are surveyed once a second, and scraped once a second after that.
+    wall_clock_reaches(release + SURVEYED_AND_SCRAPED).await;
 }
 
 /// Asks every question of `grafana/`; what names a part of `quiet` needs series only, everything else a number.

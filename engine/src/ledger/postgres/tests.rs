@@ -139,7 +139,11 @@ async fn among_100_000_reminders_the_due_ones_are_found_at_once() {
                 ANALYZE";
     run(&mut connection, fill).await;
     run(&mut connection, "RESET enable_seqscan; RESET plan_cache_mode").await;
-    let asked = reminders::STATEMENTS.due.replace("$1", "5000").replace("$2", "1000").replace("$3", "'{1,2,3,500}'");
+    let asked = reminders::STATEMENTS.due.replace("$10", "'{1,2,3,500}'");
+    let first = "'00000000-0000-0000-0000-000000000000'";
+    let values = ["5000", "1000", "-1", first, "0", "0", "0", "0", "0"];
+    let bound = |text: String, (at, value): (usize, &&str)| text.replace(&format!("${}", at + 1), value);
+    let asked = values.iter().enumerate().fold(asked, bound);
     let explain = format!("EXPLAIN {asked}");
     let steps: Vec<String> =
         sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(&mut connection).await.expect("a plan");

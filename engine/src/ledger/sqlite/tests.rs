@@ -104,7 +104,10 @@ async fn among_100_000_reminders_the_due_ones_are_found_at_once() {
         sqlx::query(text).execute(&ledger.store.writer.pool).await.expect("filled");
     }
     for (statement, search) in [
-        (reminders::STATEMENTS.due, "INDEX reminder_due (next_ms<?)"),
+        (
+            reminders::STATEMENTS.due,
+            "INDEX reminder_due ((next_ms,appointment,version,kind,offset_seconds,channel,recipient)>(?,?,?,?,?,?,?) AND next_ms<?)",
+        ),
         (rows::STATEMENTS[1], "INDEX reminder_dead ((due_ms,message)>(?,?))"),
     ] {
         let steps = plan(&ledger, statement).await;

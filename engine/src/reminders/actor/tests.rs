@@ -105,9 +105,11 @@ fn a_provider_that_is_away_is_probed_and_the_others_go_on() {
     let jobs = actor.tick(at(10));
     let of = |channel| jobs.iter().filter(move |job| job.channel == channel);
     assert_eq!((of(Channel::Sms).count(), of(Channel::File).count()), (2, 2));
-    for job in of(Channel::Sms) {
-        actor.handle(settled(job, Provider::Away { calls: 1 }, Next::At(UtcMillis(20))), at(15));
-    }
+    let away = |job| settled(job, Provider::Away { calls: 1 }, Next::At(UtcMillis(20)));
+    // A third one begins in the place of the first, before the second has failed too.
+    let more: Vec<Job> = of(Channel::Sms).flat_map(|job| actor.handle(away(job), at(15))).collect();
+    assert_eq!(more.len(), 1);
+    assert_eq!(actor.handle(away(&more[0]), at(15)), []);
     assert_eq!(actor.tick(at(900)), [], "it is left alone");
     let file = of(Channel::File).next().expect("a job");
     assert_eq!(actor.handle(settled(file, Provider::Answered, Next::Done), at(901)).len(), 1, "the others go on");
