@@ -2,6 +2,7 @@
 //! Must not know: when a message is due, who tries again, how a provider is talked to.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,10 +138,10 @@ impl ChannelCourier {
         let mut facts = Facts { patients, doctors: HashMap::new(), templates: HashMap::new() };
         for letter in letters {
             let doctor = letter.row.day.doctor;
-            if !facts.doctors.contains_key(&doctor) {
-                facts.doctors.insert(doctor, self.known(doctor).await?);
-            }
-            let known = &facts.doctors[&doctor];
+            let known = match facts.doctors.entry(doctor) {
+                Entry::Occupied(known) => &*known.into_mut(),
+                Entry::Vacant(unknown) => &*unknown.insert(self.known(doctor).await?),
+            };
             if let Some(name) = template_of(letter, known)
                 && !facts.templates.contains_key(name)
             {

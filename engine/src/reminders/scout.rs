@@ -109,7 +109,10 @@ impl Scout {
             // Whichever it was: look again. After a failure nobody's word makes it sooner.
             match is_failing {
                 true => drop(timeout(&*self.clock, pause, stop).await),
-                false => drop(timeout(&*self.clock, pause, select(stop, told)).await),
+                false => {
+                    // Whichever it was: look again.
+                    let _ = timeout(&*self.clock, pause, select(stop, told)).await;
+                }
             }
         }
     }

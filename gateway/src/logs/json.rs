@@ -40,7 +40,7 @@ where
                 known.into_iter().for_each(|(name, value)| _ = whole.entry(name).or_insert(value));
             }
         }
-        whole.extend(line.fields.into_iter());
+        whole.extend(line.fields);
         let head = [
             ("timestamp", Value::from(time)),
             ("level", Value::from(metadata.level().as_str())),

@@ -6,8 +6,11 @@ use serde_json::Value;
 use super::page::{Page, Span};
 use super::source::Look;
 
+/// Labels that a series must have, by name and value.
+type Labels = &'static [(&'static str, &'static str)];
+
 /// Latencies that are shown: name, histogram, labels.
-const LATENCIES: [(&str, &str, &[(&str, &str)]); 8] = [
+const LATENCIES: [(&str, &str, Labels); 8] = [
     ("HTTP POST", "hotslot_http_request_duration_seconds", &[("method", "POST")]),
     ("HTTP GET", "hotslot_http_request_duration_seconds", &[("method", "GET")]),
     ("in the day", STAGES, &[("stage", "total")]),

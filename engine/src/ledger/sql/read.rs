@@ -29,12 +29,10 @@ macro_rules! select_appointments {
 
 macro_rules! select_columns {
     () => {
-        concat!(
-            "SELECT a.id, a.doctor, a.date, a.patient, a.start_ms, a.end_ms, a.place, a.status, a.hold_expires_ms, \
-             a.reason_key, a.reason, a.created_ms, a.updated_ms, a.version, coalesce(d.time_zone, \
-             (SELECT 'UTC' FROM parked_day p WHERE p.doctor = a.doctor AND p.date = a.date), \
-             (SELECT o.time_zone FROM doctor o WHERE o.id = a.doctor)) AS time_zone FROM "
-        )
+        "SELECT a.id, a.doctor, a.date, a.patient, a.start_ms, a.end_ms, a.place, a.status, a.hold_expires_ms, \
+         a.reason_key, a.reason, a.created_ms, a.updated_ms, a.version, coalesce(d.time_zone, \
+         (SELECT 'UTC' FROM parked_day p WHERE p.doctor = a.doctor AND p.date = a.date), \
+         (SELECT o.time_zone FROM doctor o WHERE o.id = a.doctor)) AS time_zone FROM "
     };
 }
 
