@@ -66,7 +66,7 @@ caught! {
         UnavailableWithoutCause | MoveBroken | MustSucceed | RefusalWrong | DueHoldLeft;
     generation_reused: GenerationReused within 40 by Unanswered | UnavailableWithoutCause;
     overlay_loses_changes: OverlayLosesChanges within 100 by StaleRead | MustSucceed;
-    overlay_evicted_early: OverlayEvictedEarly within 15 by StaleRead | MustSucceed;
+    overlay_evicted_early: OverlayEvictedEarly within 15 by StaleRead | MustSucceed | RefusalWrong;
     cursor_moved_on_failure: CursorMovedOnFailure within 10 by LedgerDiffers | StaleRead | MustSucceed | RefusalWrong;
     open_work_not_indexed: OpenWorkNotIndexed within 50 by DueHoldLeft;
     clock_stepped_back: ClockSteppedBack within 25 by TimeWentBack | FromTheFuture;
