@@ -222,10 +222,10 @@ fn false_already_booked(story: &Story) -> Vec<Planted> {
     free.map(|(day, _)| story.and(day, stranger_takes(day, None), Answer::Refused(Code::AlreadyBooked))).collect()
 }
 
-/// Repeated answers of bookings whose first answer is in the history, or is not.
-fn repeated(story: &Story, has_first: bool) -> Vec<(usize, u32)> {
+/// Repeated answers of bookings, and their days.
+fn repeated(story: &Story, fits: impl Fn(u32) -> bool) -> Vec<(usize, u32)> {
     let fits = |record: &Record| match (&record.call, &record.answer) {
-        (Call::Take { key, .. }, Answer::Row { replayed: true, .. }) => story.has_first_answer(*key) == has_first,
+        (Call::Take { key, .. }, Answer::Row { replayed: true, .. }) => fits(*key),
         _ => false,
     };
     let day = |number: usize| match story.log.records[number].call {
@@ -235,13 +235,18 @@ fn repeated(story: &Story, has_first: bool) -> Vec<(usize, u32)> {
     story.places(fits).into_iter().map(day).collect()
 }
 
+/// Those whose first answer is in the history.
+fn repeated_after_first(story: &Story) -> Vec<(usize, u32)> {
+    repeated(story, |key| story.has_first_answer(key))
+}
+
 fn other_answer(story: &Story) -> Vec<Planted> {
     let other = |record: &mut Record| {
         if let Answer::Row { digest, .. } = &mut record.answer {
             *digest = digest.wrapping_add(1);
         }
     };
-    repeated(story, true).into_iter().map(|(number, day)| story.with(number, day, other)).collect()
+    repeated_after_first(story).into_iter().map(|(number, day)| story.with(number, day, other)).collect()
 }
 
 fn won_twice(story: &Story) -> Vec<Planted> {
@@ -250,16 +255,17 @@ fn won_twice(story: &Story) -> Vec<Planted> {
             *replayed = false;
         }
     };
-    repeated(story, true).into_iter().map(|(number, day)| story.with(number, day, first)).collect()
+    repeated_after_first(story).into_iter().map(|(number, day)| story.with(number, day, first)).collect()
 }
 
-/// The calls that a kill left without an outcome go, and with them what the repeated answer repeats.
+/// What the repeated answer repeats goes: the first answer, or the call that a kill left without one, of which a run may have none.
 fn replay_of_nothing(story: &Story) -> Vec<Planted> {
-    let places = repeated(story, false).into_iter();
+    let places = repeated(story, |_| true).into_iter();
     let planted = places.map(|(number, day)| {
         let mut log = story.log.clone();
         let key = log.records[number].call.key();
-        log.records.retain(|record| record.call.key() != key || record.answer != Answer::Unknown);
+        let is_repeated = |answer: &Answer| matches!(answer, Answer::Row { replayed: true, .. });
+        log.records.retain(|record| record.call.key() != key || is_repeated(&record.answer));
         Planted { log, day }
     });
     planted.collect()
