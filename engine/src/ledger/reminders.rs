@@ -140,7 +140,6 @@ impl ReminderKey {
     }
 }
 
-#[cfg(feature = "testing")]
 impl ReminderKey {
     /// The first and the last key that an appointment can have.
     pub(crate) const fn bounds(appointment: AppointmentId) -> [Self; 2] {
