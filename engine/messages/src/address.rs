@@ -29,7 +29,7 @@ pub enum AddressError {
     Name,
 }
 
-/// Says what is wrong with an address for this channel. Keeps to what profiles of patients take, so that whatever passed there passes here.
+/// Says what is wrong with an address for this channel. Profiles of patients are held to the same, so whatever was taken can be sent to.
 pub fn validate_address(channel: ChannelKind, text: &str) -> Result<(), AddressError> {
     let (holds, error) = match channel {
         ChannelKind::Sms => (is_phone(text), AddressError::Phone),
@@ -101,6 +101,39 @@ mod tests {
             assert_eq!(validate_address(channel, good), Ok(()), "{good}");
             let error = validate_address(channel, bad).expect_err(bad);
             assert!(!error.to_string().contains(bad) || bad.is_empty(), "what was given is not repeated");
+        }
+    }
+
+    #[test]
+    fn phones_are_e164() {
+        for good in ["+4930123", "+493012345678901"] {
+            assert!(is_phone(good), "{good}");
+        }
+        for bad in ["", "+", "4930123456", "+493012", "+4930123456789012", "+49 30 123", "+0301234567", "++4930123"] {
+            assert!(!is_phone(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn mail_addresses_are_plausible() {
+        for good in ["a@b.org", "first.last+tag@sub.example.com", "jörg@müller.example"] {
+            assert!(is_email(good), "{good}");
+        }
+        let long = format!("{}@b.org", "a".repeat(EMAIL_LOCAL_MAX + 1));
+        for bad in ["", "a", "@b.org", "a@", "a@b", "a@@b.org", "a@b@c.org", "a b@c.org", "a@b..org", "a@-b.org", &long]
+        {
+            assert!(!is_email(bad), "{bad}");
+        }
+        assert!(!is_email("a\r\nBcc:x@b.org"));
+    }
+
+    #[test]
+    fn telegram_takes_ids_and_names() {
+        for good in ["123456789", "-1001234567890", "@ada_l"] {
+            assert!(is_telegram(good), "{good}");
+        }
+        for bad in ["", "@", "ada", "@1da", "@a-b", "0", "+5", "1.5", "99999999999999999999"] {
+            assert!(!is_telegram(bad), "{bad}");
         }
     }
 }
