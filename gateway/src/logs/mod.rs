@@ -7,6 +7,7 @@
 
 pub(crate) mod fields;
 mod json;
+mod panics;
 
 use std::io::IsTerminal;
 
@@ -27,13 +28,17 @@ const OWN: [&str; 3] = ["hotslot", "engine", "booking_core"];
 /// Sends the log to standard error; for `verify` and the like, where no request is recorded.
 pub(crate) fn init(settings: &LogSettings) {
     // A second call, in a process of tests, changes nothing.
-    let _ = tracing_subscriber::registry().with(lines(settings)).try_init();
+    if tracing_subscriber::registry().with(lines(settings)).try_init().is_ok() {
+        panics::log_them();
+    }
 }
 
 /// As [`init`], with a recorder of requests beside.
 #[cfg(feature = "otel")]
 pub(crate) fn init_with(settings: &LogSettings, recorder: impl Layer<tracing_subscriber::Registry> + Send + Sync) {
-    let _ = tracing_subscriber::registry().with(recorder).with(lines(settings)).try_init();
+    if tracing_subscriber::registry().with(recorder).with(lines(settings)).try_init().is_ok() {
+        panics::log_them();
+    }
 }
 
 fn lines<S>(settings: &LogSettings) -> impl Layer<S> + Send + Sync + use<S>
