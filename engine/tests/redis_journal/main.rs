@@ -6,5 +6,6 @@ mod contract;
 mod failover;
 mod fence;
 mod memory;
+mod promises;
 mod start;
 mod support;
