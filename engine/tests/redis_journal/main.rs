@@ -7,5 +7,6 @@ mod failover;
 mod fence;
 mod memory;
 mod promises;
+mod silent;
 mod start;
 mod support;
