@@ -137,6 +137,7 @@ impl Assembly {
             territory: self.territory,
             peers: self.cluster.transport.map(|transport| Peers::new(transport, asking)),
             publish_lock: self.cluster.publish_lock,
+            lost_found: tokio::sync::Notify::new(),
             ledger_lag_max: config.ledger_lag_max,
             awake_days_max: config.awake_days_max,
             poisoned: AtomicBool::new(false),

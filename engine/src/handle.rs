@@ -38,6 +38,7 @@ mod appointments;
 mod asking;
 pub mod figures;
 pub(crate) mod moves;
+pub(crate) mod promises;
 pub(crate) mod publish;
 mod reminders;
 mod reschedule;
@@ -82,6 +83,8 @@ pub(crate) struct Parts {
     /// `None` in a process alone.
     pub(crate) peers: Option<Peers>,
     pub(crate) publish_lock: Option<Arc<dyn PublishLock>>,
+    /// Told when shards have opened whose repair may have found lost records.
+    pub(crate) lost_found: tokio::sync::Notify,
     pub(crate) ledger_lag_max: u64,
     pub(crate) awake_days_max: usize,
     pub(crate) poisoned: AtomicBool,

@@ -20,6 +20,7 @@ pub mod ids;
 pub mod journal;
 pub mod ledger;
 pub mod limits;
+mod lost;
 pub mod ownership;
 pub mod postgres;
 pub mod reminders;

@@ -25,6 +25,7 @@ use crate::ledger::overlay::Overlay;
 use crate::ledger::registry::Registry;
 use crate::ledger::reminders::{Claimer, ReminderStore};
 use crate::limits::DRAIN_MILLIS;
+use crate::lost;
 use crate::ownership::keeper::{Control, Keeper};
 use crate::ownership::takeover::Shards;
 use crate::ownership::{Cluster, Ownership, ShardSet, Tenures, Territory};
@@ -297,6 +298,10 @@ async fn own(
 ) -> Option<Arc<Control>> {
     let parts = &handle.parts;
     let (journal, clock) = (Arc::clone(&parts.journal), Arc::clone(&parts.clock));
+    if !matches!(owning, Owning::Sole) {
+        // A journal of one process and one disk forgets nothing.
+        ports.spawn.spawn(Box::pin(lost::run(handle.clone(), Arc::clone(&ledger), stopped.clone())));
+    }
     let shards = Shards { handle: handle.clone(), journal, ledger, tenures: Arc::clone(&tenures), clock };
     match owning {
         Owning::Sole => None,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use booking_core::{AppointmentId, DayKey, Departure, MoveId, SubjectId, UtcMillis, planted};
+use booking_core::{Appointment, AppointmentId, DayKey, Departure, MoveId, SubjectId, UtcMillis, planted};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -28,8 +28,21 @@ pub enum Question {
     Rows(Box<AppointmentQuery>, oneshot::Sender<Vec<PlacedAppointment>>),
     /// Does an appointment take its patient's time here?
     Claim(AppointmentId, oneshot::Sender<ClaimState>),
+    /// How does an appointment stand here?
+    Appointment(AppointmentId, oneshot::Sender<Known>),
     /// Has this key of this subject won here?
     Key(SubjectId, Box<str>, oneshot::Sender<KeyClaimState>),
+}
+
+/// What a day knows of an appointment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Known {
+    /// It is here, or was until it was over.
+    Here(Box<Appointment>),
+    /// It was here, and left.
+    Left(Box<Departure>),
+    /// It has never been here.
+    Never,
 }
 
 /// A move on its way in.
@@ -75,9 +88,20 @@ pub(super) fn answer(actor: &DayActor, question: Question) {
         Question::Claim(appointment, reply) => {
             let _ = reply.send(claim(awake, appointment, actor.ports.clock.now()));
         }
+        Question::Appointment(appointment, reply) => {
+            let _ = reply.send(known(awake, appointment));
+        }
         Question::Key(subject, key, reply) => {
             let _ = reply.send(key_claim(awake, subject, &key));
         }
+    }
+}
+
+fn known(awake: &Awake, appointment: AppointmentId) -> Known {
+    match (awake.durable.appointment(appointment), awake.durable.departure(appointment)) {
+        (Some(row), _) => Known::Here(Box::new(row.clone())),
+        (None, Some(departure)) => Known::Left(Box::new(departure.clone())),
+        (None, None) => Known::Never,
     }
 }
 
@@ -94,11 +118,8 @@ fn attempt(awake: &Awake, appointment: AppointmentId, move_id: MoveId) -> Attemp
 /// Looks at every appointment of the day: 100,000 take a few milliseconds.
 fn rows(awake: &Awake, day: DayKey, query: &AppointmentQuery) -> Vec<PlacedAppointment> {
     let time_zone: Arc<str> = awake.durable.definition().map_or("".into(), |definition| (*definition.time_zone).into());
-    let placed = |row: &booking_core::Appointment| PlacedAppointment {
-        day,
-        time_zone: Arc::clone(&time_zone),
-        appointment: row.clone(),
-    };
+    let placed =
+        |row: &Appointment| PlacedAppointment { day, time_zone: Arc::clone(&time_zone), appointment: row.clone() };
     let mut page: Vec<PlacedAppointment> =
         awake.durable.appointments().map(placed).filter(|placed| query.admits(placed)).collect();
     page.sort_unstable_by_key(|placed| (placed.appointment.start, placed.appointment.id));
@@ -109,7 +130,7 @@ fn rows(awake: &Awake, day: DayKey, query: &AppointmentQuery) -> Vec<PlacedAppoi
 fn claim(awake: &Awake, appointment: AppointmentId, now: UtcMillis) -> ClaimState {
     if let Some(row) = awake.durable.appointment(appointment).filter(|row| row.status.is_live()) {
         // A hold that has ended just now is recorded first; so is whatever else is decided and takes it from there.
-        let stays = |tip: &booking_core::Appointment| tip.status.is_live() && tip.start == row.start;
+        let stays = |tip: &Appointment| tip.status.is_live() && tip.start == row.start;
         let is_settled = awake.tip.appointment(appointment).is_some_and(stays) && !row.is_due(now);
         return match is_settled {
             true => ClaimState::Live { start: row.start, end: row.end },

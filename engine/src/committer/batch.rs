@@ -158,6 +158,8 @@ pub(super) fn verdict(outcome: DayOutcome) -> Result<u64, CommitFailure> {
     match outcome {
         DayOutcome::Appended { position } => Ok(position),
         DayOutcome::Conflict { actual } => Err(CommitFailure::Conflict { actual }),
+        DayOutcome::Failed => Err(CommitFailure::Failed("the day's server does not answer".into())),
+        DayOutcome::Unsettled => Err(CommitFailure::Unknown("the day's server does not answer".into())),
         DayOutcome::StaleEpoch { .. } => Err(CommitFailure::StaleEpoch),
     }
 }

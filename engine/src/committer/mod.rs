@@ -30,7 +30,8 @@ pub use queue::Undurable;
 pub enum CommitFailure {
     /// Certainly not written.
     Failed(Arc<str>),
-    /// Perhaps written; the committer has raised the barrier already: a re-read now tells the truth.
+    /// Perhaps written; the barrier has been raised already, or the journal refuses to read the day until it is: a re-read tells the
+    /// truth.
     Unknown(Arc<str>),
     /// The journal is poisoned; the process is about to end.
     Poisoned(Arc<str>),

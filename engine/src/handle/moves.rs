@@ -204,7 +204,7 @@ impl EngineHandle {
     }
 
     /// Takes the appointment in. If that fails, the day asks by itself as soon as it has read itself again.
-    async fn accept(&self, day: DayKey, move_id: MoveId, row: Appointment) {
+    pub(super) async fn accept(&self, day: DayKey, move_id: MoveId, row: Appointment) {
         match self.step(day, system(Action::AcceptMove { move_id, row })).await {
             Ok(_) => {
                 crash_point!(MoveAccepted);
@@ -216,7 +216,7 @@ impl EngineHandle {
         }
     }
 
-    async fn drop_move(&self, day: DayKey, move_id: MoveId) {
+    pub(super) async fn drop_move(&self, day: DayKey, move_id: MoveId) {
         if let Err(error) = self.step(day, system(Action::DropMove { move_id })).await {
             tracing::warn!(%move_id, %error, "a place kept for a move is not given back yet; its day will ask");
         }
@@ -231,7 +231,7 @@ impl EngineHandle {
     }
 
     /// Tells the day of departure. Nothing depends on it: an attempt commits only if its driver asks for it.
-    fn give_up(&self, job: &Move) {
+    pub(super) fn give_up(&self, job: &Move) {
         let now = self.parts.clock.now();
         let control = Control::GiveUpMove { appointment: job.wish.appointment, move_id: job.move_id };
         if let Ok(entry) = self.entry(job.from, now) {
@@ -287,17 +287,17 @@ impl Move {
         Command { envelope: self.envelope, key: key.cloned(), action }
     }
 
-    fn prepare(&self) -> Command {
+    pub(super) fn prepare(&self) -> Command {
         let action = Action::PrepareMove { move_id: self.move_id, appointment: self.wish.appointment };
         self.command(self.key.as_ref(), action)
     }
 
-    fn hold(&self, row: Appointment) -> Command {
+    pub(super) fn hold(&self, row: Appointment) -> Command {
         let arriving = Arriving { move_id: self.move_id, from: self.from, row, wish: self.wish.clone() };
         self.command(None, Action::HoldForMove(arriving))
     }
 
-    fn commit(&self, version: u32, held: &Appointment) -> Command {
+    pub(super) fn commit(&self, version: u32, held: &Appointment) -> Command {
         let leaving = Leaving {
             move_id: self.move_id,
             appointment: self.wish.appointment,
@@ -310,7 +310,7 @@ impl Move {
     }
 }
 
-fn system(action: Action) -> Command {
+pub(super) fn system(action: Action) -> Command {
     Command { action, ..Command::expire() }
 }
 

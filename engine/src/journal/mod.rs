@@ -79,6 +79,11 @@ pub enum DayOutcome {
         /// Where it ends.
         actual: Head,
     },
+    /// Certainly not written: the part of the store that has the day does not answer, while others do.
+    Failed,
+    /// Perhaps written, by a part of the store that does not answer any more. The store finds out by itself; until then it refuses to
+    /// read the day, and to write to it.
+    Unsettled,
     /// Nothing was written: a newer owner exists.
     StaleEpoch {
         /// The epoch that the store knows.
@@ -181,7 +186,7 @@ pub enum LogKind {
 #[async_trait]
 pub trait Journal: Send + Sync + 'static {
     /// Makes `batch` durable in one write; at most one entry a day. When this returns `Ok`, every `Appended` entry is
-    /// durable to the promise of the backend, and every other entry has left no trace. Outcomes are in the order of the
+    /// durable to the promise of the backend, and every other entry but an `Unsettled` one has left no trace. Outcomes are in the order of the
     /// batch. Never cancelled by its caller.
     async fn append(&self, batch: &[DayAppend]) -> Result<Vec<DayOutcome>, AppendError>;
 

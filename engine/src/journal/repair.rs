@@ -3,7 +3,8 @@
 //!
 //! A failover leaves a store with a shorter log than was acknowledged, or with another one. The ledger's raw records and the memory of the
 //! owner have parts of the longest history. The links decide what belongs together: from where the log certainly stands, each next
-//! record is one that covers the one before. Where two do, the ledger's wins, else the one of the higher epoch (`protocols.md` D 7).
+//! record is one that covers the one before. Where two do, the ledger's wins, else the one of the higher epoch (`protocols.md` D 7). What
+//! the others have promised is asked for again (`crate::lost`).
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,9 @@ pub trait RawRecords: Send + Sync {
 
     /// See [`Ledger::raw_records`]: all of `day`.
     async fn records(&self, day: DayKey) -> Result<Vec<StoredRecord>, ReadError>;
+
+    /// See [`Ledger::note_lost`].
+    async fn note_lost(&self, records: &[StoredRecord]) -> Result<u64, ReadError>;
 }
 
 #[async_trait]
@@ -31,6 +35,10 @@ impl<L: Ledger + ?Sized> RawRecords for L {
 
     async fn records(&self, day: DayKey) -> Result<Vec<StoredRecord>, ReadError> {
         self.raw_records(day, 0).await
+    }
+
+    async fn note_lost(&self, records: &[StoredRecord]) -> Result<u64, ReadError> {
+        Ledger::note_lost(self, records).await.map_err(|error| ReadError::Unavailable(error.to_string()))
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod agreement;
 pub mod applier;
+pub mod lost;
 #[cfg(feature = "testing")]
 pub mod memory;
 pub mod overlay;
@@ -24,6 +25,7 @@ use booking_core::{
 };
 use uuid::Uuid;
 
+use self::lost::LostOutcome;
 use self::won_keys::{KeyDigest, LiveAppointment};
 use crate::journal::{ChainHash, Head, ReadError, ShardCursor, StoredRecord};
 use crate::ownership::ShardSet;
@@ -233,6 +235,32 @@ pub trait Ledger: Send + Sync + 'static {
         Ok(heads)
     }
 
+    /// Keeps `records` of branches that are over; how many of them were not known. After this their journal may let them go: whoever has
+    /// the day finds them here and asks again for what they promised (`protocols.md` D 7). Also from an owner that is over.
+    async fn note_lost(&self, records: &[StoredRecord]) -> Result<u64, ApplyError> {
+        match records.len() {
+            0 => Ok(0),
+            count => Err(ApplyError::Refused(format!("{count} lost records cannot be kept here"))),
+        }
+    }
+
+    /// The days with lost records that wait, by date.
+    async fn lost_days(&self) -> Result<Vec<DayKey>, ReadError> {
+        Ok(Vec::new())
+    }
+
+    /// The lost records of `day` that wait, by sequence.
+    async fn lost_records(&self, day: DayKey) -> Result<Vec<StoredRecord>, ReadError> {
+        let _ = day;
+        Ok(Vec::new())
+    }
+
+    /// Says what became of lost records, of days of ours. What was said first stays.
+    async fn settle_lost(&self, records: &[StoredRecord], outcome: &LostOutcome) -> Result<(), ApplyError> {
+        let _ = (records, outcome);
+        Ok(())
+    }
+
     /// One appointment.
     async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError>;
 
@@ -270,7 +298,7 @@ pub trait Ledger: Send + Sync + 'static {
         visit: &mut (dyn FnMut(KeyDigest, DayKey, Date) + Send),
     ) -> Result<(), ReadError>;
 
-    /// Forgets the keys whose answers concern no date from `before` on, in bounded transactions; returns how many those
+    /// Forgets the keys whose answers concern no date from `before` on, and records kept of days before, in bounded transactions; returns how many those
     /// were. If it fails between two, the next call goes on.
     async fn forget_won_keys(&self, before: Date) -> Result<u64, ApplyError>;
 

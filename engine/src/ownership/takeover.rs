@@ -3,7 +3,8 @@
 //!
 //! Order of taking over (`protocols.md` rule 32): the claim has raised the epoch; the journal learns it, so that no older owner can
 //! append; what the
-//! store has forgotten is brought back; the ledger gets what it lacks; visits and keys are claimed here; then the shard is open.
+//! store has forgotten is brought back; the ledger gets what it lacks; visits and keys are claimed here; then the shard is open, and what
+//! lost records had promised is asked for again (`crate::lost`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -108,6 +109,7 @@ impl Shards {
                 self.tenures.open(shard);
             }
         }
+        self.handle.parts.lost_found.notify_one();
         Ok(())
     }
 

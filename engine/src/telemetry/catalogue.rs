@@ -157,7 +157,9 @@ catalogue! {
     JOURNAL_FAILURE = "hotslot_journal_failures_total" Counter ["kind": JOURNAL_FAILURES] &[], "Appends that were not acknowledged, by kind.";
     JOURNAL_POSITION = "hotslot_journal_position" Gauge [] &[], "Position of the last durable record.";
     JOURNAL_REPAIRED = "hotslot_journal_repaired_records_total" Counter [] &[], "Records that a journal on Redis had forgotten and that were put back from memory or the ledger.";
-    JOURNAL_LOST = "hotslot_journal_lost_records_total" Counter [] &[], "Records of a branch that a failover of Redis has ended; some may have been acknowledged: page at once, the log names them.";
+    JOURNAL_LOST = "hotslot_journal_lost_records_total" Counter [] &[], "Records of a branch that a failover of Redis has ended; some may have been acknowledged: page at once, the log names them. What they promised is asked for again.";
+    JOURNAL_KEPT = "hotslot_journal_restored_records_total" Counter [] &[], "Lost records whose promises hold again, or are owed no longer.";
+    JOURNAL_BROKEN = "hotslot_journal_unrestored_records_total" Counter [] &[], "Lost records whose promises cannot hold any more, as the place is gone, say: page at once, hotslot verify names the appointments.";
     LEDGER_LAG = "hotslot_ledger_lag_records" Gauge [] &[], "Durable records that the ledger does not have yet; past its bound bookings are shed.";
     LEDGER_LAG_SECONDS = "hotslot_ledger_lag_seconds" Gauge [] &[], "Age of the oldest record that the ledger does not have; up to ten seconds in a burst on purpose.";
     LEDGER_BATCH = "hotslot_ledger_batch_records" Histogram [] SIZE_BUCKETS, "Records applied to the ledger in one transaction.";

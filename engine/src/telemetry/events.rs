@@ -9,6 +9,7 @@ use metrics::{counter, gauge, histogram};
 
 use super::catalogue as names;
 use crate::journal::StoredRecord;
+use crate::ledger::lost::LostOutcome;
 
 /// Something that happened. Nothing of it is written before [`EngineEvent::emit`].
 #[must_use]
@@ -91,6 +92,15 @@ pub(crate) enum EngineEvent<'a> {
         /// Records on a branch that is over.
         lost: &'a [StoredRecord],
     },
+    /// What lost records had promised was asked for again.
+    PromiseSettled {
+        /// Of which day.
+        day: DayKey,
+        /// Those of one appointment, or one of the day itself.
+        records: &'a [StoredRecord],
+        /// What came of it.
+        outcome: &'a LostOutcome,
+    },
 }
 
 impl EngineEvent<'_> {
@@ -121,7 +131,7 @@ impl EngineEvent<'_> {
                 counter!(names::FEED_DEAD, "sink" => sink).increment(1);
                 tracing::error!(event, reason, sink, "an event is a dead letter");
             }
-            Self::JournalRepaired { .. } => self.emit_of_repair(),
+            Self::JournalRepaired { .. } | Self::PromiseSettled { .. } => self.emit_of_repair(),
             _ => self.emit_of_ownership(),
         }
     }
@@ -177,17 +187,42 @@ impl EngineEvent<'_> {
         }
     }
 
-    /// Never silent: an operator hears of everything that was put back, and of what is lost.
+    /// Never silent: an operator hears of everything that was put back, of what is lost, and of what came of that.
     fn emit_of_repair(self) {
-        let Self::JournalRepaired { shard, day, sequence, records, lost } = self else { return };
-        counter!(names::JOURNAL_REPAIRED).increment(records as u64);
-        counter!(names::JOURNAL_LOST).increment(lost.len() as u64);
-        tracing::warn!(shard, %day, records, sequence, "Redis had forgotten records of a day; they are put back");
-        for record in lost {
-            let (sequence, epoch, position) = (record.version.sequence, record.version.epoch, record.position);
+        match self {
+            Self::JournalRepaired { shard, day, sequence, records, lost } => {
+                counter!(names::JOURNAL_REPAIRED).increment(records as u64);
+                counter!(names::JOURNAL_LOST).increment(lost.len() as u64);
+                if records > 0 {
+                    tracing::warn!(shard, %day, records, sequence, "Redis had forgotten records of a day; they are put back");
+                }
+                for record in lost {
+                    let (sequence, epoch, position) = (record.version.sequence, record.version.epoch, record.position);
+                    tracing::error!(
+                        shard, %day, sequence, epoch, position,
+                        "a record of another branch is lost; what it promised is asked for again"
+                    );
+                }
+            }
+            Self::PromiseSettled { day, records, outcome } => emit_of_promise(day, records, outcome),
+            _ => {}
+        }
+    }
+}
+
+fn emit_of_promise(day: DayKey, records: &[StoredRecord], outcome: &LostOutcome) {
+    let version = records.last().map(|record| record.version).unwrap_or_default();
+    let (sequence, epoch, count) = (version.sequence, version.epoch, records.len() as u64);
+    match outcome {
+        LostOutcome::Settled => {
+            counter!(names::JOURNAL_KEPT).increment(count);
+            tracing::warn!(%day, sequence, epoch, records = count, "what lost records had promised holds again, or is owed no longer");
+        }
+        LostOutcome::Broken(reason) => {
+            counter!(names::JOURNAL_BROKEN).increment(count);
             tracing::error!(
-                shard, %day, sequence, epoch, position,
-                "a record of another branch is lost; it may have been acknowledged"
+                %day, sequence, epoch, records = count, reason,
+                "what lost records had promised cannot hold any more: `hotslot verify` names the appointment"
             );
         }
     }

@@ -66,6 +66,8 @@ kinds! {
     MoveDiffers = "move_differs",
     /// A place is kept for a move that nobody settles, though an engine ran on.
     ArrivalStale = "arrival_stale",
+    /// What somebody was told is in a record that a failover has ended, and cannot hold any more.
+    PromiseBroken = "promise_broken",
     /// One key of one subject has won twice on one day.
     KeyDuplicated = "key_duplicated",
     /// One key of one subject has won on two days.

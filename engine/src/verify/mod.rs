@@ -24,7 +24,7 @@ mod won;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use booking_core::{AppointmentId, DayKey, DayVersion};
+use booking_core::{AppointmentId, DayKey, DayVersion, decode_event};
 
 pub use self::finding::{Findings, Kind, Report, SHOWN_OF_EACH_KIND_MAX};
 use self::fold::Fold;
@@ -36,6 +36,8 @@ use self::whole::Whole;
 use self::won::WonRows;
 use crate::config::StartError;
 use crate::ledger::ParkedDay;
+use crate::ledger::lost::BrokenRecord;
+use crate::lost::owed::appointment_of;
 use crate::verify::compare::{compare, compare_traveller, compare_won_keys};
 use crate::waiting::Waiting;
 
@@ -79,6 +81,7 @@ impl Audit<'_> {
             findings.add(Kind::CursorAhead, "ledger", what);
         }
         let parked = self.ledger.parked().await?;
+        broken_promises(&self.ledger.broken().await?, findings);
         let (mut days, malformed) = self.journal.days().await?;
         let won_keys = self.ledger.won_key_bounds().await?;
         let (known, strange) = self.ledger.days().await?;
@@ -178,6 +181,23 @@ impl Audit<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// What lost records had promised and cannot hold any more: one finding for each appointment, or for each record of a day itself.
+fn broken_promises(broken: &[BrokenRecord], findings: &mut Findings) {
+    let mut told = BTreeSet::new();
+    for BrokenRecord { record, reason } in broken {
+        let (day, DayVersion { epoch, sequence }) = (record.day, record.version);
+        let appointment = decode_event(&record.body).ok().and_then(|event| appointment_of(&event));
+        let place = format!("record {sequence} of epoch {epoch}, which a failover has ended: {reason}");
+        match appointment {
+            Some(id) if told.insert((day, id)) => {
+                findings.add(Kind::PromiseBroken, day, format!("appointment {id} is not as it was told, {place}"));
+            }
+            Some(_) => {}
+            None => findings.add(Kind::PromiseBroken, day, place),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::finding::Findings;
 use super::rows::DayRows;
 use crate::journal::{Head, ReadError, ShardCursor, StoredRecord, StoredSnapshot};
 use crate::ledger::ParkedDay;
+use crate::ledger::lost::BrokenRecord;
 use crate::ledger::won_keys::KeyDigest;
 
 /// A row, or in words why it is none.
@@ -178,6 +179,9 @@ pub(crate) trait LedgerSource: Send {
         &mut self,
         appointment: AppointmentId,
     ) -> Result<(Option<DayKey>, DayRows, Vec<String>), ReadError>;
+
+    /// Lost records whose promises are broken; none if it is a ledger of a program that kept none.
+    async fn broken(&mut self) -> Result<Vec<BrokenRecord>, ReadError>;
 
     /// The next won key, by day.
     async fn next_won_key(&mut self) -> Result<Option<Checked<WonRow>>, ReadError>;

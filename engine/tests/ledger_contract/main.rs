@@ -8,6 +8,7 @@ mod fence;
 mod in_bulk;
 mod journal;
 mod ledger;
+mod lost;
 mod mischief;
 mod moves;
 mod people;
@@ -291,6 +292,9 @@ on_each_that_keeps_records!(raw::{
     records_are_kept_until_their_day_is_over,
     records_of_a_parked_day_are_kept_too,
     another_record_in_the_place_of_a_kept_one_is_a_fork,
+}, lost::{
+    lost_records_wait_until_they_are_settled,
+    lost_records_are_kept_until_their_day_is_over,
 });
 
 #[tokio::test]

@@ -2,6 +2,8 @@
 //! Must not know: clusters.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use booking_core::DayKey;
@@ -12,26 +14,45 @@ use servers::{OldPrimary, Redis, RedisOptions, ReplicaPair};
 
 use crate::support::{Owner, alone, eventually, open, owner_under, settings};
 
-/// What a ledger keeps of the records.
+/// What a ledger keeps of the records, and what it has noted as lost.
 #[derive(Default)]
-struct Kept(BTreeMap<DayKey, Vec<StoredRecord>>);
+struct Kept {
+    records: BTreeMap<DayKey, Vec<StoredRecord>>,
+    noted: Mutex<Vec<StoredRecord>>,
+    is_full: AtomicBool,
+}
 
 impl Kept {
     /// Everything that `owner` remembers of `day`'s shard.
     fn of(owner: &Owner, day: DayKey) -> Self {
-        Self([(day, owner.journal.remembered(day.shard()))].into())
+        Self { records: [(day, owner.journal.remembered(day.shard()))].into(), ..Self::default() }
+    }
+
+    fn noted(&self) -> Vec<Vec<u8>> {
+        self.noted.lock().expect("no panic").iter().map(|record| record.body.to_vec()).collect()
     }
 }
 
 #[async_trait]
 impl RawRecords for Kept {
     async fn heads(&self, shard: u16) -> Result<Vec<(DayKey, Head)>, ReadError> {
-        let of_shard = self.0.iter().filter(|(day, _)| day.shard() == shard);
+        let of_shard = self.records.iter().filter(|(day, _)| day.shard() == shard);
         Ok(of_shard.filter_map(|(day, records)| Some((*day, head_of(records.last()?)))).collect())
     }
 
     async fn records(&self, day: DayKey) -> Result<Vec<StoredRecord>, ReadError> {
-        Ok(self.0.get(&day).cloned().unwrap_or_default())
+        Ok(self.records.get(&day).cloned().unwrap_or_default())
+    }
+
+    async fn note_lost(&self, records: &[StoredRecord]) -> Result<u64, ReadError> {
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(ReadError::Unavailable("full, as told".to_owned()));
+        }
+        let mut noted = self.noted.lock().expect("no panic");
+        let news: Vec<_> =
+            records.iter().filter(|record| !noted.iter().any(|known| known.hash == record.hash)).cloned().collect();
+        noted.extend(news.iter().cloned());
+        Ok(news.len() as u64)
     }
 }
 
@@ -123,13 +144,43 @@ async fn at_a_fork_the_ledgers_branch_replaces_what_redis_has() {
     other.append(day(2), Head::default(), b"beside").await;
 
     let third = owner_under(settings(vec![redis.url()], 0), 3).await;
+    ledger.is_full.store(true, Ordering::SeqCst);
+    third.journal.repair_shard(day(1).shard(), &ledger, &[]).await.expect_err("what goes must be noted first");
+    assert_eq!(third.bodies(day(1)).await, [b"uno", b"due"], "nothing has gone");
+    ledger.is_full.store(false, Ordering::SeqCst);
     let repaired = third.journal.repair_shard(day(1).shard(), &ledger, &[]).await.expect("a repair");
     let lost: Vec<_> = repaired.lost.iter().map(|record| record.body.to_vec()).collect();
-    assert_eq!((repaired.records, lost), (2, vec![b"uno".to_vec(), b"due".to_vec()]));
+    assert_eq!((repaired.records, &lost), (2, &vec![b"uno".to_vec(), b"due".to_vec()]));
+    assert_eq!(ledger.noted(), lost);
     assert_eq!(third.bodies(day(1)).await, [b"one", b"two"]);
     let shard = third.journal.read_shard(day(1).shard(), ShardCursor::default(), 9).await.expect("a read");
     assert_eq!(shard.iter().map(|record| record.body.to_vec()).collect::<Vec<_>>(), [b"one", b"two"]);
     assert_eq!(third.bodies(day(2)).await, [b"beside"]);
+}
+
+/// The way in which a fork comes about without anybody's mistake.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_that_comes_back_notes_what_it_alone_remembers_and_the_newer_branch_stays() {
+    let mut pair = pair().await;
+    let first = owner_under(settings(pair.urls(), 0), 1).await;
+    let trunk = first.append(day(1), Head::default(), b"one").await;
+    pair.wait_until_in_step().await;
+    pair.hold_replication();
+    let head = first.append(day(1), trunk, b"two").await;
+    let head = first.append(day(1), head, b"three").await;
+    pair.promote(0, OldPrimary::Killed).await;
+    let second = owner_under(settings(pair.urls(), 0), 2).await;
+    second.append(day(1), trunk, b"zwei").await;
+
+    notice_loss(&first, day(1), head).await;
+    first.take_some(&[day(1).shard()], 3).await;
+    let ledger = Kept::default();
+    for _ in 0..2 {
+        let repaired = first.journal.repair_shard(day(1).shard(), &ledger, &[]).await.expect("a repair");
+        assert_eq!((repaired.records, repaired.lost.len()), (0, 2));
+        assert_eq!(first.bodies(day(1)).await, [&b"one"[..], b"zwei"]);
+        assert_eq!(ledger.noted(), [&b"two"[..], b"three"], "once");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,5 +6,7 @@ mod contract;
 mod failover;
 mod fence;
 mod memory;
+mod promises;
+mod silent;
 mod start;
 mod support;

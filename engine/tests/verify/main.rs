@@ -106,6 +106,10 @@ planted! {
     a_day_cursor_of_another_epoch: LEDGER "UPDATE applied_day SET epoch = 9 WHERE sequence = 7" => [RecordForked];
     a_cursor_ahead: LEDGER "UPDATE applied_shard SET position = 99 WHERE position = 13" => [CursorAhead, RecordSkipped];
     a_record_that_was_passed_over: LEDGER "UPDATE applied_shard SET position = 14 WHERE position = 13" => [RecordSkipped];
+    a_broken_promise: LEDGER
+        "INSERT INTO lost_record (date, doctor, sequence, epoch, hash, position, body, state, reason) \
+         SELECT date, doctor, 9, 1, zeroblob(16), 9, x'00', 2, 'the slot is taken' FROM applied_day WHERE sequence = 6"
+        => [PromiseBroken];
     a_parked_day: LEDGER
         "INSERT INTO parked_day SELECT doctor, date, epoch, sequence + 1, 13, 'why' FROM applied_day WHERE sequence = 6"
         => [DayParked];

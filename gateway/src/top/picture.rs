@@ -178,6 +178,7 @@ fn alarms(page: &Page) -> Vec<String> {
         ("hotslot_days_parked", "days out of service"),
         ("hotslot_ledger_parked_days", "days that the ledger refuses"),
         ("hotslot_journal_lost_records_total", "records lost by a failover"),
+        ("hotslot_journal_unrestored_records_total", "of them cannot hold any more"),
         ("hotslot_feed_dead_total", "dead letters of the feed"),
     ];
     let told = alarms.iter().map(|(name, words)| (page.value(name, &[]), words)).filter(|(count, _)| *count > 0.0);

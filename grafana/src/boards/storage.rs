@@ -84,11 +84,15 @@ fn records() -> Vec<Panel> {
         Panel::numbers(
             "After a failover of Redis",
             Unit::Count,
-            "Records within the shown time that were put back, and those of a branch that ended.",
-            "Put back: nothing. Lost: page; the log names them, and patients may have been told of them.",
+            "Records within the shown time that were put back, those of a branch that ended, and what came of these when \
+             they were asked for again.",
+            "Put back: nothing. Lost: page; the log names them. Broken: page; call those patients, `hotslot verify` \
+             names the appointments.",
         )
         .query(risen("hotslot_journal_repaired_records_total"), "put back")
-        .query(risen("hotslot_journal_lost_records_total"), "lost"),
+        .query(risen("hotslot_journal_lost_records_total"), "lost")
+        .query(risen("hotslot_journal_restored_records_total"), "restored")
+        .query(risen("hotslot_journal_unrestored_records_total"), "broken"),
     ]
 }
 

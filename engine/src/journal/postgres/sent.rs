@@ -44,6 +44,7 @@ impl Sent {
             let first = match outcome {
                 DayOutcome::Appended { position } => position.checked_sub(*count as u64 - 1),
                 DayOutcome::Conflict { .. } | DayOutcome::StaleEpoch { .. } => None,
+                DayOutcome::Failed | DayOutcome::Unsettled => None,
             };
             let stored = first.map(|first| {
                 entry.into_iter().zip(first..).map(|(record, position)| StoredRecord { position, ..record.clone() })

@@ -7,6 +7,7 @@
 
 mod append;
 pub(crate) mod audit;
+mod batch;
 mod claim;
 mod link;
 mod network;
@@ -15,6 +16,7 @@ mod read;
 mod restore;
 mod settle;
 mod standing;
+mod stuck;
 mod survey;
 mod topology;
 mod trim;
@@ -29,13 +31,14 @@ use futures_util::{StreamExt, TryStreamExt};
 use tokio::sync::{Mutex, watch};
 use uuid::Uuid;
 
-use self::append::{Sent, ShardOutcome};
+use self::append::Sent;
 use self::link::Lane;
 use self::network::{Manner, Network};
 use self::own::OwnRecords;
 use self::restore::KnownHeads;
 pub use self::restore::Repaired;
 use self::standing::Standings;
+use self::stuck::Stuck;
 use self::survey::Survey;
 use self::trim::Trimmer;
 use super::{
@@ -94,6 +97,7 @@ struct Shared {
     /// Tokio's mutex: held while a batch is on its way, so that positions are sent in their order.
     appends: Mutex<Appends>,
     own: parking_lot::Mutex<OwnRecords>,
+    stuck: Stuck,
     trimmer: Trimmer,
 }
 
@@ -126,10 +130,12 @@ impl RedisJournal {
             survey,
             appends: Mutex::new(Appends { next_position: 1, unsettled: Vec::new() }),
             own: parking_lot::Mutex::default(),
+            stuck: Stuck::default(),
             trimmer: Trimmer::new(settings.keep),
         };
         let this = Self { shared: Arc::new(shared) };
         trim::start(&this.shared);
+        stuck::start(&this.shared);
         Ok(this)
     }
 
@@ -162,79 +168,10 @@ impl Shared {
         Manner { lane, replicas: self.replicas, limit: CALL_DEADLINE, patience }
     }
 
-    /// Offers a batch; the outcomes in its order.
-    async fn append(&self, batch: &[DayAppend]) -> Result<Vec<DayOutcome>, AppendError> {
-        append::require_well_formed(batch).map_err(AppendError::Failed)?;
-        let mut outcomes: Vec<DayOutcome> = batch.iter().map(|append| self.stale(append)).collect();
-        let mut appends = self.appends.lock().await;
-        let mut sent: Vec<(usize, Sent)> = Vec::with_capacity(batch.len());
-        for (index, append) in batch.iter().enumerate() {
-            let epoch = self.epoch_of(append.day.shard());
-            if epoch != 0 && epoch == append.epoch {
-                sent.push((index, Sent { append: append.clone(), first_position: appends.next_position }));
-                appends.next_position += append.records.len() as u64;
-            }
-        }
-        if sent.is_empty() {
-            return Ok(outcomes);
-        }
-        let (calls, groups) = append::calls(&self.installation, &sent, |shard| self.standings.of(shard));
-        let answers = self.network.call(self.manner(Lane::Append, APPEND_PATIENCE), &calls).await;
-        let (mut failed, mut unknown, mut is_written) = (None, None, false);
-        for (group, answer) in groups.iter().zip(answers) {
-            let entries: Vec<&Sent> = group.iter().map(|index| &sent[*index].1).collect();
-            match append::outcome(answer, &entries) {
-                ShardOutcome::Days(days) => {
-                    is_written = true;
-                    group.iter().zip(days).for_each(|(index, day)| outcomes[sent[*index].0] = day);
-                }
-                ShardOutcome::Lost { reason, current } => {
-                    let append = &entries[0].append;
-                    self.standings.lose(append.day.shard(), append.epoch, (&reason, current));
-                    let current = current.unwrap_or(append.epoch);
-                    group.iter().for_each(|index| outcomes[sent[*index].0] = DayOutcome::StaleEpoch { current });
-                }
-                ShardOutcome::Failed(reason) => failed = Some(reason),
-                ShardOutcome::Unknown(reason) => unknown = Some(reason),
-            }
-        }
-        if unknown.is_none() && is_written {
-            // Part of it was written: then it is not true that nothing was.
-            unknown = failed.take();
-        }
-        if unknown.is_none() && failed.is_none() && !self.tenures.is_leased(self.clock.monotonic_micros()) {
-            unknown = Some("the lease ended meanwhile".to_owned());
-        }
-        if let Some(reason) = unknown {
-            appends.unsettled.extend(sent.into_iter().map(|(_, sent)| sent));
-            return Err(AppendError::Unknown(reason));
-        }
-        if let Some(reason) = failed {
-            return Err(AppendError::Failed(reason));
-        }
-        self.remember(&sent, &outcomes);
-        Ok(outcomes)
-    }
-
     /// The epoch under which `shard` may be written here; 0: it may not.
     fn epoch_of(&self, shard: u16) -> u32 {
         let epoch = self.standings.epoch(shard);
         if self.tenures.epoch(shard) == epoch { epoch } else { 0 }
-    }
-
-    fn stale(&self, append: &DayAppend) -> DayOutcome {
-        let shard = append.day.shard();
-        DayOutcome::StaleEpoch { current: self.tenures.epoch(shard).max(self.standings.newer_epoch(shard)) }
-    }
-
-    /// Keeps what was written until the ledger has it.
-    fn remember(&self, sent: &[(usize, Sent)], outcomes: &[DayOutcome]) {
-        let mut own = self.own.lock();
-        for (index, sent) in sent {
-            if let DayOutcome::Appended { position } = outcomes[*index] {
-                own.push(sent.records(position));
-            }
-        }
     }
 }
 
@@ -332,6 +269,7 @@ impl Journal for RedisJournal {
 
     async fn close(&self) {
         self.shared.trimmer.stop();
+        self.shared.stuck.stop();
         self.shared.network.close().await;
     }
 }

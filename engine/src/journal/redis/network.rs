@@ -4,7 +4,7 @@
 //! What is certainly not done is sent again, to whoever has the shard by then, until the deadline: a server that has the slot no
 //! more, is not ready, lacks the functions, or cannot be reached. What may have been done is never sent again here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,6 +68,8 @@ pub(super) struct Network {
     clock: Arc<dyn Clock>,
     topology: ArcSwap<Topology>,
     links: parking_lot::Mutex<BTreeMap<Address, Arc<Link>>>,
+    /// Servers of a cluster that did not answer: nobody waits for them until they have answered again.
+    silent: parking_lot::Mutex<BTreeSet<Address>>,
 }
 
 impl Network {
@@ -77,8 +79,9 @@ impl Network {
         for url in urls {
             seeds.push(url.as_str().into_connection_info().map_err(|error| words(&error))?);
         }
-        let (runtime, topology, links) = (Handle::current(), ArcSwap::default(), parking_lot::Mutex::default());
-        let mut this = Self { seeds, is_cluster: false, runtime, clock, topology, links };
+        let (runtime, topology) = (Handle::current(), ArcSwap::default());
+        let (links, silent) = (parking_lot::Mutex::default(), parking_lot::Mutex::default());
+        let mut this = Self { seeds, is_cluster: false, runtime, clock, topology, links, silent };
         let mut reason = "no server is named".to_owned();
         for address in this.seed_addresses() {
             match this.link(&address).ask(&command(&["INFO", "cluster"]), LOOK_DEADLINE).await {
@@ -180,7 +183,7 @@ impl Network {
             }
             let rounds = groups.iter().map(|(address, group)| self.round(address, manner, group, calls));
             for (index, answer) in join_all(rounds).await.into_iter().flatten() {
-                if matches!(answer, Answer::Refused(_)) {
+                if matches!(answer, Answer::Refused(_)) && !self.is_silent_for(calls[index].shard, manner.lane) {
                     open.push(index);
                 }
                 answers[index] = answer;
@@ -203,6 +206,12 @@ impl Network {
         calls: &[ShardCall],
     ) -> Vec<(usize, Answer)> {
         let link = self.link(address);
+        if manner.lane != Lane::Control && self.silent.lock().contains(address) {
+            return group
+                .iter()
+                .map(|index| (*index, Answer::Refused("its server does not answer".to_owned())))
+                .collect();
+        }
         let mut commands: Vec<Cmd> = group.iter().map(|index| calls[*index].command.clone()).collect();
         if manner.replicas > 0 {
             // Below the limit, so that a short count is told as one.
@@ -212,10 +221,12 @@ impl Network {
         let all = |answer: &dyn Fn() -> Answer| group.iter().map(|index| (*index, answer())).collect();
         let mut replies = match link.call(manner.lane, &commands, manner.limit).await {
             Ok(replies) => replies,
-            Err(Broken { sent: true, reason }) if manner.lane != Lane::Read => {
-                return all(&|| Answer::Unknown(reason.clone()));
+            Err(Broken { sent, reason }) => {
+                self.note_silent(address, manner.lane, &reason);
+                let is_unknown = sent && manner.lane != Lane::Read;
+                let answer = if is_unknown { Answer::Unknown } else { Answer::Refused };
+                return all(&|| answer(reason.clone()));
             }
-            Err(Broken { reason, .. }) => return all(&|| Answer::Refused(reason.clone())),
         };
         if replies.len() != commands.len() {
             return all(&|| Answer::Unknown("a server answered to something else".to_owned()));
@@ -239,6 +250,57 @@ impl Network {
             tracing::warn!(%reason, "the functions could not be loaded");
         }
         answers
+    }
+
+    /// Nobody waits for a server of a cluster that did not answer. Where there is one server alone, there is nothing else to wait for.
+    fn note_silent(&self, address: &Address, lane: Lane, reason: &str) {
+        if self.is_cluster && lane != Lane::Control && self.silent.lock().insert(address.clone()) {
+            let node = format!("{}:{}", address.0, address.1);
+            tracing::warn!(node, reason, "a server of the journal does not answer; what it has stands still");
+        }
+    }
+
+    /// Whether `shard` is one of `others`, or on a server with one of them.
+    pub(super) fn is_beside(&self, shard: u16, others: &[u16]) -> bool {
+        let topology = self.topology.load();
+        let master = topology.master_of(shard);
+        others.iter().any(|other| *other == shard || topology.master_of(*other) == master)
+    }
+
+    /// Whether a call for `shard` is not worth trying again now: its server is silent, and whoever looks after that is another.
+    fn is_silent_for(&self, shard: u16, lane: Lane) -> bool {
+        let silent = self.silent.lock();
+        lane != Lane::Control
+            && !silent.is_empty()
+            && self.topology.load().master_of(shard).is_some_and(|master| silent.contains(master))
+    }
+
+    /// Whether a server did not answer and has not been heard since.
+    pub(super) fn has_silent(&self) -> bool {
+        !self.silent.lock().is_empty()
+    }
+
+    /// Asks each silent server whether it is there, and the others where the shards are now.
+    pub(super) async fn ask_silent(&self) {
+        let silent: Vec<Address> = self.silent.lock().iter().cloned().collect();
+        if silent.is_empty() {
+            return;
+        }
+        let ping = [command(&["PING"])];
+        let heard = join_all(silent.iter().map(async |address| {
+            let answers = self.link(address).call(Lane::Control, &ping, LOOK_DEADLINE).await;
+            matches!(answers.as_deref(), Ok([Ok(_)]))
+        }));
+        for (address, is_heard) in silent.iter().zip(heard.await) {
+            if is_heard {
+                let node = format!("{}:{}", address.0, address.1);
+                tracing::info!(node, "a server of the journal answers again");
+                self.silent.lock().remove(address);
+            }
+        }
+        if let Err(reason) = self.refresh().await {
+            tracing::warn!(%reason, "the servers of the journal were not found; trying again");
+        }
     }
 
     /// Has every master have the functions.

@@ -42,6 +42,10 @@ pub(super) fn damaged(reason: String) -> ReadError {
 /// See [`crate::journal::Journal::load`].
 pub(super) async fn load(shared: &Shared, day: DayKey) -> Result<Option<LoadedDay>, ReadError> {
     let shard = day.shard();
+    if shared.stuck.has(shard) {
+        let reason = "the outcome of an append to this shard is not known yet";
+        return Err(ReadError::Unavailable(reason.to_owned()));
+    }
     let keys = [wire::shard_key(shard).into_bytes(), wire::log_key(day), wire::snapshots_key(shard).into_bytes()];
     let mut command = function("hotslot_load_v1", &keys.each_ref().map(Vec::as_slice));
     command.arg(&day.to_bytes()[..]);

@@ -49,6 +49,10 @@ impl RawRecords for KnownHeads<'_> {
     async fn records(&self, day: DayKey) -> Result<Vec<StoredRecord>, ReadError> {
         self.ledger.raw_records(day, 0).await
     }
+
+    async fn note_lost(&self, records: &[StoredRecord]) -> Result<u64, ReadError> {
+        RawRecords::note_lost(self.ledger, records).await
+    }
 }
 
 /// What a repair of a shard did.
@@ -58,7 +62,7 @@ pub struct Repaired {
     pub days: Vec<DayKey>,
     /// Records put back.
     pub records: usize,
-    /// Records of branches that do not count any more: what of them was acknowledged is lost, and must be told.
+    /// Records of branches that do not count any more. The ledger has noted them.
     pub lost: Vec<StoredRecord>,
 }
 
@@ -94,8 +98,10 @@ impl RedisJournal {
         plans.sort_by_key(|plan| plan.put_back.first().map(StoredRecord::cursor));
         let mut repaired = Repaired::default();
         for plan in plans.into_iter().filter(|plan| !plan.is_nothing()) {
+            // Before anything of them goes: a crash from here on forgets none.
+            let noted = ledger.note_lost(&plan.lost).await.map_err(unreadable)?;
             restore(shared, shard, &plan).await?;
-            tell(shard, &plan);
+            tell(shard, &plan, noted > 0);
             repaired.days.push(plan.day);
             repaired.records += plan.put_back.len();
             repaired.lost.extend(plan.lost);
@@ -187,7 +193,9 @@ async fn restore(shared: &Shared, shard: u16, plan: &RepairPlan) -> Result<(), A
     }
 }
 
-fn tell(shard: u16, plan: &RepairPlan) {
+/// Once of each record: an owner finds in its memory what it has found there before, until the ledger has gone past it.
+fn tell(shard: u16, plan: &RepairPlan, is_news: bool) {
     let (day, records, sequence) = (plan.day, plan.put_back.len(), plan.head.version.sequence);
-    EngineEvent::JournalRepaired { shard, day, sequence, records, lost: &plan.lost }.emit();
+    let lost: &[StoredRecord] = if is_news { &plan.lost } else { &[] };
+    EngineEvent::JournalRepaired { shard, day, sequence, records, lost }.emit();
 }

@@ -5,7 +5,7 @@
 //! whose history is over, or that has a newer owner, needs none: no append of ours can pass there any more. What is found to be written
 //! goes to the memory of this process, as if its append had returned.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::append::{NO_ANSWER, Sent, function, refusal};
@@ -21,25 +21,15 @@ const BARRIER_PATIENCE: Duration = Duration::from_millis(500);
 /// See [`crate::journal::Journal::barrier`].
 pub(super) async fn barrier(shared: &Shared) -> Result<(), AppendError> {
     let mut appends = shared.appends.lock().await;
-    let mut by_shard: BTreeMap<(u16, u32), Vec<Sent>> = BTreeMap::new();
+    let mut by_shard: BTreeMap<u16, Vec<Sent>> = BTreeMap::new();
     for sent in &appends.unsettled {
-        by_shard.entry((sent.append.day.shard(), sent.append.epoch)).or_default().push(sent.clone());
+        by_shard.entry(sent.append.day.shard()).or_default().push(sent.clone());
     }
-    // Without its standing under that epoch a shard was installed again since: its header has a newer epoch.
-    by_shard.retain(|(shard, epoch), _| shared.standings.of(*shard).is_some_and(|standing| standing.epoch == *epoch));
-    let mut calls = Vec::with_capacity(by_shard.len());
-    for ((shard, _), sent) in &by_shard {
-        let generation = shared.standings.next_generation(*shard);
-        let Some(call) = call(shared, *shard, generation, sent) else { continue };
-        calls.push(call);
-    }
-    let answers = shared.network.call(shared.manner(Lane::Control, BARRIER_PATIENCE), &calls).await;
     let mut failure = None;
-    for (((shard, epoch), sent), answer) in by_shard.iter().zip(answers) {
-        if let Err(reason) = settle(shared, (*shard, *epoch), sent, answer) {
-            failure = Some(reason);
-        } else {
-            forget(&mut appends, *shard);
+    for (shard, settled) in raise(shared, by_shard).await {
+        match settled {
+            Ok(()) => forget(&mut appends, shard),
+            Err(reason) => failure = Some(reason),
         }
     }
     match failure {
@@ -49,6 +39,38 @@ pub(super) async fn barrier(shared: &Shared) -> Result<(), AppendError> {
             Ok(())
         }
     }
+}
+
+/// The same for what servers owe that did not answer; what is not settled yet stays so. Beside appends to other shards: to these
+/// nothing is sent meanwhile.
+pub(super) async fn settle_stuck(shared: &Shared) {
+    let all = shared.stuck.all();
+    let known: Vec<u16> = all.keys().copied().collect();
+    let open: BTreeSet<u16> =
+        raise(shared, all).await.into_iter().filter(|(_, settled)| settled.is_err()).map(|(shard, _)| shard).collect();
+    known.into_iter().filter(|shard| !open.contains(shard)).for_each(|shard| shared.stuck.remove(shard));
+}
+
+/// Raises the generation of each shard and takes up what stands of `by_shard`. Those that need none are not told of: without its
+/// standing under that epoch a shard was installed again since, and its header has a newer epoch.
+async fn raise(shared: &Shared, mut by_shard: BTreeMap<u16, Vec<Sent>>) -> Vec<(u16, Result<(), String>)> {
+    let epoch_of = |shard| shared.standings.of(shard).map(|standing| standing.epoch);
+    for (shard, sent) in &mut by_shard {
+        let epoch = epoch_of(*shard);
+        sent.retain(|sent| Some(sent.append.epoch) == epoch);
+    }
+    by_shard.retain(|_, sent| !sent.is_empty());
+    let mut calls = Vec::with_capacity(by_shard.len());
+    for (shard, sent) in &by_shard {
+        let generation = shared.standings.next_generation(*shard);
+        calls.extend(call(shared, *shard, generation, sent));
+    }
+    let answers = shared.network.call(shared.manner(Lane::Control, BARRIER_PATIENCE), &calls).await;
+    let settled = by_shard.into_iter().zip(answers).filter_map(|((shard, sent), answer)| {
+        let epoch = sent.first()?.append.epoch;
+        Some((shard, settle(shared, (shard, epoch), &sent, answer)))
+    });
+    settled.collect()
 }
 
 fn forget(appends: &mut Appends, shard: u16) {

@@ -11,13 +11,18 @@ use sqlx::{Connection, PgConnection, Postgres};
 use super::failure::read_error;
 use crate::journal::{ReadError, StoredRecord};
 use crate::ledger::ParkedDay;
+use crate::ledger::lost::BrokenRecord;
 use crate::ledger::sql::audit::{self, Audited};
-use crate::ledger::sql::columns::{self, id};
+use crate::ledger::sql::columns::{self, id, number};
+use crate::ledger::sql::lost;
 use crate::ledger::sql::raw;
 use crate::ledger::won_keys::KeyDigest;
 use crate::verify::finding::Findings;
 use crate::verify::rows::DayRows;
 use crate::verify::source::{Checked, LedgerSource, NamedDays, Progress, WonKeyBounds, WonRow};
+
+const HAS_LOST: &str = "SELECT count(*) AS tables FROM information_schema.tables \
+                        WHERE table_schema = current_schema() AND table_name = 'lost_record'";
 
 impl Audited for Postgres {
     fn failed(error: &sqlx::Error) -> ReadError {
@@ -84,6 +89,14 @@ impl LedgerSource for PostgresRows {
         appointment: AppointmentId,
     ) -> Result<(Option<DayKey>, DayRows, Vec<String>), ReadError> {
         audit::appointment::<Postgres>(&mut self.connection, appointment).await
+    }
+
+    async fn broken(&mut self) -> Result<Vec<BrokenRecord>, ReadError> {
+        let tables = sqlx::query(HAS_LOST).fetch_one(&mut self.connection).await;
+        match number::<u64>(&tables.map_err(|error| read_error(&error))?, "tables")? {
+            0 => Ok(Vec::new()),
+            _ => lost::broken::<Postgres>(&mut self.connection).await,
+        }
     }
 
     async fn next_won_key(&mut self) -> Result<Option<Checked<WonRow>>, ReadError> {

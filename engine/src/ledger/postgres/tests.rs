@@ -8,7 +8,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use super::{PostgresLedger, lists, reminders, start};
-use crate::ledger::sql::{apply, people, policies, projections, raw, read, registry, reminders as rows};
+use crate::ledger::sql::{apply, lost, people, policies, projections, raw, read, registry, reminders as rows};
 use crate::ownership::Tenures;
 
 /// Tables that grow with use.
@@ -94,7 +94,8 @@ async fn no_statement_needs_to_read_a_whole_table() {
     let bulk = bulk.chain(&rows::BULK_STATEMENTS).copied().chain(of_reminders).map(|it| lists::text(&it.form));
     let single =
         read::STATEMENTS.iter().chain(&registry::STATEMENTS).chain(&people::STATEMENTS).chain(&raw::STATEMENTS);
-    let single = single.chain(&policies::STATEMENTS).chain(&rows::STATEMENTS).chain([&own.due]);
+    let single =
+        single.chain(&policies::STATEMENTS).chain(&rows::STATEMENTS).chain([&own.due]).chain(&lost::STATEMENTS);
     let ours = [start::LIVE, start::WON, start::FORGET_KEYS, start::FORGET_RAW];
     let mut plans = 0;
     for statement in bulk.chain(single.chain(&ours).map(|text| (*text).to_owned())) {

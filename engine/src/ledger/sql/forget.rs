@@ -1,11 +1,11 @@
-//! What is over is forgotten: keys whose answers concern no date to come, and raw records of such days.
+//! What is over is forgotten: keys whose answers concern no date to come, raw and lost records of such days.
 //! Must not know: when it is asked to.
 
 use booking_core::Date;
 
 use super::apply::transact;
 use super::statement::Statement;
-use super::{Dialect, Writer};
+use super::{Dialect, Writer, lost};
 use crate::ledger::ApplyError;
 
 /// Rows that are forgotten in one transaction: some milliseconds.
@@ -26,6 +26,7 @@ pub(in crate::ledger) async fn forget<D: Dialect>(writer: &Writer<D>, before: Da
     let keys = in_bounded_steps(writer, D::FORGET_KEYS, before).await?;
     if writer.keeps_raw {
         in_bounded_steps(writer, D::FORGET_RAW, before).await?;
+        in_bounded_steps(writer, lost::FORGET, before).await?;
     }
     Ok(keys)
 }

@@ -11,6 +11,7 @@ pub(super) mod bulk;
 pub(super) mod columns;
 pub(super) mod feed;
 pub(super) mod forget;
+pub(super) mod lost;
 pub(super) mod people;
 pub(super) mod policies;
 pub(super) mod projections;

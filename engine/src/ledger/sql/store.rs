@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use booking_core::{AppointmentId, Date, DayKey, DayVersion, UtcMillis};
 use sqlx::Pool;
 
-use super::{Dialect, Writer, apply, forget, raw, read};
+use super::{Dialect, Writer, apply, forget, lost, raw, read};
 use crate::config::ReminderSettings;
 use crate::journal::{Head, ReadError, ShardCursor, StoredRecord};
+use crate::ledger::lost::LostOutcome;
 use crate::ledger::won_keys::{KeyDigest, LiveAppointment};
 use crate::ledger::{AppliedRecord, ApplyError, AppointmentQuery, HistoryItem, Ledger, ParkedDay, PlacedAppointment};
 use crate::ownership::ShardSet;
@@ -114,6 +115,25 @@ impl<L: Stored> Ledger for L {
 
     async fn raw_heads_between(&self, first: u16, last: u16) -> Result<Vec<(DayKey, Head)>, ReadError> {
         raw::heads(&self.store().readers, first, last).await
+    }
+
+    async fn note_lost(&self, records: &[StoredRecord]) -> Result<u64, ApplyError> {
+        match records.is_empty() {
+            true => Ok(0),
+            false => lost::note(&self.store().beside_the_applier(), records).await,
+        }
+    }
+
+    async fn lost_days(&self) -> Result<Vec<DayKey>, ReadError> {
+        lost::days(&self.store().readers).await
+    }
+
+    async fn lost_records(&self, day: DayKey) -> Result<Vec<StoredRecord>, ReadError> {
+        lost::of_day(&self.store().readers, day).await
+    }
+
+    async fn settle_lost(&self, records: &[StoredRecord], outcome: &LostOutcome) -> Result<(), ApplyError> {
+        lost::settle(&self.store().beside_the_applier(), records, outcome).await
     }
 
     async fn appointment(&self, id: AppointmentId) -> Result<Option<PlacedAppointment>, ReadError> {

@@ -15,8 +15,10 @@ use super::{FILE as FILE_NAME, MIGRATOR, start};
 use crate::journal::sqlite::audit::integrity;
 use crate::journal::{ReadError, StoredRecord};
 use crate::ledger::ParkedDay;
+use crate::ledger::lost::BrokenRecord;
 use crate::ledger::sql::audit::{self, Audited};
 use crate::ledger::sql::columns::number;
+use crate::ledger::sql::lost;
 use crate::verify::finding::Findings;
 use crate::verify::rows::DayRows;
 use crate::verify::source::{Checked, LedgerSource, NamedDays, Progress, WonKeyBounds, WonRow};
@@ -24,6 +26,7 @@ use crate::verify::source::{Checked, LedgerSource, NamedDays, Progress, WonKeyBo
 /// The file below the data directory.
 pub(crate) const FILE: &str = FILE_NAME;
 
+const HAS_LOST: &str = "SELECT count(*) AS tables FROM sqlite_schema WHERE type = 'table' AND name = 'lost_record'";
 const HAS_KEYS: &str = "SELECT count(*) AS tables FROM sqlite_schema WHERE type = 'table' AND name = 'won_key_bounds'";
 
 impl Audited for Sqlite {
@@ -91,6 +94,14 @@ impl LedgerSource for SqliteRows<'_> {
         appointment: AppointmentId,
     ) -> Result<(Option<DayKey>, DayRows, Vec<String>), ReadError> {
         audit::appointment::<Sqlite>(self.connection, appointment).await
+    }
+
+    async fn broken(&mut self) -> Result<Vec<BrokenRecord>, ReadError> {
+        let tables = sqlx::query(HAS_LOST).fetch_one(&mut *self.connection).await;
+        match number::<u64>(&tables.map_err(|error| read_error(&error))?, "tables")? {
+            0 => Ok(Vec::new()),
+            _ => lost::broken::<Sqlite>(self.connection).await,
+        }
     }
 
     async fn next_won_key(&mut self) -> Result<Option<Checked<WonRow>>, ReadError> {

@@ -4,7 +4,7 @@
 use sqlx::Row;
 
 use super::{SqliteLedger, bulk, reminders, start};
-use crate::ledger::sql::{apply, people, policies, projections, raw, read, registry, reminders as rows};
+use crate::ledger::sql::{apply, lost, people, policies, projections, raw, read, registry, reminders as rows};
 
 /// Tables that grow with use. A list of values, or the few parked days, may be read from end to end.
 const LARGE: [&str; 21] = [
@@ -51,6 +51,7 @@ async fn no_statement_reads_a_whole_table() {
     let bulk = bulk.copied().chain(of_reminders).map(|statement| bulk::text(&statement.form, 128));
     let single = apply::STATEMENTS.iter().chain(&read::STATEMENTS).chain(&start::STATEMENTS);
     let single = single.chain(&registry::STATEMENTS).chain(&people::STATEMENTS).chain(&raw::STATEMENTS);
+    let single = single.chain(&lost::STATEMENTS);
     let single = single.chain(&policies::STATEMENTS).chain(&rows::STATEMENTS).chain([&reminders::STATEMENTS.due]);
     let mut plans = 0;
     for statement in bulk.chain(single.map(|text| (*text).to_owned())) {
