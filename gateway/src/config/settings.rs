@@ -113,6 +113,12 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "CHANNELS",
         "Where patients are told who do not say, in this order: file, email, sms, telegram, webhook [default: file]",
     ),
+    setting(
+        "reminder_retry_waits",
+        "reminder-retry-waits",
+        "DURATIONS",
+        "How long to wait after each failed attempt at a message; after one more it is given up [default: 2s,4s,8s]",
+    ),
     setting("smtp_host", "smtp-host", "HOST", "The server that takes mail [default: no mail]"),
     setting("smtp_port", "smtp-port", "PORT", "Its port [default: 587, with smtp_tls = tls 465]"),
     setting("smtp_tls", "smtp-tls", "HOW", "How mail is kept private: starttls, tls or none [default: starttls]"),

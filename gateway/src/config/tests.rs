@@ -106,6 +106,26 @@ fn settings_that_need_others_say_which() {
 }
 
 #[test]
+fn waits_between_attempts_are_some_and_never_fall() {
+    let waits = |text: &str| Config::load(&gather(&[("reminder_retry_waits", text)], &[], None));
+    for (text, millis) in [
+        ("2s,4s,8s", vec![2_000, 4_000, 8_000]),
+        ("100ms", vec![100]),
+        (" 500ms, 500ms ,1,1h", vec![500, 500, 1_000, 3_600_000]),
+        ("1s,1s,1s,1s,1s,1s,1s,1s,1s,1s", vec![1_000; 10]),
+    ] {
+        assert_eq!(waits(text).expect("good").engine.reminders.retry_waits_millis, millis, "{text}");
+    }
+    let eleven = ["1s"; 11].join(",");
+    for text in ["none", "99ms", "2h", "3601s", "4s,2s", "2s,", "-1s", "1.5s", "ms", "+1ms", eleven.as_str()] {
+        let lines = waits(text).expect_err(text).0;
+        let told = "is not 1 to 10 waits such as 2s,4s,8s, each from 100ms to 3600s and none shorter";
+        assert!(lines.len() == 1 && lines[0].starts_with("reminder_retry_waits: "), "{text}: {lines:?}");
+        assert!(lines[0].contains(told), "{text}: {lines:?}");
+    }
+}
+
+#[test]
 fn a_secret_is_never_repeated() {
     let secret = "00112233445566778899aabbccddeeff00112233445566778899aabbccddee";
     let lines = mistakes(&gather(&[], &[("HOTSLOT_JWT_KEY", secret)], None));
