@@ -1,6 +1,7 @@
 //! Are patients told of their visits as the contract says: what, when, once, and never of a visit that has moved?
 //! Must not know: how messages are kept or found.
 
+mod alerts;
 mod dead_letters;
 mod outbox;
 mod policies;

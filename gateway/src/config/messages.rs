@@ -21,6 +21,8 @@ const OFFSET_SECONDS_MAX: i64 = 90 * 86_400;
 const WAITS_MAX: usize = 10;
 /// The shortest wait and the longest: below, a provider is hammered; above, the message is of no use any more.
 const WAIT_MILLIS: RangeInclusive<u64> = 100..=3_600_000;
+/// How rarely operators can want to hear.
+const ALERT_INTERVAL_SECONDS: RangeInclusive<u64> = 1..=86_400;
 const SMS_URL: &str = "https://api.twilio.com";
 const TELEGRAM_URL: &str = "https://api.telegram.org";
 
@@ -33,6 +35,8 @@ pub(super) fn reminders(reader: &mut Reader<'_>, channels: &Settings) -> Reminde
     if let Some(retry_waits_millis) = reader.waits("reminder_retry_waits", WAITS_MAX, WAIT_MILLIS) {
         settings.retry_waits_millis = retry_waits_millis;
     }
+    let interval = settings.alert_interval_seconds;
+    settings.alert_interval_seconds = reader.number("alert_interval_seconds", interval, ALERT_INTERVAL_SECONDS);
     settings.configured = Channel::ALL.into_iter().filter(|channel| is_configured(channels, *channel)).collect();
     if let Some(default_channels) = reader.words("reminder_channels", &Channel::ALL, Channel::word) {
         settings.default_channels = default_channels;
