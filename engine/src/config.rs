@@ -6,7 +6,9 @@ mod servers;
 
 use std::path::PathBuf;
 
-pub use reminders::{REMINDER_OFFSETS_DEFAULT, RETRY_WAITS_MILLIS_DEFAULT, ReminderSettings};
+pub use reminders::{
+    ALERT_INTERVAL_SECONDS_DEFAULT, REMINDER_OFFSETS_DEFAULT, RETRY_WAITS_MILLIS_DEFAULT, ReminderSettings,
+};
 pub use servers::{
     DatabaseSettings, FEED_EVENTS_MAX_DEFAULT, FeedSettings, LEASE_MILLIS_DEFAULT, NodeSettings, RedisSettings,
     ServerUrl, StoreSettings,

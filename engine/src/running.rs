@@ -164,8 +164,8 @@ impl Running {
     pub async fn start(stores: Stores, machinery: Machinery, config: &EngineConfig) -> Result<Self, StartError> {
         let Stores { journal, ledger, registry, reminders, owning } = stores;
         let feed = machinery.cluster.feed.clone();
-        let couriers = machinery.couriers.map(|couriers| couriers.open(&registry, &machinery.clock)).transpose();
-        let couriers = couriers.map_err(|reason| StartError::Store(format!("messages: {reason}")))?;
+        let ways = machinery.couriers.map(|couriers| couriers.open(&registry, &machinery.clock)).transpose();
+        let ways = ways.map_err(|reason| StartError::Store(format!("messages: {reason}")))?;
         let (is_alone, incarnation) = (owning.is_alone(), owning.incarnation().unwrap_or_else(|| machinery.ids.next()));
         let overlay = Arc::new(Overlay::default());
         let applier = Applier::start(
@@ -217,8 +217,8 @@ impl Running {
         for work in upkeep::works(&handle, &ports, &ledger, config, &stopped) {
             ports.spawn.spawn(work);
         }
-        if let Some(couriers) = couriers {
-            let sending = Sending { couriers, claimer: Claimer { incarnation }, is_alone };
+        if let Some(ways) = ways {
+            let sending = Sending { ways, claimer: Claimer { incarnation }, is_alone };
             for work in sending.works(&handle, &ports, &config.reminders, &stopped) {
                 ports.spawn.spawn(work);
             }

@@ -13,12 +13,13 @@ use engine::ledger::people::{Channel, Patient};
 use engine::ledger::registry::{Doctor, Registry};
 use engine::ledger::reminders::{Kind, Recipient};
 use engine::reminders::policy::ReminderPolicy;
-use engine::reminders::{Capacity, Courier, Delivered, Letter, OpenCouriers};
+use engine::reminders::{Alarm, Capacity, Courier, Delivered, Letter, OpenCouriers, Ways};
 use messages::{
     Address, ChannelKind, Channels, Envelope, Notice, SendError, SettingError, Settings, Template, validate_address,
 };
 use parking_lot::Mutex;
 
+use crate::alarms::{AlertTarget, ChannelAlarm};
 use crate::config::Mistakes;
 
 /// Calls at once to a provider that takes one message each.
@@ -37,6 +38,8 @@ const LANGUAGE: &str = "en";
 pub(crate) struct Couriers {
     /// What is told of each.
     pub(crate) settings: Settings,
+    /// Which operators are told of messages that no channel takes.
+    pub(crate) alerts: Vec<AlertTarget>,
 }
 
 impl Couriers {
@@ -49,7 +52,7 @@ impl Couriers {
 }
 
 impl OpenCouriers for Couriers {
-    fn open(&self, registry: &Arc<dyn Registry>, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Courier>>, String> {
+    fn open(&self, registry: &Arc<dyn Registry>, clock: &Arc<dyn Clock>) -> Result<Ways, String> {
         let channels = Channels::open(self.settings.clone())
             .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let open = |channel: &Channel| {
@@ -59,7 +62,15 @@ impl OpenCouriers for Couriers {
             let courier = ChannelCourier { channel: *channel, out, registry, clock, deadline, known: Mutex::default() };
             Some(Arc::new(courier) as Arc<dyn Courier>)
         };
-        Ok(Channel::ALL.iter().filter_map(open).collect())
+        let alarm = |target: &AlertTarget| {
+            let out = Arc::clone(channels.get(kind_of(target.channel))?);
+            let (clock, deadline) = (Arc::clone(clock), self.settings.deadline);
+            Some(Arc::new(ChannelAlarm { target: target.clone(), out, clock, deadline }) as Arc<dyn Alarm>)
+        };
+        Ok(Ways {
+            couriers: Channel::ALL.iter().filter_map(open).collect(),
+            alarms: self.alerts.iter().filter_map(alarm).collect(),
+        })
     }
 }
 
@@ -254,7 +265,8 @@ fn readable(name: &str, text: &str) -> Option<Template> {
     template.inspect_err(|error| tracing::error!(%error, template = name, "a stored template cannot be read")).ok()
 }
 
-fn kind_of(channel: Channel) -> ChannelKind {
+/// The channel as messages know it.
+pub(crate) fn kind_of(channel: Channel) -> ChannelKind {
     match channel {
         Channel::File => ChannelKind::File,
         Channel::Email => ChannelKind::Email,

@@ -1,6 +1,7 @@
 //! All of the program `hotslot` but its `main`: a library, so that micro-benchmarks reach the parts.
 //! Must not know: how a command does its work.
 
+mod alarms;
 mod api;
 mod auth;
 mod cli;

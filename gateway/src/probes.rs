@@ -97,5 +97,6 @@ fn length(size: BodySize) -> u64 {
 /// The couriers of a server whose one channel is the file in `directory`.
 pub fn file_couriers(directory: &Path) -> Arc<dyn OpenCouriers> {
     let file = Some(messages::FileSettings { path: directory.join("outbox.jsonl") });
-    Arc::new(Couriers { settings: messages::Settings { file, ..messages::Settings::default() } })
+    let settings = messages::Settings { file, ..messages::Settings::default() };
+    Arc::new(Couriers { settings, alerts: Vec::new() })
 }

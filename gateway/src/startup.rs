@@ -80,7 +80,7 @@ async fn run(config: Config, shutdown: impl Future<Output = ()>) -> Result<(), F
     let (mut engine_config, passes) = (config.engine.clone(), Arc::new(Passes::new(&key)));
     let mut among = Among::bind(&config, &later, &passes, &mut engine_config)?;
     let transport = among.as_mut().and_then(|among| among.transport.take());
-    let couriers = Arc::new(Couriers { settings: config.channels.clone() });
+    let couriers = Arc::new(Couriers { settings: config.channels.clone(), alerts: config.alerts.clone() });
     couriers.check()?;
     let mut shutdown = std::pin::pin!(shutdown);
     let engine = tokio::select! {

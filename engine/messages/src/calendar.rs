@@ -49,8 +49,9 @@ pub struct Event {
 }
 
 impl Event {
-    /// The whole file. `organizer` and `attendee` are checked mail addresses, `stamp_ms` the instant of writing.
-    pub fn to_ics(&self, organizer: &str, attendee: &str, stamp_ms: i64) -> String {
+    /// The whole file. `parties` are the checked mail addresses of who invites and who is invited, where the channel knows them; `stamp_ms`
+    /// is the instant of writing.
+    pub fn to_ics(&self, parties: Option<(&str, &str)>, stamp_ms: i64) -> String {
         let mut event = icalendar::Event::new();
         event.uid(&self.appointment_id.to_string()).sequence(self.version).summary(&self.summary);
         event.description(&self.description);
@@ -60,13 +61,15 @@ impl Event {
         for (key, millis) in [("DTSTAMP", stamp_ms), ("DTSTART", self.start_ms), ("DTEND", self.end_ms)] {
             event.add_property(key, utc(millis));
         }
-        event.append_property(Property::new("ORGANIZER", format!("mailto:{organizer}")));
-        let guest = Attendee::new(format!("mailto:{attendee}"))
-            .cutype(CUType::Individual)
-            .role(Role::ReqParticipant)
-            .partstat(PartStat::Accepted)
-            .rsvp(false);
-        event.attendee(guest);
+        if let Some((organizer, attendee)) = parties {
+            event.append_property(Property::new("ORGANIZER", format!("mailto:{organizer}")));
+            let guest = Attendee::new(format!("mailto:{attendee}"))
+                .cutype(CUType::Individual)
+                .role(Role::ReqParticipant)
+                .partstat(PartStat::Accepted)
+                .rsvp(false);
+            event.attendee(guest);
+        }
         event.status(match self.method {
             Method::Request => EventStatus::Confirmed,
             Method::Cancel => EventStatus::Cancelled,
@@ -103,7 +106,7 @@ mod tests {
         notice.version = version;
         notice.place = "Haus A; 2. Stock, links\\hinten \"neu\"".to_owned();
         let event = render(&notice, ChannelKind::Email, None).expect("ours").calendar.expect("mail has one");
-        event.to_ics("praxis@example.org", "ada@example.org", 1_803_000_000_123)
+        event.to_ics(Some(("praxis@example.org", "ada@example.org")), 1_803_000_000_123)
     }
 
     fn read(text: &str) -> (Calendar, icalendar::Event) {
@@ -138,6 +141,20 @@ mod tests {
         let methods: Vec<_> = read.iter().filter_map(|(calendar, _)| calendar.property_value("METHOD")).collect();
         assert_eq!(methods, ["REQUEST", "REQUEST", "REQUEST", "CANCEL"]);
         assert_eq!(read[3].1.get_status(), Some(EventStatus::Cancelled));
+    }
+
+    #[test]
+    fn without_addresses_it_is_the_same_visit_without_people() {
+        for kind in Kind::ALL {
+            let event = render(&sample(kind, Recipient::Patient), ChannelKind::Webhook, None).expect("ours").calendar;
+            let event = event.expect("every channel but text messages has one");
+            let ((with, of_mail), (without, bare)) =
+                (read(&event.to_ics(Some(("a@b.org", "c@d.org")), 0)), read(&event.to_ics(None, 0)));
+            let told = |event: &icalendar::Event| (event.get_uid().map(str::to_owned), event.get_sequence());
+            assert_eq!(told(&of_mail), told(&bare));
+            assert_eq!(with.property_value("METHOD"), without.property_value("METHOD"));
+            assert!(bare.property_value("ORGANIZER").is_none() && bare.get_attendees().is_empty());
+        }
     }
 
     #[test]

@@ -45,7 +45,11 @@ fn every_language_kind_recipient_and_channel_renders_whole() {
                     assert!(text.contains(name) && text.contains("UTC+1") && text.contains("Berlin"), "{text}");
                 }
                 let mail = render(&whole, ChannelKind::Email, None).expect("ours");
-                assert!(mail.html.is_some() && mail.calendar.is_some());
+                assert!(mail.html.is_some());
+                for channel in ChannelKind::ALL {
+                    let has_calendar = render(&whole, channel, None).expect("ours").calendar.is_some();
+                    assert_eq!(has_calendar, channel != ChannelKind::Sms, "{channel:?}");
+                }
                 seen.insert(mail.text);
             }
         }
@@ -242,7 +246,7 @@ proptest! {
             let turned = text.contains(['\u{202e}', '\u{2028}']);
             prop_assert!(!turned);
         }
-        let ics = mail.calendar.expect("mail has one").to_ics("a@b.org", "c@d.org", 0);
+        let ics = mail.calendar.expect("mail has one").to_ics(Some(("a@b.org", "c@d.org")), 0);
         let begins = ics.split("\r\n").filter(|line| line.starts_with("BEGIN:")).count();
         prop_assert_eq!(begins, 2, "{}", ics);
     }

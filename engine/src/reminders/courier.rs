@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use uuid::Uuid;
 
+use super::alerts::Alarm;
 use crate::clock::Clock;
 use crate::ledger::PlacedAppointment;
 use crate::ledger::people::Channel;
@@ -80,8 +81,17 @@ pub trait Courier: Send + Sync + 'static {
     async fn send(&self, letters: &[Letter]) -> Vec<Delivered>;
 }
 
-/// Opens the couriers when the stores are open.
+/// Every way out of this server.
+#[derive(Clone, Default)]
+pub struct Ways {
+    /// One courier each channel that this server has.
+    pub couriers: Vec<Arc<dyn Courier>>,
+    /// How operators are told of messages that no channel takes, in the order in which it is tried; empty: they are not.
+    pub alarms: Vec<Arc<dyn Alarm>>,
+}
+
+/// Opens the ways out when the stores are open.
 pub trait OpenCouriers: Send + Sync + 'static {
-    /// One courier each channel that this server has; or why one cannot be opened, in words.
-    fn open(&self, registry: &Arc<dyn Registry>, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Courier>>, String>;
+    /// All of them; or why one cannot be opened, in words.
+    fn open(&self, registry: &Arc<dyn Registry>, clock: &Arc<dyn Clock>) -> Result<Ways, String>;
 }

@@ -2,7 +2,7 @@
 //! under the same id.
 //! Must not know: which message is next, providers, SQL.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
@@ -12,6 +12,7 @@ use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 
 use super::actor::{Found, Job, Next, Provider, Purpose, Settled};
+use super::alerts::Tally;
 use super::check::{Check, Verdict, is_too_late};
 use super::courier::{Capacity, Courier, Delivered, Letter};
 use super::meters::Meters;
@@ -56,6 +57,8 @@ pub struct Delivery {
     pub failures_max: u32,
     /// Numbers.
     pub meters: Meters,
+    /// What operators are to be told.
+    pub(super) tally: Arc<Tally>,
     /// Given when the engine stops.
     pub stop: Arc<Signal>,
 }
@@ -64,6 +67,8 @@ pub struct Delivery {
 #[derive(Default)]
 struct Results {
     outcomes: Vec<(ReminderKey, Outcome)>,
+    /// Rows that no other channel comes after.
+    last: HashSet<ReminderKey>,
     provider: Option<Provider>,
 }
 
@@ -114,7 +119,8 @@ impl Delivery {
             }
         };
         crash_point!(ReminderClaimed);
-        let mut results = Results::default();
+        let last = claimed.iter().filter(|row| row.fallback.is_empty()).map(|row| row.key).collect();
+        let mut results = Results { last, ..Results::default() };
         let letters = self.checked(claimed, &mut results).await;
         match (job.purpose, self.couriers.get(&job.channel)) {
             (Purpose::PassOn, _) => self.pass_on(&letters, &mut results),
@@ -126,7 +132,7 @@ impl Delivery {
             }
         }
         crash_point!(ReminderBeforeRecord);
-        let found = self.record(&results.outcomes).await;
+        let found = self.record(&results).await;
         crash_point!(ReminderRecorded);
         let next: HashMap<ReminderKey, Next> = results.outcomes.iter().map(|(key, it)| (*key, next_of(it))).collect();
         let rows = job.keys.iter().map(|key| (*key, next.get(key).copied().unwrap_or(Next::Done))).collect();
@@ -269,7 +275,7 @@ impl Delivery {
     }
 
     /// Until it is recorded, or the claim has lapsed, or the engine stops: then the messages go out again.
-    async fn record(&self, outcomes: &[(ReminderKey, Outcome)]) -> Vec<Found> {
+    async fn record(&self, Results { outcomes, last, .. }: &Results) -> Vec<Found> {
         if outcomes.is_empty() {
             return Vec::new();
         }
@@ -277,7 +283,8 @@ impl Delivery {
         loop {
             match self.store.record(outcomes, self.claimer, self.clock.now()).await {
                 Ok(written) => {
-                    self.meters.recorded(outcomes, &written);
+                    let dead = self.meters.recorded(outcomes, last);
+                    self.tally.add(&dead, self.clock.now());
                     return written.iter().map(found).collect();
                 }
                 Err(ApplyError::Unavailable(reason) | ApplyError::Refused(reason)) => {

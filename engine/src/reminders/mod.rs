@@ -2,6 +2,7 @@
 //! Must not know: HTTP, SQL.
 
 pub mod actor;
+pub mod alerts;
 pub mod breaker;
 pub mod check;
 pub mod courier;
@@ -17,7 +18,8 @@ mod scout;
 pub mod wheel;
 mod work;
 
-pub use self::courier::{Capacity, Courier, Delivered, Letter, OpenCouriers};
+pub use self::alerts::{Alarm, Alert};
+pub use self::courier::{Capacity, Courier, Delivered, Letter, OpenCouriers, Ways};
 pub use self::notices::Notices;
 pub(crate) use self::work::Sending;
 pub use self::work::{Parts, alone};

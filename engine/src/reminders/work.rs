@@ -10,9 +10,10 @@ use futures_util::future::{Either, select};
 use tokio::sync::mpsc;
 
 use super::actor::{Actor, Job, Message, Now};
+use super::alerts::{Alarm, Alerts, Tally};
 use super::breaker::BreakerPolicy;
 use super::check::Check;
-use super::courier::Courier;
+use super::courier::{Courier, Ways};
 use super::delivery::Delivery;
 use super::meters::Meters;
 use super::notices::Notices;
@@ -37,8 +38,8 @@ const STOP_MAX: Duration = Duration::from_secs(2);
 
 /// Who sends, and how: what a running engine is given beside its own parts.
 pub(crate) struct Sending {
-    /// The channels that this server has.
-    pub(crate) couriers: Vec<Arc<dyn Courier>>,
+    /// The ways out that this server has.
+    pub(crate) ways: Ways,
     /// This start.
     pub(crate) claimer: Claimer,
     /// See [`Parts::is_alone`].
@@ -58,7 +59,9 @@ impl Sending {
         handle.parts.applier.tell(Arc::clone(&notices));
         let parts = Parts {
             store: Arc::clone(&handle.parts.reminders),
-            couriers: self.couriers,
+            couriers: self.ways.couriers,
+            alarms: self.ways.alarms,
+            alert_interval: Duration::from_secs(settings.alert_interval_seconds),
             check: Arc::new(handle.clone()),
             notices,
             territory: Arc::clone(&handle.parts.territory),
@@ -78,6 +81,10 @@ pub struct Parts {
     pub store: Arc<dyn ReminderStore>,
     /// The channels that this server has.
     pub couriers: Vec<Arc<dyn Courier>>,
+    /// How operators are told of messages that no channel takes, in the order in which it is tried.
+    pub alarms: Vec<Arc<dyn Alarm>>,
+    /// Least time between two alerts.
+    pub alert_interval: Duration,
     /// The engine's own door.
     pub check: Arc<dyn Check>,
     /// What the applier tells.
@@ -123,6 +130,16 @@ pub(crate) fn works(parts: Parts, stopped: &Stopped) -> Vec<Work> {
         claimers_are_dead: parts.is_alone,
         meters: Meters,
     };
+    let tally = Arc::new(Tally::default());
+    let alerts = Alerts {
+        tally: Arc::clone(&tally),
+        alarms: parts.alarms,
+        interval: parts.alert_interval,
+        claimer: parts.claimer,
+        clock: Arc::clone(&parts.clock),
+        stop: Arc::clone(&stop),
+        meters: Meters,
+    };
     let delivery = Delivery {
         store: parts.store,
         check: parts.check,
@@ -132,6 +149,7 @@ pub(crate) fn works(parts: Parts, stopped: &Stopped) -> Vec<Work> {
         backoff: parts.backoff,
         failures_max,
         meters: Meters,
+        tally,
         stop: Arc::clone(&stop),
     };
     let capacity = |channel| delivery.couriers.get(&channel).map(|courier| courier.capacity());
@@ -144,12 +162,19 @@ pub(crate) fn works(parts: Parts, stopped: &Stopped) -> Vec<Work> {
         stop,
         stopped: stopped.clone(),
     };
-    let kept = stopped.clone();
-    let scouting = async move {
-        scout.run().await;
-        drop(kept);
-    };
-    vec![Box::pin(scouting), Box::pin(runner.run(actor, messages))]
+    let mut works: Vec<Work> = vec![until_ended(scout.run(), stopped.clone()), Box::pin(runner.run(actor, messages))];
+    if !alerts.alarms.is_empty() {
+        works.push(until_ended(alerts.run(), stopped.clone()));
+    }
+    works
+}
+
+/// `work`, to whose end a stop waits.
+fn until_ended(work: impl Future<Output = ()> + Send + 'static, stopped: Stopped) -> Work {
+    Box::pin(async move {
+        work.await;
+        drop(stopped);
+    })
 }
 
 struct Runner {

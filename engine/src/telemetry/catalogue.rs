@@ -108,6 +108,8 @@ const FEED_SINKS: &[&str] = &["redis", "nats"];
 pub const SPAN_OUTCOMES: &[&str] = &["exported", "lost"];
 /// What became of a message in the end.
 pub const REMINDER_STATUSES: &[&str] = &["sent", "failed", "dead", "cancelled", "missed"];
+/// What became of an alert to operators: taken by a channel, not taken by one, taken by none.
+pub const ALERT_OUTCOMES: &[&str] = &["sent", "refused", "untold"];
 /// How messages leave.
 pub const REMINDER_CHANNELS: &[&str] = &["file", "email", "sms", "telegram", "webhook"];
 /// How late messages are, in seconds: the promise is one second, and after an outage it is hours.
@@ -192,6 +194,7 @@ catalogue! {
     REMINDER_RETRIES = "hotslot_reminder_retries_total" Counter ["channel": REMINDER_CHANNELS] &[], "Attempts that failed and are made again.";
     REMINDER_BREAKER = "hotslot_reminder_breaker_state" Gauge ["channel": REMINDER_CHANNELS] &[], "Whether a channel's provider is asked: 0 yes, 1 with one message to see, 2 no, it is away; its messages wait or go to the next channel.";
     REMINDERS_DEAD = "hotslot_reminders_dead" Gauge [] &[], "Messages that no channel takes, on this node's days: look at the dead letters, then re-drive or discard them.";
+    REMINDER_ALERTS = "hotslot_reminder_alerts_total" Counter ["outcome": ALERT_OUTCOMES] &[], "Alerts to operators of new dead letters: `sent` ones were taken, `refused` counts each channel that did not take one, `untold` ones were taken by none and are tried again with the next.";
     SHARDS_OWNED = "hotslot_shards_owned" Gauge [] &[], "Shards that this node has claimed; all nodes together should have 1,024.";
     SHARDS_OPEN = "hotslot_shards_open" Gauge [] &[], "Shards that this node answers for; less than hotslot_shards_owned while some are being taken over.";
     SHARDS_CLAIMED = "hotslot_shards_claimed_total" Counter [] &[], "Shards that this node has claimed.";

@@ -197,6 +197,8 @@ impl World {
         reminders::Parts {
             store: Arc::new(self.ledger.clone()),
             couriers,
+            alarms: Vec::new(),
+            alert_interval: std::time::Duration::from_secs(300),
             check: Arc::new(member.engine.clone()),
             notices,
             territory: Arc::clone(&member.territory),

@@ -1,6 +1,7 @@
 //! The settings of reminders: when, and over which channels messages leave.
 //! Must not know: what a message says, how a provider is talked to.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,15 +17,26 @@ const OUTBOX: &str = "outbox.jsonl";
 const OFFSETS_MAX: usize = 10;
 /// The longest offset: ninety days.
 const OFFSET_SECONDS_MAX: i64 = 90 * 86_400;
+/// Most waits of the settings, and so one attempt more.
+const WAITS_MAX: usize = 10;
+/// The shortest wait and the longest: below, a provider is hammered; above, the message is of no use any more.
+const WAIT_MILLIS: RangeInclusive<u64> = 100..=3_600_000;
+/// How rarely operators can want to hear.
+const ALERT_INTERVAL_SECONDS: RangeInclusive<u64> = 1..=86_400;
 const SMS_URL: &str = "https://api.twilio.com";
 const TELEGRAM_URL: &str = "https://api.telegram.org";
 
-/// When patients are told, and over which channels if they do not say.
+/// When patients are told, over which channels if they do not say, and how often a provider is asked for one message.
 pub(super) fn reminders(reader: &mut Reader<'_>, channels: &Settings) -> ReminderSettings {
     let mut settings = ReminderSettings::default();
     if let Some(offsets_seconds) = reader.durations("reminder_offsets", OFFSETS_MAX, OFFSET_SECONDS_MAX) {
         settings.offsets_seconds = offsets_seconds;
     }
+    if let Some(retry_waits_millis) = reader.waits("reminder_retry_waits", WAITS_MAX, WAIT_MILLIS) {
+        settings.retry_waits_millis = retry_waits_millis;
+    }
+    let interval = settings.alert_interval_seconds;
+    settings.alert_interval_seconds = reader.number("alert_interval_seconds", interval, ALERT_INTERVAL_SECONDS);
     settings.configured = Channel::ALL.into_iter().filter(|channel| is_configured(channels, *channel)).collect();
     if let Some(default_channels) = reader.words("reminder_channels", &Channel::ALL, Channel::word) {
         settings.default_channels = default_channels;

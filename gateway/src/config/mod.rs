@@ -1,6 +1,7 @@
 //! What the program is told at its start: flags, environment and file made into one checked value.
 //! Must not know: how settings are used.
 
+mod alerts;
 mod messages;
 mod servers;
 pub(crate) mod settings;
@@ -15,6 +16,7 @@ use std::path::PathBuf;
 
 use engine::EngineConfig;
 
+use crate::alarms::AlertTarget;
 use crate::auth::key::SigningKey;
 use crate::streams::StreamSettings;
 pub(crate) use servers::{NodeTlsFiles, NodesSettings};
@@ -109,6 +111,8 @@ pub(crate) struct Config {
     pub(crate) engine: EngineConfig,
     /// How messages leave.
     pub(crate) channels: ::messages::Settings,
+    /// Which operators are told of messages that no channel takes, in the order in which it is tried.
+    pub(crate) alerts: Vec<AlertTarget>,
     /// The key of tokens.
     pub(crate) key: KeySource,
     /// The limits.
@@ -134,10 +138,11 @@ impl Config {
         let channels = messages::channels(&mut reader, &data_dir);
         let mut engine = engine(&mut reader, data_dir);
         engine.reminders = messages::reminders(&mut reader, &channels);
+        let alerts = alerts::targets(&mut reader, &engine.reminders.configured);
         let key = key(&mut reader);
         http.nodes = servers::nodes(&mut reader, &engine, &key);
         let (rates, log, traces) = (rates(&mut reader), log(&mut reader), traces::traces(&mut reader));
-        let config = Self { http, engine, channels, key, rates, log, traces, demo: reader.switch("demo") };
+        let config = Self { http, engine, channels, alerts, key, rates, log, traces, demo: reader.switch("demo") };
         reader.finish().map(|()| config)
     }
 }

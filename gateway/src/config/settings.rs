@@ -113,6 +113,25 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "CHANNELS",
         "Where patients are told who do not say, in this order: file, email, sms, telegram, webhook [default: file]",
     ),
+    setting(
+        "reminder_retry_waits",
+        "reminder-retry-waits",
+        "DURATIONS",
+        "How long to wait after each failed attempt at a message; after one more it is given up [default: 2s,4s,8s]",
+    ),
+    setting(
+        "alert_to",
+        "alert-to",
+        "ADDRESSES",
+        "Who is told of messages that no channel takes: the first that works, such as email:ops@example.org,file; or none \
+         [default: file]",
+    ),
+    setting(
+        "alert_interval_seconds",
+        "alert-interval-seconds",
+        "SECONDS",
+        "Least time between two such alerts: 1 to 86400 [default: 300]",
+    ),
     setting("smtp_host", "smtp-host", "HOST", "The server that takes mail [default: no mail]"),
     setting("smtp_port", "smtp-port", "PORT", "Its port [default: 587, with smtp_tls = tls 465]"),
     setting("smtp_tls", "smtp-tls", "HOW", "How mail is kept private: starttls, tls or none [default: starttls]"),

@@ -106,6 +106,50 @@ fn settings_that_need_others_say_which() {
 }
 
 #[test]
+fn waits_between_attempts_are_some_and_never_fall() {
+    let waits = |text: &str| Config::load(&gather(&[("reminder_retry_waits", text)], &[], None));
+    for (text, millis) in [
+        ("2s,4s,8s", vec![2_000, 4_000, 8_000]),
+        ("100ms", vec![100]),
+        (" 500ms, 500ms ,1,1h", vec![500, 500, 1_000, 3_600_000]),
+        ("1s,1s,1s,1s,1s,1s,1s,1s,1s,1s", vec![1_000; 10]),
+    ] {
+        assert_eq!(waits(text).expect("good").engine.reminders.retry_waits_millis, millis, "{text}");
+    }
+    let eleven = ["1s"; 11].join(",");
+    for text in ["none", "99ms", "2h", "3601s", "4s,2s", "2s,", "-1s", "1.5s", "ms", "+1ms", eleven.as_str()] {
+        let lines = waits(text).expect_err(text).0;
+        let told = "is not 1 to 10 waits such as 2s,4s,8s, each from 100ms to 3600s and none shorter";
+        assert!(lines.len() == 1 && lines[0].starts_with("reminder_retry_waits: "), "{text}: {lines:?}");
+        assert!(lines[0].contains(told), "{text}: {lines:?}");
+    }
+}
+
+#[test]
+fn alerts_go_to_the_file_unless_somebody_is_named_and_nobody_is_repeated() {
+    let load = |flags: &[(&'static str, &str)]| Config::load(&gather(flags, &[], None));
+    let channels = |config: Config| config.alerts.iter().map(|target| target.channel.word()).collect::<Vec<_>>();
+    assert_eq!(channels(load(&[]).expect("good")), ["file"]);
+    assert!(channels(load(&[("alert_to", "none")]).expect("good")).is_empty());
+    let mail = [("smtp_host", "mail.example.org"), ("smtp_from", "a@example.org")];
+    let both = load(&[mail[0], mail[1], ("alert_to", "email:ops@example.org, file")]).expect("good");
+    assert!(!format!("{both:?}").contains("ops@"));
+    assert_eq!(channels(both), ["email", "file"]);
+    for (text, told) in [
+        ("email:boss@example.org", "alert_to: address 1: email is named, and its settings are not given"),
+        ("file,pigeon:boss@example.org", "alert_to: address 2: must be none, or channels with addresses"),
+        ("file,email:boss at home", "alert_to: address 2: the address must be a mail address"),
+        ("file,file", "alert_to: address 2: is named before"),
+        ("file:a,file:b,file:c,file:d,file:e,file:f,file:g,file:h,file:i", "alert_to: must not have more than 8"),
+    ] {
+        let lines = load(&[("alert_to", text)]).expect_err(text).0;
+        assert!(lines.len() == 1 && lines[0].starts_with(told) && !lines[0].contains("boss"), "{text}: {lines:?}");
+    }
+    let lines = load(&[("alert_interval_seconds", "0")]).expect_err("never").0;
+    assert!(lines[0].starts_with("alert_interval_seconds: "), "{lines:?}");
+}
+
+#[test]
 fn a_secret_is_never_repeated() {
     let secret = "00112233445566778899aabbccddeeff00112233445566778899aabbccddee";
     let lines = mistakes(&gather(&[], &[("HOTSLOT_JWT_KEY", secret)], None));

@@ -168,6 +168,21 @@ impl<'s> Reader<'s> {
         })
     }
 
+    /// Waits with commas between them, such as `500ms,2s`, in milliseconds: from one to `most`, each within `millis` and none shorter than the
+    /// one before it.
+    pub(crate) fn waits(&mut self, key: &str, most: usize, millis: RangeInclusive<u64>) -> Option<Vec<u64>> {
+        let expected = format!(
+            "1 to {most} waits such as 2s,4s,8s, each from {}ms to {}s and none shorter than the one before it",
+            millis.start(),
+            millis.end() / 1_000
+        );
+        self.parsed(key, &expected, |text| {
+            let within = |text: &str| parse_wait_millis(text.trim()).filter(|wait| millis.contains(wait));
+            let waits: Option<Vec<u64>> = text.split(',').map(within).collect();
+            waits.filter(|waits| waits.len() <= most && waits.is_sorted())
+        })
+    }
+
     /// Words of a list with commas between them, each once.
     pub(crate) fn words<T: Copy + PartialEq>(
         &mut self,
@@ -209,6 +224,15 @@ fn url(text: &str, schemes: &[&str]) -> Option<ServerUrl> {
     let (scheme, rest) = text.split_once("://")?;
     let fits = schemes.contains(&scheme) && !rest.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     fits.then(|| ServerUrl::new(text))
+}
+
+/// Milliseconds of a duration such as `500ms`, or as of [`parse_duration_seconds`].
+fn parse_wait_millis(text: &str) -> Option<u64> {
+    match text.strip_suffix("ms") {
+        Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => digits.parse().ok(),
+        Some(_) => None,
+        None => u64::try_from(parse_duration_seconds(text)?).ok()?.checked_mul(1_000),
+    }
 }
 
 /// Seconds of a duration such as `90`, `90s`, `15m`, `1h` or `7d`; `None` for anything else, for 0, and over a hundred years.

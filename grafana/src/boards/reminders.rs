@@ -57,14 +57,16 @@ fn outcomes() -> Vec<Panel> {
             "Messages that are over, by what became of them. `cancelled`: the visit was moved or cancelled first.",
             "`failed` went on to the next channel, `dead` nowhere: see the channel. `missed`: everything was away for long.",
         )
-        .query(rate_by("status", "hotslot_reminders_total"), "{{status}}"),
+        .query(rate_by("status", "hotslot_reminders_total"), "{{status}}")
+        .wide(6),
         Panel::numbers(
             "Within the shown time",
             Unit::Count,
             "The same, counted.",
             "`dead` and `missed`: somebody was not told. List the dead letters as an administrator.",
         )
-        .query(risen_by("status", "hotslot_reminders_total"), "{{status}}"),
+        .query(risen_by("status", "hotslot_reminders_total"), "{{status}}")
+        .wide(6),
         Panel::number(
             "Dead letters now",
             Unit::Count,
@@ -72,7 +74,16 @@ fn outcomes() -> Vec<Panel> {
             "Correct the address or the channel, then re-drive or discard them.",
         )
         .query(sum("hotslot_reminders_dead"), "")
-        .warn_from(1.0),
+        .warn_from(1.0)
+        .wide(6),
+        Panel::numbers(
+            "Operators told",
+            Unit::Count,
+            "Alerts of new dead letters within the shown time: `sent` to an operator, `refused` by a channel, `untold` by all of them.",
+            "`refused`: the log says which channel and why. `untold`: nobody has heard; they are tried again with the next alert.",
+        )
+        .query(risen_by("outcome", "hotslot_reminder_alerts_total"), "{{outcome}}")
+        .wide(6),
     ]
 }
 

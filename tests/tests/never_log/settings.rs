@@ -35,5 +35,6 @@ pub const SECRET: &[Secret] = &[
     Secret { key: "telegram_token", right: "1:{}", wrong: "{}" },
     Secret { key: "webhook_url", right: "https://example.org/{}", wrong: "{}" },
     Secret { key: "webhook_secret", right: "whsec_{}", wrong: "{}" },
+    Secret { key: "alert_to", right: "email:{}@example.org", wrong: "{}" },
     Secret { key: "otlp_endpoint", right: "http://u:{}@127.0.0.1:1", wrong: "{}" },
 ];

@@ -8,7 +8,7 @@ use super::outbox::PATIENCE;
 use super::provider::Provider;
 use super::{booked, told};
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// A server that tells patients over the webhook of `provider`, and nothing else.
 async fn server_over(provider: &Provider) -> Server {

@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -16,15 +17,22 @@ pub struct Provider {
 
 struct State {
     status: u16,
-    asked: Vec<String>,
+    /// Header lines of the answer, each with its end.
+    headers: &'static str,
+    asked: Vec<(Timestamp, String)>,
 }
 
 impl Provider {
     /// One that answers with `status`.
     pub async fn start(status: u16) -> Self {
+        Self::start_with(status, "").await
+    }
+
+    /// One that answers with `status` and these lines of its head, each with its end.
+    pub async fn start_with(status: u16, headers: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
-        let state = Arc::new(Mutex::new(State { status, asked: Vec::new() }));
+        let state = Arc::new(Mutex::new(State { status, headers, asked: Vec::new() }));
         let shared = Arc::clone(&state);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -46,6 +54,11 @@ impl Provider {
 
     /// Every request so far, heads and bodies.
     pub fn asked(&self) -> Vec<String> {
+        self.asked_when().into_iter().map(|(_, request)| request).collect()
+    }
+
+    /// The same, each with when it had come.
+    pub fn asked_when(&self) -> Vec<(Timestamp, String)> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).asked.clone()
     }
 }
@@ -59,12 +72,12 @@ impl Drop for Provider {
 async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
     let mut bytes = Vec::new();
     while let Some(request) = next_request(&mut stream, &mut bytes).await {
-        let status = {
+        let (status, headers) = {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.asked.push(request);
-            state.status
+            state.asked.push((blackbox::now(), request));
+            (state.status, state.headers)
         };
-        let answer = format!("HTTP/1.1 {status} Said\r\ncontent-length: 0\r\n\r\n");
+        let answer = format!("HTTP/1.1 {status} Said\r\ncontent-length: 0\r\n{headers}\r\n");
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
         }

@@ -1,6 +1,7 @@
 //! The file channel: JSON lines in `outbox.jsonl`. A batch is one write and one sync; a line that a crash tore is mended at the next start.
 //! Must not know: who reads the file.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -9,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -17,9 +17,12 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::{Channel, Envelope, Receipt, SendError};
+use crate::alert::Alert;
+use crate::instant::instant;
 use crate::notice::ChannelKind;
+use crate::secret::Address;
 
-/// Messages of one write: about a megabyte, which takes milliseconds.
+/// Messages of one write: one or two megabytes, which take milliseconds.
 const BATCH_MAX: usize = 1_024;
 /// A line is looked for in steps of this many bytes, from the end.
 const STEP: usize = 64 << 10;
@@ -74,53 +77,80 @@ impl Channel for FileChannel {
     }
 
     async fn send(&self, batch: &[Envelope], now_ms: i64) -> Vec<Result<Receipt, SendError>> {
-        let mut bytes = Vec::with_capacity(batch.len() * 768);
+        let mut bytes = Vec::with_capacity(batch.len() * 1_536);
         for envelope in batch {
-            serde_json::to_writer(&mut bytes, &Line::new(envelope, now_ms)).expect("a line is plain text and numbers");
-            bytes.push(b'\n');
+            Line::new(envelope, now_ms).write(&mut bytes);
         }
         let result = if batch.is_empty() { Ok(()) } else { self.append(bytes).await };
         batch.iter().map(|_| result.clone().map(|()| Receipt::default())).collect()
     }
+
+    async fn alert(&self, to: &Address, alert: &Alert, now_ms: i64) -> Result<Receipt, SendError> {
+        let mut bytes = Vec::new();
+        Line::of_alert(to, alert, now_ms).write(&mut bytes);
+        self.append(bytes).await.map(|()| Receipt::default())
+    }
 }
 
-/// A line of the file, in the order of the contract.
+/// A line of the file, in the order of the contract. That of an alert has all the names too, so that whoever reads lines finds them.
 #[derive(Serialize)]
 struct Line<'a> {
     message_id: uuid::Uuid,
     kind: &'static str,
-    appointment_id: uuid::Uuid,
-    appointment_version: u32,
-    offset_seconds: u32,
+    appointment_id: Option<uuid::Uuid>,
+    appointment_version: Option<u32>,
+    offset_seconds: Option<u32>,
     channel: &'static str,
     to: &'a str,
-    subject: &'a str,
-    text: &'a str,
+    subject: Cow<'a, str>,
+    text: Cow<'a, str>,
     sent_at: String,
+    /// The same visit as in a mail, without mail addresses in it.
+    calendar: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert: Option<serde_json::Value>,
 }
 
 impl<'a> Line<'a> {
     fn new(envelope: &'a Envelope, now_ms: i64) -> Self {
-        let notice = &envelope.notice;
+        let (notice, rendered) = (&envelope.notice, &envelope.rendered);
         Self {
             message_id: envelope.message_id,
             kind: notice.kind.word(),
-            appointment_id: notice.appointment_id,
-            appointment_version: notice.version,
-            offset_seconds: notice.offset_seconds,
+            appointment_id: Some(notice.appointment_id),
+            appointment_version: Some(notice.version),
+            offset_seconds: Some(notice.offset_seconds),
             channel: ChannelKind::File.word(),
             to: envelope.to.expose(),
-            subject: &envelope.rendered.subject,
-            text: &envelope.rendered.text,
+            subject: Cow::Borrowed(&rendered.subject),
+            text: Cow::Borrowed(&rendered.text),
             sent_at: instant(now_ms),
+            calendar: rendered.calendar.as_ref().map(|event| event.to_ics(None, now_ms)),
+            alert: None,
         }
     }
-}
 
-/// RFC 3339 in UTC with milliseconds.
-pub(super) fn instant(millis: i64) -> String {
-    let instant = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
-    format!("{instant:.3}")
+    fn of_alert(to: &'a Address, alert: &Alert, now_ms: i64) -> Self {
+        Self {
+            message_id: alert.message_id,
+            kind: Alert::WORD,
+            appointment_id: None,
+            appointment_version: None,
+            offset_seconds: None,
+            channel: ChannelKind::File.word(),
+            to: to.expose(),
+            subject: Cow::Owned(alert.subject()),
+            text: Cow::Owned(alert.text()),
+            sent_at: instant(now_ms),
+            calendar: None,
+            alert: Some(alert.figures()),
+        }
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        serde_json::to_writer(&mut *bytes, self).expect("a line is plain text and numbers");
+        bytes.push(b'\n');
+    }
 }
 
 impl Outbox {

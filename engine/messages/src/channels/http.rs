@@ -18,6 +18,8 @@ use tokio::time::timeout;
 
 use super::SendError;
 
+/// The content type of most bodies.
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Most bytes of an answer: all that is read of one is a code and an id.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 /// Idle connections that are kept: as many as a channel sends at once.
@@ -60,7 +62,7 @@ impl Client {
     pub(super) async fn post(
         &self,
         target: &Uri,
-        content_type: &'static str,
+        content_type: HeaderValue,
         headers: &[(HeaderName, HeaderValue)],
         body: String,
         now_ms: i64,
@@ -68,7 +70,7 @@ impl Client {
         let mut request = Request::new(Full::new(Bytes::from(body)));
         *request.method_mut() = hyper::Method::POST;
         *request.uri_mut() = target.clone();
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        request.headers_mut().insert(CONTENT_TYPE, content_type);
         request.headers_mut().insert(USER_AGENT, HeaderValue::from_static("hotslot"));
         request.headers_mut().extend(headers.iter().cloned());
         let answer = async {

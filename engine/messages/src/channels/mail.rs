@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use lettre::address::Envelope as MailEnvelope;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
-use lettre::message::{Attachment, Mailbox, MultiPart, SinglePart};
+use lettre::message::{Attachment, Mailbox, MessageBuilder, MultiPart, SinglePart};
 use lettre::transport::smtp::Error as SmtpError;
 use lettre::transport::smtp::authentication::{Credentials, Mechanism};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
@@ -18,10 +18,13 @@ use lettre::transport::smtp::extension::{ClientId, Extension, MailBodyParameter,
 use lettre::{Address, Message};
 use parking_lot::Mutex;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::{Channel, Envelope, Receipt, SendError};
 use crate::address::is_email;
+use crate::alert::Alert;
 use crate::notice::ChannelKind;
+use crate::secret;
 
 /// Idle connections that are kept: as many as the channel sends at once.
 const IDLE_MAX: usize = 8;
@@ -83,22 +86,40 @@ impl Channel for MailChannel {
     async fn send(&self, batch: &[Envelope], now_ms: i64) -> Vec<Result<Receipt, SendError>> {
         let mut results = Vec::with_capacity(batch.len());
         for envelope in batch {
-            let sent = timeout(self.deadline, self.send_one(envelope, now_ms)).await;
-            results.push(sent.unwrap_or_else(|_| Err(SendError::transient("the mail server does not answer in time"))));
+            let write = |to: Address| self.message(envelope, to, now_ms);
+            results.push(self.send_one(&envelope.to, write, now_ms).await);
         }
         results
+    }
+
+    async fn alert(&self, to: &secret::Address, alert: &Alert, now_ms: i64) -> Result<Receipt, SendError> {
+        let write = |to: Address| {
+            let head = self.head(alert.message_id, to, alert.subject(), now_ms);
+            head.singlepart(SinglePart::plain(alert.text())).map_err(no_message)
+        };
+        self.send_one(to, write, now_ms).await
     }
 }
 
 impl MailChannel {
+    async fn send_one(
+        &self,
+        to: &secret::Address,
+        write: impl FnOnce(Address) -> Result<Message, SendError>,
+        now_ms: i64,
+    ) -> Result<Receipt, SendError> {
+        let to = recipient(to.expose()).ok_or_else(|| SendError::permanent("not a mail address"))?;
+        let message = write(to.clone())?.formatted();
+        let sent = timeout(self.deadline, self.hand_over(to, &message, now_ms)).await;
+        sent.unwrap_or_else(|_| Err(SendError::transient("the mail server does not answer in time")))
+    }
+
     /// A connection goes back to the others only after a whole conversation.
-    async fn send_one(&self, envelope: &Envelope, now_ms: i64) -> Result<Receipt, SendError> {
-        let to = recipient(envelope.to.expose()).ok_or_else(|| SendError::permanent("not a mail address"))?;
-        let message = self.message(envelope, to.clone(), now_ms)?;
+    async fn hand_over(&self, to: Address, message: &[u8], now_ms: i64) -> Result<Receipt, SendError> {
         let route = MailEnvelope::new(Some(self.from.email.clone()), vec![to])
             .map_err(|_| SendError::permanent("not a mail address"))?;
         let mut connection = self.connection(now_ms).await?;
-        converse(&mut connection, &route, &message).await?;
+        converse(&mut connection, &route, message).await?;
         let mut idle = self.idle.lock();
         if idle.len() < IDLE_MAX {
             idle.push(Idle { connection, since_ms: now_ms });
@@ -135,8 +156,20 @@ impl MailChannel {
         Ok(connection)
     }
 
+    /// From whom, to whom, when, under which id; that nobody wrote it.
+    fn head(&self, id: Uuid, to: Address, subject: String, now_ms: i64) -> MessageBuilder {
+        let date = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or_default());
+        Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to))
+            .subject(subject)
+            .date(date)
+            .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
+            .header(AutoSubmitted)
+    }
+
     /// The whole message, in ASCII: the server needs no extension for it.
-    fn message(&self, envelope: &Envelope, to: Address, now_ms: i64) -> Result<Vec<u8>, SendError> {
+    fn message(&self, envelope: &Envelope, to: Address, now_ms: i64) -> Result<Message, SendError> {
         let rendered = &envelope.rendered;
         let mut texts = MultiPart::alternative().singlepart(SinglePart::plain(rendered.text.clone()));
         if let Some(html) = &rendered.html {
@@ -144,7 +177,7 @@ impl MailChannel {
         }
         let mut whole = MultiPart::mixed().multipart(texts.clone());
         if let Some(event) = &rendered.calendar {
-            let ics = event.to_ics(self.from.email.as_ref(), to.as_ref(), now_ms);
+            let ics = event.to_ics(Some((self.from.email.as_ref(), to.as_ref())), now_ms);
             let typed = |base: &str| {
                 let words = format!("{base}; charset=utf-8; method={}", event.method.word());
                 ContentType::parse(&words).expect("a content type of fixed words")
@@ -154,18 +187,13 @@ impl MailChannel {
             let file = Attachment::new("appointment.ics".to_owned()).body(ics, typed("application/ics"));
             whole = MultiPart::mixed().multipart(texts.singlepart(invitation)).singlepart(file);
         }
-        let date = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or_default());
-        let message = Message::builder()
-            .from(self.from.clone())
-            .to(Mailbox::new(None, to))
-            .subject(rendered.subject.clone())
-            .date(date)
-            .message_id(Some(format!("<{}@{}>", envelope.message_id, self.from.email.domain())))
-            .header(AutoSubmitted)
-            .multipart(whole)
-            .map_err(|_| SendError::permanent("no message can be made of it"))?;
-        Ok(message.formatted())
+        let head = self.head(envelope.message_id, to, rendered.subject.clone(), now_ms);
+        head.multipart(whole).map_err(no_message)
     }
+}
+
+fn no_message(_: lettre::error::Error) -> SendError {
+    SendError::permanent("no message can be made of it")
 }
 
 /// With the domain as the network writes it, so that only a local part beyond ASCII needs an extension of the server.

@@ -4,6 +4,7 @@
 mod file;
 mod http;
 mod mail;
+mod multipart;
 mod opening;
 pub(crate) mod settings;
 mod sms;
@@ -17,6 +18,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use self::settings::{SettingError, Settings};
+use crate::alert::Alert;
 use crate::notice::{ChannelKind, Notice};
 use crate::render::Rendered;
 use crate::secret::Address;
@@ -92,6 +94,10 @@ pub trait Channel: Send + Sync + 'static {
     /// where a batch is one write), and dropping the future leaves nothing broken; then, as after a transient error, it is not known whether
     /// messages left. `now_ms` is the present instant, in milliseconds since 1970.
     async fn send(&self, batch: &[Envelope], now_ms: i64) -> Vec<Result<Receipt, SendError>>;
+
+    /// Hands an alert to an operator over, within the channel's deadline; may be dropped as [`Channel::send`] may. `to` is an address as
+    /// messages on this channel have it.
+    async fn alert(&self, to: &Address, alert: &Alert, now_ms: i64) -> Result<Receipt, SendError>;
 }
 
 /// Those that are configured. Cheap to clone.

@@ -205,9 +205,12 @@ fn open_telegram(common: &Common, settings: &TelegramSettings) -> Result<Telegra
     let base = checked!(errors, common.url("telegram_url", &settings.base_url));
     match base {
         Some(base) if errors.is_empty() => {
-            let target =
-                below("telegram_url", &base, &format!("/bot{token}/sendMessage")).map_err(|error| vec![error])?;
-            Ok(TelegramChannel { client: common.client(), target })
+            let method = |name: &str| {
+                let target = below("telegram_url", &base, &format!("/bot{token}/{name}"));
+                target.map_err(|error| vec![error])
+            };
+            let (message, document) = (method("sendMessage")?, method("sendDocument")?);
+            Ok(TelegramChannel { client: common.client(), message, document })
         }
         _ => Err(errors),
     }

@@ -4,10 +4,13 @@
 use async_trait::async_trait;
 use hyper::Uri;
 use hyper::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use uuid::Uuid;
 
 use super::http::{Client, provider_id};
 use super::{Channel, Envelope, Receipt, SendError};
+use crate::alert::Alert;
 use crate::notice::ChannelKind;
+use crate::secret::Address;
 
 /// Codes by which the gateway says that it is our own setting (the sender's number, the account) that is wrong: no sign against the recipient.
 const OUR_FAULT: [i64; 9] = [20003, 20005, 21212, 21603, 21606, 21607, 21659, 21660, 21705];
@@ -31,19 +34,24 @@ impl Channel for SmsChannel {
     async fn send(&self, batch: &[Envelope], now_ms: i64) -> Vec<Result<Receipt, SendError>> {
         let mut results = Vec::with_capacity(batch.len());
         for envelope in batch {
-            results.push(self.send_one(envelope, now_ms).await);
+            let Envelope { message_id, to, rendered, .. } = envelope;
+            results.push(self.send_one(*message_id, to, &rendered.text, now_ms).await);
         }
         results
+    }
+
+    async fn alert(&self, to: &Address, alert: &Alert, now_ms: i64) -> Result<Receipt, SendError> {
+        self.send_one(alert.message_id, to, &alert.short(), now_ms).await
     }
 }
 
 impl SmsChannel {
-    async fn send_one(&self, envelope: &Envelope, now_ms: i64) -> Result<Receipt, SendError> {
+    async fn send_one(&self, id: Uuid, to: &Address, text: &str, now_ms: i64) -> Result<Receipt, SendError> {
         let sender = if self.from.starts_with("MG") { "MessagingServiceSid" } else { "From" };
-        let body = form(&[("To", envelope.to.expose()), (sender, &self.from), ("Body", &envelope.rendered.text)]);
-        let id = HeaderValue::from_str(&envelope.message_id.to_string()).expect("a UUID is plain text");
+        let body = form(&[("To", to.expose()), (sender, &self.from), ("Body", text)]);
+        let id = HeaderValue::from_str(&id.to_string()).expect("a UUID is plain text");
         let headers = [(AUTHORIZATION, self.authorization.clone()), (HeaderName::from_static("idempotency-key"), id)];
-        let content_type = "application/x-www-form-urlencoded";
+        let content_type = HeaderValue::from_static("application/x-www-form-urlencoded");
         let answer = self.client.post(&self.target, content_type, &headers, body, now_ms).await?;
         let json = answer.json();
         if answer.status.is_success() {

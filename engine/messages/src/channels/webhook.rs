@@ -8,11 +8,14 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
 use serde_json::json;
+use uuid::Uuid;
 
-use super::file::instant;
-use super::http::Client;
+use super::http::{Client, JSON};
 use super::{Channel, Envelope, Receipt, SendError};
+use crate::alert::Alert;
+use crate::instant::instant;
 use crate::notice::ChannelKind;
+use crate::secret::Address;
 
 /// What a secret begins with.
 const PREFIX: &str = "whsec_";
@@ -50,16 +53,19 @@ impl Channel for WebhookChannel {
     async fn send(&self, batch: &[Envelope], now_ms: i64) -> Vec<Result<Receipt, SendError>> {
         let mut results = Vec::with_capacity(batch.len());
         for envelope in batch {
-            results.push(self.send_one(envelope, now_ms).await);
+            results.push(self.call(envelope.message_id, body(envelope, now_ms), now_ms).await);
         }
         results
+    }
+
+    async fn alert(&self, to: &Address, alert: &Alert, now_ms: i64) -> Result<Receipt, SendError> {
+        self.call(alert.message_id, body_of_alert(to, alert, now_ms), now_ms).await
     }
 }
 
 impl WebhookChannel {
-    async fn send_one(&self, envelope: &Envelope, now_ms: i64) -> Result<Receipt, SendError> {
-        let (id, timestamp) = (envelope.message_id.to_string(), now_ms.div_euclid(1_000));
-        let body = body(envelope, now_ms);
+    async fn call(&self, id: Uuid, body: String, now_ms: i64) -> Result<Receipt, SendError> {
+        let (id, timestamp) = (id.to_string(), now_ms.div_euclid(1_000));
         let header = |name: &'static str, value: &str| {
             let value = HeaderValue::from_str(value).expect("ids, numbers and base64 are plain text");
             (HeaderName::from_static(name), value)
@@ -69,7 +75,7 @@ impl WebhookChannel {
             header("webhook-timestamp", &timestamp.to_string()),
             header("webhook-signature", &self.key.sign(&id, timestamp, &body)),
         ];
-        let answer = self.client.post(&self.target, "application/json", &headers, body, now_ms).await?;
+        let answer = self.client.post(&self.target, JSON, &headers, body, now_ms).await?;
         match answer.status.as_u16() {
             200..=299 => Ok(Receipt::default()),
             410 => Err(SendError::permanent("the listener takes no more calls (410)")),
@@ -103,6 +109,24 @@ fn body(envelope: &Envelope, now_ms: i64) -> String {
             "reason": notice.reason,
             "subject": envelope.rendered.subject,
             "text": envelope.rendered.text,
+            // The same visit as in a mail, without mail addresses in it.
+            "calendar": envelope.rendered.calendar.as_ref().map(|event| event.to_ics(None, now_ms)),
+        },
+    })
+    .to_string()
+}
+
+fn body_of_alert(to: &Address, alert: &Alert, now_ms: i64) -> String {
+    json!({
+        "type": "operations.alert",
+        "timestamp": instant(now_ms),
+        "data": {
+            "message_id": alert.message_id,
+            "kind": Alert::WORD,
+            "to": to.expose(),
+            "subject": alert.subject(),
+            "text": alert.text(),
+            "alert": alert.figures(),
         },
     })
     .to_string()

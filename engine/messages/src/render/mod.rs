@@ -34,7 +34,7 @@ pub struct Rendered {
     pub text: String,
     /// A whole page, for mail.
     pub html: Option<String>,
-    /// For mail: the visit as calendars take it.
+    /// The visit as calendars take it; not for text messages, which have no room for it.
     pub calendar: Option<Event>,
 }
 

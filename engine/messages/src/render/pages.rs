@@ -153,11 +153,11 @@ pub(super) fn built_in(notice: &Notice, language: &Language, channel: ChannelKin
     let text = |page: &str| ours(page, values.clone()).trim_end().to_owned();
     let is_mail = channel == ChannelKind::Email;
     let calendar =
-        || event(notice, part("summary", context! { name }), &facts, saying.lead.trim_end_matches(':').to_owned());
+        event(notice, part("summary", context! { name }), &facts, saying.lead.trim_end_matches(':').to_owned());
     Rendered {
         subject,
         html: is_mail.then(|| text("mail.html")),
         text: text(if channel == ChannelKind::Telegram { "telegram.html" } else { "plain" }),
-        calendar: is_mail.then(calendar),
+        calendar: Some(calendar),
     }
 }

@@ -43,6 +43,7 @@ async fn a_line_has_what_the_contract_says_and_only_its_owner_reads_it() {
         "subject",
         "text",
         "sent_at",
+        "calendar",
     ];
     contract.sort_unstable();
     assert_eq!(names, contract);

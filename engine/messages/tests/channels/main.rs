@@ -2,7 +2,9 @@
 //! files that crashes have torn?
 //! Must not know: how channels are made inside.
 
+mod alerts;
 mod files;
+mod form;
 mod mail;
 mod mail_server;
 mod provider;

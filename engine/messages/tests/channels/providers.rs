@@ -7,11 +7,13 @@ use std::time::Duration;
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use icalendar::{Calendar, Component};
 use messages::{Channel, ChannelKind, Fault, Kind, Settings};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
+use super::form::{content, fields};
 use super::provider::{Deed, Provider};
 use super::support::{
     NOW_MS, PASSWORD, WEBHOOK_SECRET, envelope, open, pem, send, sms, telegram, webhook, with_deadline,
@@ -44,19 +46,45 @@ async fn a_text_message_is_a_form_with_the_account_the_number_and_the_message_id
     assert!(request.body.starts_with("To=%2B4930123456&From=%2B4930999999&Body=Reminder%3A+Tue+2+Mar"), "{request:?}");
 }
 
+const BOT_ANSWERS: &str = r#"{"ok":true,"result":{"message_id":9}}"#;
+
 #[tokio::test]
-async fn a_bot_sends_markup_and_fetches_no_links() {
-    let provider = Provider::answering(200, "", r#"{"ok":true,"result":{"message_id":9}}"#).await;
+async fn a_bot_sends_the_visit_as_a_file_with_the_text_below_it() {
+    let provider = Provider::answering(200, "", BOT_ANSWERS).await;
     let channel = open(telegram(&provider.url), ChannelKind::Telegram);
-    let receipt = send(&*channel, &envelope(ChannelKind::Telegram, Kind::Change, "@ada_l")).await.expect("taken");
+    let message = envelope(ChannelKind::Telegram, Kind::Cancellation, "@ada_l");
+    let receipt = send(&*channel, &message).await.expect("taken");
     assert_eq!(receipt.provider_id.as_deref(), Some("9"));
     let request = provider.requests().remove(0);
-    assert_eq!(request.first_line, format!("POST /bot42:{PASSWORD}/sendMessage HTTP/1.1"));
-    let body: Value = serde_json::from_str(&request.body).expect("JSON");
-    assert_eq!(body["chat_id"], "@ada_l");
-    assert_eq!(body["parse_mode"], "HTML");
+    assert_eq!(request.first_line, format!("POST /bot42:{PASSWORD}/sendDocument HTTP/1.1"));
+    let fields = fields(&request);
+    assert_eq!(fields.len(), 4, "{fields:?}");
+    assert_eq!((content(&fields, "chat_id"), content(&fields, "parse_mode")), ("@ada_l", "HTML"));
+    assert_eq!(content(&fields, "caption"), message.rendered.text);
+    assert!(message.rendered.text.contains("<b>Dr. Clara Weiss</b>"), "{}", message.rendered.text);
+    let (_, file) = fields.iter().find(|(name, _)| name == "document").expect("a file");
+    assert!(file.head.contains("; filename=\"visit.ics\"\r\nContent-Type: text/calendar; charset=utf-8"), "{file:?}");
+    let calendar: Calendar = file.content.parse().expect("a calendar");
+    assert_eq!(calendar.property_value("METHOD"), Some("CANCEL"));
+    let id = calendar.events().next().and_then(|event| event.get_uid().map(str::to_owned));
+    assert_eq!(id, Some(message.notice.appointment_id.to_string()));
+}
+
+#[tokio::test]
+async fn a_text_that_is_too_long_for_a_file_goes_alone_and_fetches_no_links() {
+    let provider = Provider::answering(200, "", BOT_ANSWERS).await;
+    let channel = open(telegram(&provider.url), ChannelKind::Telegram);
+    let mut message = envelope(ChannelKind::Telegram, Kind::Change, "42");
+    for (shown, method) in [(1_024, "sendDocument"), (1_025, "sendMessage")] {
+        message.rendered.text = format!("<b>{}</b>&amp;", "x".repeat(shown - 1));
+        send(&*channel, &message).await.expect("taken");
+        let request = provider.requests().pop().expect("a request");
+        assert_eq!(request.first_line, format!("POST /bot42:{PASSWORD}/{method} HTTP/1.1"));
+    }
+    let body: Value = serde_json::from_str(&provider.requests()[1].body).expect("JSON");
+    assert_eq!((&body["chat_id"], &body["parse_mode"]), (&json!("42"), &json!("HTML")));
     assert_eq!(body["link_preview_options"]["is_disabled"], true);
-    assert!(body["text"].as_str().expect("a text").contains("<b>Dr. Clara Weiss</b>"), "{body}");
+    assert_eq!(body["text"], json!(message.rendered.text));
 }
 
 #[tokio::test]

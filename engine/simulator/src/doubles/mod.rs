@@ -7,7 +7,7 @@ mod post;
 
 pub use journal::{DiskJournal, Told};
 pub use ledger::DiskLedger;
-pub use post::{Mood, Post, Taken};
+pub use post::{Mood, Post, Rung, Taken};
 
 use engine::journal::memory::MemoryJournal;
 use engine::ledger::memory::MemoryLedger;

@@ -1,5 +1,5 @@
 //! The post office: takes messages by every channel that it is told to have, remembers them, and fails as the scenario
-//! has it.
+//! has it; and tells an operator.
 //! Must not know: which messages are right.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use engine::clock::Clock;
 use engine::ledger::people::Channel;
 use engine::ledger::registry::Registry;
-use engine::reminders::{Capacity, Courier, Delivered, Letter, OpenCouriers};
+use engine::reminders::{Alarm, Alert, Capacity, Courier, Delivered, Letter, OpenCouriers, Ways};
 use parking_lot::Mutex;
 
 use crate::kernel::{Kernel, OUTSIDE};
@@ -19,6 +19,8 @@ use crate::node::Node;
 
 /// How long a call takes when all is well, in microseconds.
 const CALL_MICROS: u64 = 20_000;
+/// How long an alert may take.
+const ALERT_MAX: Duration = Duration::from_secs(10);
 /// How long a process is away that dies over a call.
 const AWAY_MICROS: u64 = 300_000;
 
@@ -52,10 +54,23 @@ pub struct Taken {
     pub letter: Letter,
 }
 
+/// An alert that reached an operator.
+#[derive(Clone, Debug)]
+pub struct Rung {
+    /// When, in virtual microseconds.
+    pub at_micros: u64,
+    /// By which channel.
+    pub channel: Channel,
+    /// The alert.
+    pub alert: Alert,
+}
+
 #[derive(Default)]
 struct State {
     moods: BTreeMap<Channel, Mood>,
+    moods_of_alarms: BTreeMap<Channel, Mood>,
     taken: Vec<Taken>,
+    rung: Vec<Rung>,
     calls: u64,
     machine: Option<(Kernel, Node)>,
 }
@@ -64,6 +79,7 @@ struct State {
 #[derive(Clone)]
 pub struct Post {
     channels: Arc<[Channel]>,
+    alarms: Arc<[Channel]>,
     state: Arc<Mutex<State>>,
 }
 
@@ -76,7 +92,12 @@ impl fmt::Debug for Post {
 impl Post {
     /// With these channels, all well.
     pub fn new(channels: &[Channel]) -> Self {
-        Self { channels: channels.into(), state: Arc::default() }
+        Self { channels: channels.into(), alarms: Arc::default(), state: Arc::default() }
+    }
+
+    /// With these ways to an operator, in this order.
+    pub fn with_alarms(self, alarms: &[Channel]) -> Self {
+        Self { alarms: alarms.into(), ..self }
     }
 
     /// On this machine.
@@ -87,6 +108,16 @@ impl Post {
     /// From now on the channel's provider is like that.
     pub fn set(&self, channel: Channel, mood: Mood) {
         self.state.lock().moods.insert(channel, mood);
+    }
+
+    /// From now on the operator's channel is like that: well, away, or stuck.
+    pub fn set_alarm(&self, channel: Channel, mood: Mood) {
+        self.state.lock().moods_of_alarms.insert(channel, mood);
+    }
+
+    /// Every alert that reached an operator, in order.
+    pub fn rung(&self) -> Vec<Rung> {
+        self.state.lock().rung.clone()
     }
 
     /// Everything that was taken, in order.
@@ -183,9 +214,44 @@ impl Courier for Counter {
     }
 }
 
+struct Bell {
+    channel: Channel,
+    post: Post,
+}
+
+#[async_trait]
+impl Alarm for Bell {
+    fn channel(&self) -> Channel {
+        self.channel
+    }
+
+    fn deadline(&self) -> Duration {
+        ALERT_MAX
+    }
+
+    async fn ring(&self, alert: &Alert) -> Result<(), String> {
+        let (kernel, _) = self.post.machine();
+        let mood = self.post.state.lock().moods_of_alarms.get(&self.channel).copied().unwrap_or(Mood::Well);
+        kernel.sleep(OUTSIDE, CALL_MICROS).await;
+        match mood {
+            Mood::Well => {
+                let rung = Rung { at_micros: kernel.now_micros(), channel: self.channel, alert: alert.clone() };
+                self.post.state.lock().rung.push(rung);
+                Ok(())
+            }
+            Mood::Stuck => std::future::pending().await,
+            _ => Err("nobody is there".to_owned()),
+        }
+    }
+}
+
 impl OpenCouriers for Post {
-    fn open(&self, _: &Arc<dyn Registry>, _: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Courier>>, String> {
+    fn open(&self, _: &Arc<dyn Registry>, _: &Arc<dyn Clock>) -> Result<Ways, String> {
         let counter = |channel: &Channel| Arc::new(Counter { channel: *channel, post: self.clone() }) as _;
-        Ok(self.channels.iter().map(counter).collect())
+        let bell = |channel: &Channel| Arc::new(Bell { channel: *channel, post: self.clone() }) as _;
+        Ok(Ways {
+            couriers: self.channels.iter().map(counter).collect(),
+            alarms: self.alarms.iter().map(bell).collect(),
+        })
     }
 }

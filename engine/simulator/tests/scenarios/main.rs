@@ -1,6 +1,7 @@
 //! Do the interleavings that break weaker designs end well here, each told by name?
 //! Must not know: how the engine prevents them.
 
+mod alerts;
 mod exhaustive;
 mod expiry;
 mod gate;
