@@ -263,3 +263,6 @@ fn kind_of(channel: Channel) -> ChannelKind {
         Channel::Webhook => ChannelKind::Webhook,
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;
