@@ -1,11 +1,15 @@
 //! Are patients told of their visits as the contract says: what, when, once, and never of a visit that has moved?
 //! Must not know: how messages are kept or found.
 
+mod crashes;
 mod dead_letters;
+mod mail;
+mod mailbox;
 mod outbox;
 mod policies;
 mod provider;
 mod templates;
+mod text_messages;
 
 use std::time::Duration;
 
