@@ -275,3 +275,6 @@ pub(crate) fn kind_of(channel: Channel) -> ChannelKind {
         Channel::Webhook => ChannelKind::Webhook,
     }
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

@@ -4,6 +4,7 @@
 mod audit;
 mod kinds;
 mod life;
+mod messages;
 mod notebook;
 mod scripts;
 mod sites;
@@ -42,6 +43,8 @@ struct Run<'stage> {
     fillings: Vec<Part>,
     /// What a reader saw of the busy day in the last life.
     seen: Seen,
+    /// How many processes have died on the directory.
+    deaths: usize,
 }
 
 impl<'stage> Run<'stage> {
@@ -52,7 +55,7 @@ impl<'stage> Run<'stage> {
         let mut first = Script::FIRST.map(Part::new).to_vec();
         first.rotate_left(turn % Script::FIRST.len());
         let fillings = (0..FILLINGS).map(|number| Part::new(Script::Filling(number))).collect();
-        Self { stage, workspace, earlier: stage.earlier.clone(), first, fillings, seen: Seen::default() }
+        Self { stage, workspace, earlier: stage.earlier.clone(), first, fillings, seen: Seen::default(), deaths: 1 }
     }
 
     fn directory(&self) -> PathBuf {
@@ -61,6 +64,7 @@ impl<'stage> Run<'stage> {
 
     /// One life that ends at the point: by itself at the start, under the workload, or at the stop after it.
     async fn die(&mut self, point: Point, passing: u64) {
+        self.deaths += 1;
         let when = format!("{}:{passing}", point.name());
         if let Some(mut doomed) = Armed::at(&self.directory(), point, passing).launch().await {
             if self.work(&mut doomed).await.is_some() && doomed.server.status_if_ended().is_none() {
@@ -73,6 +77,7 @@ impl<'stage> Run<'stage> {
 
     /// One life that is asked to end while everybody asks for something, and dies at a point of the stop.
     async fn die_while_stopping(&mut self, point: Point) {
+        self.deaths += 1;
         let mut doomed = Armed::at(&self.directory(), point, 1).launch().await.expect("it dies when it stops only");
         let (server, days) = (&doomed.server, Arc::clone(&self.stage.days));
         self.stage.play_earlier(&mut self.earlier, |id| server.patient_as(id)).await.expect("it runs");
@@ -113,6 +118,7 @@ impl<'stage> Run<'stage> {
     /// The life after: nothing is lost, everything goes on to its end, and nothing is found.
     async fn survive(mut self, when: &str) {
         eprintln!("after {when}");
+        let before = messages::Before::of(&self.directory(), &self.notebooks().collect::<Vec<_>>());
         let mut server = life::unarmed(&self.directory()).await;
         let days = self.days();
         let notebooks: Vec<&Notebook> = self.notebooks().collect();
@@ -129,6 +135,7 @@ impl<'stage> Run<'stage> {
         }
         let notebooks: Vec<&Notebook> = self.notebooks().collect();
         audit::assert_nothing_is_lost(&server, &days, &notebooks).await;
+        messages::assert_all_are_told(&server, &notebooks, &before, self.deaths).await;
         let open: Vec<Day> = self.stage.days.all().cloned().collect();
         audit::assert_all_add_up(&server, &open).await;
         assert!(server.terminate(life::END_DEADLINE).await.status.success(), "{when}: a clean stop");
@@ -224,8 +231,9 @@ async fn sweep_point(stage: &Stage, number: usize, point: Point) {
         Kind::NewDirectory => die_on_new_directories(point).await,
         Kind::Start if kinds::needs_new_directory(point) => die_on_new_directories(point).await,
         Kind::Start => {
-            let run = Run::on(stage, number);
+            let mut run = Run::on(stage, number);
             die_at_two_starts(&run.directory(), point).await;
+            run.deaths += 2;
             tokio::join!(die_on_new_directories(point), run.survive(point.name()));
         }
         Kind::After(crash) => {
@@ -233,6 +241,7 @@ async fn sweep_point(stage: &Stage, number: usize, point: Point) {
             for _ in 0..2 {
                 run.die(crash, 1).await;
                 Armed::at(&run.directory(), point, 1).die_at_start().await;
+                run.deaths += 1;
             }
             run.survive(point.name()).await;
         }

@@ -2,11 +2,15 @@
 //! Must not know: how messages are kept or found.
 
 mod alerts;
+mod crashes;
 mod dead_letters;
+mod mail;
+mod mailbox;
 mod outbox;
 mod policies;
 mod provider;
 mod templates;
+mod text_messages;
 
 use std::time::Duration;
 

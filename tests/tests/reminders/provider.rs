@@ -1,12 +1,26 @@
-//! A provider as the webhook channel calls one: answers what it is told to, and remembers what it was asked.
+//! A provider that is called over HTTP, as the webhook and the gateway for text messages are: does to each request what the test says,
+//! and remembers what it was asked.
 //! Must not know: which messages there should be.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
+
+/// What becomes of a request.
+#[derive(Clone)]
+pub enum Deed {
+    /// This status and body.
+    Answer(u16, &'static str),
+    /// It is never answered.
+    Hang,
+    /// It is answered with 201 when the notice comes.
+    Late(Arc<Notify>),
+}
 
 /// See the module. Ends with its value.
 pub struct Provider {
@@ -16,9 +30,10 @@ pub struct Provider {
 }
 
 struct State {
-    status: u16,
-    /// Header lines of the answer, each with its end.
+    /// Header lines of each answer, each with its end.
     headers: &'static str,
+    /// One a request, the last again and again.
+    deeds: VecDeque<Deed>,
     asked: Vec<(Timestamp, String)>,
 }
 
@@ -30,9 +45,18 @@ impl Provider {
 
     /// One that answers with `status` and these lines of its head, each with its end.
     pub async fn start_with(status: u16, headers: &'static str) -> Self {
+        Self::listening(vec![Deed::Answer(status, "")], headers).await
+    }
+
+    /// One that does these, one a request; the last again and again.
+    pub async fn doing(deeds: Vec<Deed>) -> Self {
+        Self::listening(deeds, "").await
+    }
+
+    async fn listening(deeds: Vec<Deed>, headers: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address").to_string();
-        let state = Arc::new(Mutex::new(State { status, headers, asked: Vec::new() }));
+        let state = Arc::new(Mutex::new(State { headers, deeds: deeds.into(), asked: Vec::new() }));
         let shared = Arc::clone(&state);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -42,14 +66,19 @@ impl Provider {
         Self { address, state, task }
     }
 
-    /// What to call.
+    /// What to call for messages.
     pub fn url(&self) -> String {
-        format!("http://{}/messages", self.address)
+        format!("{}/messages", self.base())
+    }
+
+    /// Where everything else is below.
+    pub fn base(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     /// From now on it answers so.
     pub fn answer(&self, status: u16) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).status = status;
+        lock(&self.state).deeds = [Deed::Answer(status, "")].into();
     }
 
     /// Every request so far, heads and bodies.
@@ -59,7 +88,7 @@ impl Provider {
 
     /// The same, each with when it had come.
     pub fn asked_when(&self) -> Vec<(Timestamp, String)> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).asked.clone()
+        lock(&self.state).asked.clone()
     }
 }
 
@@ -69,15 +98,36 @@ impl Drop for Provider {
     }
 }
 
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The value of a header, or of a field of a form.
+pub fn value_of<'request>(request: &'request str, name: &str) -> Option<&'request str> {
+    let (head, body) = request.split_once("\r\n\r\n")?;
+    let headers = head.lines().filter_map(|line| line.split_once(": "));
+    let fields = body.split('&').filter_map(|field| field.split_once('='));
+    headers.chain(fields).find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
 async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
     let mut bytes = Vec::new();
     while let Some(request) = next_request(&mut stream, &mut bytes).await {
-        let (status, headers) = {
-            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (deed, headers) = {
+            let mut state = lock(&state);
             state.asked.push((blackbox::now(), request));
-            (state.status, state.headers)
+            let deed = if state.deeds.len() > 1 { state.deeds.pop_front() } else { state.deeds.front().cloned() };
+            (deed, state.headers)
         };
-        let answer = format!("HTTP/1.1 {status} Said\r\ncontent-length: 0\r\n{headers}\r\n");
+        let (status, body) = match deed {
+            None | Some(Deed::Hang) => std::future::pending().await,
+            Some(Deed::Late(notice)) => {
+                notice.notified().await;
+                (201, "{}")
+            }
+            Some(Deed::Answer(status, body)) => (status, body),
+        };
+        let answer = format!("HTTP/1.1 {status} Said\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len());
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;
         }
