@@ -23,7 +23,7 @@ use crate::ledger::reminders::{Claimer, ReminderRow, ReminderStore};
 use crate::ledger::sqlite::SqliteLedger;
 use crate::ownership::{Tenures, Territory};
 use crate::reminders::retry::Backoff;
-use crate::reminders::{Notices, OpenCouriers, Parts, alone};
+use crate::reminders::{Notices, OpenCouriers, Parts, Ways, alone};
 use crate::signal::Signal;
 use crate::spawn::Spawn;
 
@@ -109,13 +109,16 @@ impl SendingHouse {
         let engine_clock = Arc::clone(&clock) as Arc<dyn Clock>;
         let registry = Arc::clone(&self.ledger) as Arc<dyn Registry>;
         let (time, seams) = (self.time.clone(), Arc::clone(&self.seams));
+        let Ways { couriers, alarms } = self.couriers.open(&registry, &engine_clock).expect("channels");
         let parts = Parts {
             store: Arc::new(WithSeams {
                 inner: Arc::clone(&self.ledger),
                 time: time.clone(),
                 seams: Arc::clone(&seams),
             }),
-            couriers: self.couriers.open(&registry, &engine_clock).expect("channels"),
+            couriers,
+            alarms,
+            alert_interval: Duration::from_secs(self.settings.alert_interval_seconds),
             check: Arc::new(WithSeams { inner: Arc::clone(&self.books), time, seams }),
             notices: Arc::clone(&notices),
             territory: Arc::new(Territory::new(Arc::new(Tenures::sole(1)), Arc::clone(&engine_clock))),

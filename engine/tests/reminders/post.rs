@@ -11,7 +11,7 @@ use engine::clock::Clock;
 use engine::ledger::people::Channel;
 use engine::ledger::registry::Registry;
 use engine::ledger::reminders::Kind;
-use engine::reminders::{Capacity, Courier, Delivered, Letter, OpenCouriers};
+use engine::reminders::{Capacity, Courier, Delivered, Letter, OpenCouriers, Ways};
 use engine::testing::{Seam, Seams};
 use parking_lot::Mutex;
 use uuid::Uuid;
@@ -145,10 +145,10 @@ impl Courier for Counter {
 }
 
 impl OpenCouriers for Post {
-    fn open(&self, _: &Arc<dyn Registry>, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Courier>>, String> {
+    fn open(&self, _: &Arc<dyn Registry>, clock: &Arc<dyn Clock>) -> Result<Ways, String> {
         let counter = |channel: &Channel| {
             Arc::new(Counter { channel: *channel, post: self.clone(), clock: Arc::clone(clock) }) as _
         };
-        Ok(self.channels.iter().map(counter).collect())
+        Ok(Ways { couriers: self.channels.iter().map(counter).collect(), alarms: Vec::new() })
     }
 }

@@ -188,9 +188,10 @@ impl Courier for StandingCourier {
 }
 
 impl OpenCouriers for Standing {
-    fn open(&self, registry: &Arc<dyn Registry>, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Courier>>, String> {
+    fn open(&self, registry: &Arc<dyn Registry>, clock: &Arc<dyn Clock>) -> Result<Ways, String> {
         let standing = |courier| Arc::new(StandingCourier { courier, time: Arc::clone(&self.time) }) as _;
-        Ok(self.couriers.open(registry, clock)?.into_iter().map(standing).collect())
+        let Ways { couriers, alarms } = self.couriers.open(registry, clock)?;
+        Ok(Ways { couriers: couriers.into_iter().map(standing).collect(), alarms })
     }
 }
 
@@ -203,7 +204,7 @@ async fn house(directory: &Path) -> SendingHouse {
     let time = Arc::new(OnceLock::new());
     let settings =
         Settings { file: Some(FileSettings { path: directory.join("outbox.jsonl") }), ..Settings::default() };
-    let couriers = Standing { couriers: Couriers { settings }, time: Arc::clone(&time) };
+    let couriers = Standing { couriers: Couriers { settings, alerts: Vec::new() }, time: Arc::clone(&time) };
     let mut house =
         SendingHouse::open(directory, ReminderSettings::default(), Arc::new(couriers), instant(BEGAN)).await;
     assert!(time.set(house.time.clone()).is_ok(), "it begins once");
