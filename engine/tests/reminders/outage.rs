@@ -20,14 +20,20 @@ fn breaker(handle: &PrometheusHandle, channel: Channel) -> String {
     text.lines().find_map(|line| line.strip_prefix(&name)).unwrap_or_else(|| panic!("{name} in {text}")).to_owned()
 }
 
-#[tokio::test]
-async fn a_provider_that_is_away_for_an_hour_kills_nothing_and_gets_everything_that_still_makes_sense() {
-    let recorder = PrometheusBuilder::new().build_recorder();
-    let (meters, _recorder) = (recorder.handle(), metrics::set_default_local_recorder(&recorder));
+/// Sixty who are told by text message only, twenty who have mail besides.
+async fn with_mail_for_some() -> Town {
     let town = Town::with(&[Channel::Sms, Channel::Email], &[7_200, 1_800]).await;
     for number in 1..=80 {
         town.reach(number, if number <= 60 { &[Channel::Sms] } else { &[Channel::Sms, Channel::Email] }).await;
     }
+    town
+}
+
+#[tokio::test]
+async fn a_provider_that_is_away_for_an_hour_kills_nothing_and_gets_everything_that_still_makes_sense() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let (meters, _recorder) = (recorder.handle(), metrics::set_default_local_recorder(&recorder));
+    let town = with_mail_for_some().await;
     // The outage lasts from 10 to 70 minutes. In it: a half-hour reminder whose visit begins in it, too; a two-hour reminder whose visit is
     // later; messages of those who have mail besides; and visits that are booked in it.
     town.publish(1, &[50 * MINUTE, 150 * MINUTE], 50);
