@@ -91,6 +91,22 @@ async fn days_that_slept_and_woke_leave_nothing_to_find() {
     assert_clean(&server.run_beside(&["verify"]).await);
 }
 
+/// A day that sleeps after sixteen records or more leaves a packed state behind that covers its whole log.
+#[tokio::test]
+async fn a_day_whose_whole_log_is_in_its_packed_state_leaves_nothing_to_find() {
+    let mut server = Server::start_with(&["--idle-seconds", "1"]).await;
+    let day = server.publish(&Plan::quarters_of(4, 9)).await;
+    for _ in 0..20 {
+        server.patient().book(&Wish::any(&day)).key(&fresh_id()).await.expect(201);
+    }
+    let asleep = async || (sleeping_days(&server).await == Some(1)).then_some(());
+    eventually("the day sleeps", Duration::from_secs(20), asleep).await;
+    assert!(server.terminate(Duration::from_secs(10)).await.status.success());
+    let output = server.run_beside(&["verify"]).await;
+    assert_clean(&output);
+    assert_eq!((summed(&output, "records"), summed(&output, "appointments")), (21, 20));
+}
+
 #[tokio::test]
 async fn kills_in_the_middle_of_storms_leave_nothing_to_find() {
     let mut server = Server::start().await;

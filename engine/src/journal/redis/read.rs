@@ -218,12 +218,15 @@ pub(super) async fn read_shard(
     Ok(records)
 }
 
+/// A script of Redis counts in doubles, which tell whole numbers apart up to here. No day has so many records.
+const SEQUENCE_MAX: u64 = 1 << 53;
+
 /// The records of each day with sequences in its range, first and last included, as far as its log has them.
 pub(super) async fn slices(shared: &Shared, wanted: &[(DayKey, (u64, u64))]) -> Result<Vec<StoredRecord>, ReadError> {
     let call = |(day, (first, last)): &(DayKey, (u64, u64))| {
         let shard = day.shard();
         let mut command = function("hotslot_slice_v1", &[wire::shard_key(shard).as_bytes(), &wire::log_key(*day)]);
-        command.arg(*first).arg(*last).arg(&day.to_bytes()[..]);
+        command.arg(*first).arg((*last).min(SEQUENCE_MAX)).arg(&day.to_bytes()[..]);
         ShardCall { shard, command }
     };
     let answers = ask(shared, &wanted.iter().map(call).collect::<Vec<_>>()).await?;
