@@ -3,10 +3,11 @@
 
 use async_trait::async_trait;
 use booking_core::{AppointmentId, DayKey, DoctorId, PatientId, UtcMillis};
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
 use super::ApplyError;
 use super::people::Channel;
+use crate::ids::derived;
 use crate::journal::ReadError;
 use crate::ownership::ShardSet;
 
@@ -128,15 +129,14 @@ impl ReminderKey {
     /// What a recipient tells two copies of one message by: a UUID of version 5 over the key, so that whoever sends the row
     /// again, after whatever crash, says the same.
     pub fn message_id(&self) -> Uuid {
-        let mut digest = sha1_smol::Sha1::new();
-        digest.update(MESSAGES.as_bytes());
-        digest.update(self.appointment.as_bytes());
-        digest.update(&self.version.to_be_bytes());
-        digest.update(&[self.kind as u8, self.recipient as u8]);
-        digest.update(&self.offset_seconds.to_be_bytes());
-        digest.update(self.channel.word().as_bytes());
-        let [hash @ .., _, _, _, _] = digest.digest().bytes();
-        Builder::from_sha1_bytes(hash).into_uuid()
+        derived(&[
+            MESSAGES.as_bytes(),
+            self.appointment.as_bytes(),
+            &self.version.to_be_bytes(),
+            &[self.kind as u8, self.recipient as u8],
+            &self.offset_seconds.to_be_bytes(),
+            self.channel.word().as_bytes(),
+        ])
     }
 }
 

@@ -12,10 +12,11 @@ use booking_core::UtcMillis;
 use futures_util::future::{Either, select};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
 use super::meters::Meters;
 use crate::clock::{Clock, timeout};
+use crate::ids::derived;
 use crate::ledger::people::Channel;
 use crate::ledger::reminders::Claimer;
 use crate::signal::Signal;
@@ -138,13 +139,9 @@ impl Alerts {
     }
 }
 
-/// Of the alert of this number: a UUID of version 5 over the start and the number.
+/// Of the alert of this number: it follows from the start and the number.
 fn id(claimer: Claimer, number: u64) -> Uuid {
-    let mut digest = sha1_smol::Sha1::new();
-    digest.update(claimer.incarnation.as_bytes());
-    digest.update(&number.to_be_bytes());
-    let [hash @ .., _, _, _, _] = digest.digest().bytes();
-    Builder::from_sha1_bytes(hash).into_uuid()
+    derived(&[claimer.incarnation.as_bytes(), &number.to_be_bytes()])
 }
 
 #[cfg(test)]

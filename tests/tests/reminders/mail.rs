@@ -88,18 +88,23 @@ async fn a_visit_is_put_into_the_calendar_moved_in_it_and_taken_out_again() {
     assert!(Outbox::of(&server).lines_of(&id).is_empty(), "who is told by mail is told by mail only");
 }
 
-#[tokio::test]
-async fn a_mail_that_is_put_off_comes_again_under_the_same_id() {
+/// The first attempt comes to nothing by `manner`, with these arguments of the program; the second is taken.
+async fn assert_comes_again(manner: Manner, arguments: &[&str]) {
     let mailbox = Mailbox::start().await;
-    let server = server(&mailbox, &[]).await;
+    let server = server(&mailbox, arguments).await;
     let day = server.publish(&Plan::quarters(1)).await;
     let (patient, email) = patient(&server, &["email"]).await;
-    mailbox.treat(&email, vec![Manner::PutOff, Manner::Take]);
+    mailbox.treat(&email, vec![manner, Manner::Take]);
     let id = booked(&patient, &Wish::any(&day)).await;
     until_confirmed(&patient, &id, &[("email", "sent", 2)]).await;
     let mails = mailbox.mails_to(&email);
     assert_eq!(mails.iter().map(|mail| mail.is_taken).collect::<Vec<_>>(), [false, true]);
     assert_eq!(mails[0].header("Message-ID"), mails[1].header("Message-ID"));
+}
+
+#[tokio::test]
+async fn a_mail_that_is_put_off_comes_again_under_the_same_id() {
+    assert_comes_again(Manner::PutOff, &[]).await;
 }
 
 #[tokio::test]
@@ -128,16 +133,7 @@ async fn a_recipient_that_is_refused_is_told_over_the_next_channel_or_is_a_dead_
 
 #[tokio::test]
 async fn a_mail_server_that_hangs_is_left_at_the_deadline_and_gets_the_mail_again() {
-    let mailbox = Mailbox::start().await;
-    let server = server(&mailbox, &["--message-deadline-millis", "700"]).await;
-    let day = server.publish(&Plan::quarters(1)).await;
-    let (patient, email) = patient(&server, &["email"]).await;
-    mailbox.treat(&email, vec![Manner::Hang(Arc::default()), Manner::Take]);
-    let id = booked(&patient, &Wish::any(&day)).await;
-    until_confirmed(&patient, &id, &[("email", "sent", 2)]).await;
-    let mails = mailbox.mails_to(&email);
-    assert_eq!(mails.iter().map(|mail| mail.is_taken).collect::<Vec<_>>(), [false, true]);
-    assert_eq!(mails[0].header("Message-ID"), mails[1].header("Message-ID"));
+    assert_comes_again(Manner::Hang(Arc::default()), &["--message-deadline-millis", "700"]).await;
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! Noting is not fenced: it is done before a shard is open, and by owners that are over. A record that is noted and not lost does no
 //! harm, as whoever settles it finds it in the day's chain. Settling is the owner's alone.
 
-use booking_core::{DayKey, DayVersion};
+use booking_core::DayKey;
 use sqlx::Pool;
 use sqlx::error::BoxDynError;
 use uuid::Uuid;
@@ -12,10 +12,11 @@ use uuid::Uuid;
 use super::apply::transact;
 use super::audit::Audited;
 use super::bulk::{Bind, BulkStatement, Column, Conflict, Kind};
-use super::columns::{Columns, day, id, number, value};
+use super::columns::{Columns, day, value};
+use super::raw::record_of;
 use super::statement::{Statement, signed};
 use super::{Dialect, Writer};
-use crate::journal::{ChainHash, ReadError, StoredRecord};
+use crate::journal::{ReadError, StoredRecord};
 use crate::ledger::ApplyError;
 use crate::ledger::lost::{BrokenRecord, LostOutcome};
 
@@ -123,13 +124,5 @@ pub(in crate::ledger) async fn broken<D: Audited>(
 }
 
 fn record(row: &impl Columns) -> Result<StoredRecord, ReadError> {
-    let day = day(row)?;
-    Ok(StoredRecord {
-        day,
-        shard: day.shard(),
-        position: number(row, "position")?,
-        version: DayVersion { epoch: number(row, "epoch")?, sequence: number(row, "sequence")? },
-        hash: ChainHash(id(row, "hash")?),
-        body: value::<Vec<u8>>(row, "body")?.into(),
-    })
+    record_of(row, day(row)?)
 }

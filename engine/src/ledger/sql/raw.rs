@@ -92,7 +92,8 @@ pub(in crate::ledger) async fn within<D: Audited>(
     rows.map_err(|error| D::failed(&error))?.iter().map(|row| record_of(row, day)).collect()
 }
 
-fn record_of(row: &impl Columns, day: DayKey) -> Result<StoredRecord, ReadError> {
+/// A record of `day`, of a row with all its columns.
+pub(super) fn record_of(row: &impl Columns, day: DayKey) -> Result<StoredRecord, ReadError> {
     Ok(StoredRecord {
         day,
         shard: day.shard(),
