@@ -4,18 +4,19 @@
 use std::time::Duration;
 
 use blackbox::cluster::{Cluster, Journal};
-use blackbox::{Day, eventually};
+use blackbox::{Day, Stopwatch};
 
-use super::storm::{Fate, Told, Visit};
+use super::storm::{Fate, Told, Visit, pause};
 
 /// The ledger has everything by then.
 const APPLIED_DEADLINE: Duration = Duration::from_secs(15);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// What the tables say that nobody was told, or the other way round.
 pub async fn findings(cluster: &Cluster, journal: Journal, told: &Told, days: &[Day]) -> Vec<String> {
     let tables = Tables { cluster, doctors: quoted(days.iter().map(|day| day.doctor.clone())) };
     let log = if journal == Journal::Postgres { "journal_record" } else { "raw_record" };
-    let mut findings: Vec<String> = tables.appointments(told).await.into_iter().collect();
+    let mut findings: Vec<String> = tables.appointments(log, told).await.into_iter().collect();
     findings.extend(tables.seats(told).await);
     findings.extend(tables.chains(log).await);
     findings.extend(tables.acknowledged(log, told).await);
@@ -37,7 +38,7 @@ impl Tables<'_> {
     }
 
     /// Every appointment with the status that was told last, and none that nobody was told of.
-    async fn appointments(&self, told: &Told) -> Option<String> {
+    async fn appointments(&self, log: &str, told: &Told) -> Option<String> {
         let of_fate = |is_live: bool| {
             let has = move |visit: &&Visit| visit.booked.is_some() && (visit.fate != Fate::Cancelled) == is_live;
             quoted(told.visits.iter().filter(has).map(Visit::id))
@@ -50,12 +51,37 @@ impl Tables<'_> {
         );
         let all = format!("SELECT count(*) FROM appointment WHERE doctor IN ({})", self.doctors);
         let expected = told.visits.iter().filter(|visit| visit.booked.is_some()).count() as u64;
-        eventually("the ledger has every appointment", APPLIED_DEADLINE, async || {
-            (self.count(&all).await >= expected && self.count(&wrong).await == 0).then_some(())
-        })
-        .await;
+        let watch = Stopwatch::start();
+        while self.count(&all).await < expected || self.count(&wrong).await > 0 {
+            if watch.elapsed() > APPLIED_DEADLINE {
+                return Some(self.behind(log, &live, &cancelled).await);
+            }
+            pause(LOOK_EVERY).await;
+        }
         let more = self.count(&all).await - expected;
         (more > 0).then(|| format!("the ledger has {more} appointments that nobody was told of"))
+    }
+
+    /// What the ledger has not, or has otherwise; its records in `log`, and how far the ledger says that it is with them.
+    async fn behind(&self, log: &str, live: &str, cancelled: &str) -> String {
+        let told = format!(
+            "SELECT unnest(ARRAY[{live}]::uuid[]) AS id, 'booked' AS status \
+             UNION ALL SELECT unnest(ARRAY[{cancelled}]::uuid[]), 'cancelled'"
+        );
+        let records = format!(
+            "SELECT string_agg(concat(log.sequence, ' of epoch ', log.epoch, ' at ', log.position, ' of day ', log.doctor, \
+             ' applied to ', day.sequence, ' and of shard ', log.shard, ' applied to epoch ', shard.epoch, ' at ', \
+             shard.position), ', ' ORDER BY log.epoch, log.position) FROM {log} AS log \
+             LEFT JOIN applied_day AS day ON day.doctor = log.doctor LEFT JOIN applied_shard AS shard ON shard.shard = log.shard \
+             WHERE position(uuid_send(told.id) IN log.body) > 0"
+        );
+        let lines = format!(
+            "SELECT string_agg(concat(told.id, ' was told ', told.status, ', is ', has.status, ' in version ', has.version, \
+             ', by records ', ({records})), '; ') FROM ({told}) AS told LEFT JOIN appointment AS has USING (id) \
+             WHERE has.status IS DISTINCT FROM told.status"
+        );
+        let lines = self.cluster.postgres().ask(&lines).await;
+        format!("the ledger is behind after {APPLIED_DEADLINE:?}: {lines:?}")
     }
 
     /// A seat for everyone who has a place.
