@@ -109,17 +109,22 @@ impl DoctorDay {
         self.version
     }
 
-    /// The version that the next record will have: the next sequence number, under the epoch last adopted.
-    /// [`DoctorDay::decide`] names it in [`Success::Day`](crate::Success::Day), and whoever records the decision hands
-    /// it to [`DoctorDay::apply`].
+    /// The version that the next record will have: the next sequence number, under the epoch last adopted; of a day that nobody has
+    /// adopted, as when a history is read again, under that of the last record. [`DoctorDay::decide`] names it in
+    /// [`Success::Day`](crate::Success::Day), and whoever records the decision hands it to [`DoctorDay::apply`].
     pub fn next_version(&self) -> DayVersion {
         DayVersion { epoch: self.epoch.max(self.version.epoch), sequence: self.version.sequence.saturating_add(1) }
     }
 
-    /// From now on records are written under `epoch`. To be called by an owner after loading the day; a lower epoch than
-    /// that of the last record changes nothing.
-    pub fn adopt_epoch(&mut self, epoch: u32) {
-        self.epoch = epoch;
+    /// From now on records are written under `epoch`. To be called by an owner after loading the day. False, and nothing changed, if
+    /// the last record is of a later epoch: then its owner alone may go on.
+    #[must_use]
+    pub fn adopt_epoch(&mut self, epoch: u32) -> bool {
+        let is_newest = epoch >= self.version.epoch;
+        if is_newest {
+            self.epoch = epoch;
+        }
+        is_newest
     }
 
     /// What is offered; `None` if the day was never published.

@@ -34,7 +34,10 @@ pub(super) fn start(actor: &mut DayActor, origin: Origin) {
         Origin::Journal => return reload(actor),
     };
     match DoctorDay::unpack(&asleep.bytes) {
-        Ok(state) => wake_up(actor, state, asleep.head, asleep.snapshot_sequence),
+        Ok(mut state) => match adopt_epoch(actor, &mut state) {
+            Ok(()) => wake_up(actor, state, asleep.head, asleep.snapshot_sequence),
+            Err(_) => reload(actor),
+        },
         Err(error) => {
             tracing::error!(%error, "a sleeping day cannot be unpacked; reading it from the journal");
             reload(actor);
@@ -67,15 +70,22 @@ pub(super) fn loaded(actor: &mut DayActor, result: Result<Option<LoadedDay>, Rea
         Err(error) => return unreadable(actor, &error),
     };
     let Some(loaded) = loaded else {
+        let mut state = DoctorDay::default();
+        if let Err(error) = adopt_epoch(actor, &mut state) {
+            return unreadable(actor, &error);
+        }
         drop_gate(actor);
-        wake_up(actor, DoctorDay::default(), Head::default(), 0);
+        wake_up(actor, state, Head::default(), 0);
         actor.ports.publications.settled(actor.entry.day(), None);
         return actor.retry_parked();
     };
-    let (state, overlay) = match rebuild(&actor.entry, &actor.ports, &loaded) {
+    let (mut state, overlay) = match rebuild(&actor.entry, &actor.ports, &loaded) {
         Ok(rebuilt) => rebuilt,
         Err(what) => return unreadable(actor, &ReadError::Damaged(what)),
     };
+    if let Err(error) = adopt_epoch(actor, &mut state) {
+        return unreadable(actor, &error);
+    }
     // What is durable and not in the ledger yet must be readable before anybody is told of it; the overlay drops the rest.
     let overlay_port = Arc::clone(&actor.ports.overlay);
     let publication = overlay_port.publication(actor.entry.day());
@@ -109,6 +119,16 @@ fn rebuild(entry: &DayEntry, ports: &DayPorts, loaded: &LoadedDay) -> Result<(Do
         overlay.extend(OverlayEntry::of_event(entry.day(), &zone, &event, position_here(ports, record)));
     }
     Ok((state, overlay))
+}
+
+/// What `state` decides from now on is written under the epoch that this process was given, and no other: one that was only read may be
+/// that of a later owner, of whom this process has not heard yet (`protocols.md` rule 29).
+fn adopt_epoch(actor: &DayActor, state: &mut DoctorDay) -> Result<(), ReadError> {
+    let (own, read) = (actor.ports.journal.epoch_of(actor.entry.day().shard()), state.version().epoch);
+    if planted!(EpochNotAdopted) || state.adopt_epoch(own) {
+        return Ok(());
+    }
+    Err(ReadError::Unavailable(format!("it was written under epoch {read}, and this process has epoch {own} of it")))
 }
 
 /// The position of `record` in the log that this process's ledger follows; 0 if an earlier owner has written it: then the ledger got it
@@ -151,11 +171,8 @@ fn settle_claims(actor: &mut DayActor, state: &DoctorDay) {
     }
 }
 
-fn wake_up(actor: &mut DayActor, mut state: DoctorDay, head: Head, snapshot_sequence: u64) {
+fn wake_up(actor: &mut DayActor, state: DoctorDay, head: Head, snapshot_sequence: u64) {
     crash_point!(DayRead);
-    if !planted!(EpochNotAdopted) {
-        state.adopt_epoch(actor.ports.journal.epoch_of(actor.entry.day().shard()));
-    }
     actor.has_submitted = false;
     settle_claims(actor, &state);
     publication::publish_loaded(&actor.ports, &actor.entry, &state, actor.not_before());

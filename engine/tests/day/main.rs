@@ -7,4 +7,5 @@ mod faulty_storms;
 mod guard;
 mod moves;
 mod moving_storms;
+mod owners;
 mod support;

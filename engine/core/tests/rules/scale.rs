@@ -66,7 +66,7 @@ fn the_largest_day_with_the_most_releases_can_be_published_booked_and_packed() {
 fn a_new_owner_names_and_remembers_its_own_epoch() {
     let mut day = published(1, 1, &[(0, None, None)]);
     assert_eq!(day.version(), DayVersion { epoch: 0, sequence: 1 });
-    day.adopt_epoch(7);
+    assert!(day.adopt_epoch(7));
     assert_eq!(day.version(), DayVersion { epoch: 0, sequence: 1 });
     let close = keyed(Action::Close { reason: None }, subject_of(1), "key", 1);
     let decision = day.decide(&close, UtcMillis(5));
@@ -75,8 +75,10 @@ fn a_new_owner_names_and_remembers_its_own_epoch() {
     // The record is written by yet another owner in the end: what is remembered is the version it really has.
     let written = DayVersion { epoch: 9, sequence: 2 };
     day.apply(written, &decision.event.expect("closing is recorded"));
-    day.adopt_epoch(8);
+    assert!(!day.adopt_epoch(8), "it is the later owner's");
     assert_eq!(day.next_version(), DayVersion { epoch: 9, sequence: 3 });
+    assert!(day.adopt_epoch(9) && day.adopt_epoch(10));
+    assert_eq!(day.next_version(), DayVersion { epoch: 10, sequence: 3 });
     let woken = DoctorDay::unpack(&day.pack()).expect("what was packed can be unpacked");
     let replay = woken.decide(&close, UtcMillis(6)).outcome;
     assert_eq!(replay, Ok(Success::Day { version: written, created: false, replayed_at: Some(UtcMillis(5)) }));

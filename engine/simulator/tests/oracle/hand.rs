@@ -243,7 +243,7 @@ pub(crate) fn told(number: i32, row: &Appointment, replayed: bool) -> Reply {
 /// The picture of day 0 after these events, as the real rules paint it.
 pub(crate) fn view(events: &[Event], now: i64) -> DayView {
     let mut state = DoctorDay::default();
-    state.adopt_epoch(1);
+    assert!(state.adopt_epoch(1));
     for event in events {
         state.apply(state.next_version(), event);
     }

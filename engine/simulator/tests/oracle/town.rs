@@ -60,7 +60,7 @@ impl Town {
     pub(crate) fn day(&mut self, day: DayKey) -> &mut DoctorDay {
         self.days.entry(day).or_insert_with(|| {
             let mut state = DoctorDay::default();
-            state.adopt_epoch(1);
+            assert!(state.adopt_epoch(1));
             state
         })
     }

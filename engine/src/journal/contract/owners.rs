@@ -121,6 +121,10 @@ async fn a_newer_owner_refuses_the_older(factory: &dyn JournalFactory) {
     let outcomes = older.append(&[late.clone(), good]).await.expect("the journal answers");
     assert_eq!(outcomes[0], DayOutcome::StaleEpoch { current: epoch });
     assert!(matches!(outcomes[1], DayOutcome::Appended { .. }), "its other shard is not concerned: {outcomes:?}");
+    // Read from a record of the newer owner, say: what counts is who was given it.
+    let (borrowed, _) = append_of(taken, epoch, head, &[b"borrowed"]);
+    let outcomes = older.append(&[borrowed]).await.expect("the journal answers");
+    assert!(matches!(outcomes[..], [DayOutcome::StaleEpoch { .. }]), "an epoch of somebody else's: {outcomes:?}");
     assert_eq!(older.install(&[(taken.shard(), old_epoch)]).await.expect("an answer"), []);
     let outcomes = older.append(&[late]).await.expect("the journal answers");
     assert_eq!(outcomes, [DayOutcome::StaleEpoch { current: epoch }], "installing again changes nothing");

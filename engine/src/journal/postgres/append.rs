@@ -16,6 +16,9 @@ const APPEND: &str = "
     SELECT outcome, epoch, sequence, hash
     FROM journal_append($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 
+/// In the place of an epoch that is not this process's: no shard ever has it, so the database refuses the entry and tells whose it is.
+const NOT_OURS: i64 = -1;
+
 /// See `journal_append` in the migrations.
 #[derive(Default)]
 pub(super) struct Encoded<'a> {
@@ -37,8 +40,9 @@ pub(super) struct Encoded<'a> {
 }
 
 impl<'a> Encoded<'a> {
-    /// `batch`; in words, what of it a journal cannot take.
-    pub(super) fn of(batch: &'a [DayAppend]) -> Result<Self, String> {
+    /// `batch` of a process that owns each shard under the epoch that `own` tells; in words, what of it a journal cannot take. The
+    /// database knows under which epoch a shard is owned, and not by whom: a record under another's epoch must not get there.
+    pub(super) fn of(batch: &'a [DayAppend], own: impl Fn(u16) -> u32) -> Result<Self, String> {
         let mut encoded = Self::default();
         let mut days = HashSet::with_capacity(batch.len());
         let shards: std::collections::BTreeSet<u16> = batch.iter().map(|append| append.day.shard()).collect();
@@ -49,19 +53,20 @@ impl<'a> Encoded<'a> {
                 return Err(format!("{} has two entries in one batch", append.day));
             }
             let malformed = || format!("what {} appends does not follow its own expected head", append.day);
-            encoded.push(append, &shards).ok_or_else(malformed)?;
+            let is_ours = own(append.day.shard()) == append.epoch;
+            encoded.push(append, &shards, is_ours).ok_or_else(malformed)?;
         }
         Ok(encoded)
     }
 
-    fn push(&mut self, append: &'a DayAppend, shards: &[u16]) -> Option<()> {
+    fn push(&mut self, append: &'a DayAppend, shards: &[u16], is_ours: bool) -> Option<()> {
         let last = append.records.last()?;
         let place = shards.binary_search(&append.day.shard()).ok()?;
         let entry = i32::try_from(self.doctors.len() + 1).ok()?;
         self.doctors.push(append.day.doctor.0);
         self.dates.push(append.day.date.days());
         self.entry_shards.push(i32::try_from(place + 1).ok()?);
-        self.epochs.push(append.epoch.into());
+        self.epochs.push(if is_ours { append.epoch.into() } else { NOT_OURS });
         self.expected_epochs.push(append.expected.version.epoch.into());
         self.expected_sequences.push(append.expected.version.sequence.try_into().ok()?);
         self.expected_hashes.push(&append.expected.hash.0);

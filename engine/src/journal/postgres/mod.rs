@@ -152,7 +152,7 @@ impl Shared {
     }
 
     async fn append(&self, batch: &[DayAppend]) -> Result<Vec<DayOutcome>, AppendError> {
-        let encoded = Encoded::of(batch).map_err(AppendError::Failed)?;
+        let encoded = Encoded::of(batch, |shard| self.tenures.epoch(shard)).map_err(AppendError::Failed)?;
         let mut slot = self.appender.lock().await;
         self.settle_before().await?;
         // Out of its place while it is used: a future that is dropped takes the connection with it.
