@@ -12,6 +12,7 @@ use crate::client::Client;
 use crate::clock::{Dice, Stopwatch, fresh_id};
 use crate::crowd::eventually;
 use crate::limits;
+use crate::program::Output;
 use crate::server::{Launch, Server};
 use crate::token::{Claims, Signer};
 
@@ -217,6 +218,14 @@ impl Cluster {
     pub async fn start_again(&mut self, node: usize) {
         self.members[node].server.start_again().await;
         self.tell_addresses();
+    }
+
+    /// Has the stores audited, whoever runs: the lines of what was found, and how it ended.
+    pub async fn verify(&self) -> Output {
+        let (database, journal) = (self.postgres.url(), self.redis.as_ref().map(|pair| pair.primary().url()));
+        let mut command = vec!["verify", "--database-url", &database];
+        command.extend(journal.iter().flat_map(|url| ["--redis-url", url]));
+        self.members[0].server.run_beside(&command).await
     }
 
     /// SIGSTOP.

@@ -6,6 +6,7 @@
 
 mod audit;
 mod faults;
+mod forgotten;
 mod outage;
 mod storm;
 mod tables;

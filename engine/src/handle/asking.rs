@@ -14,6 +14,7 @@ use crate::actors::questions::{Attempt, Question};
 use crate::actors::request::CommandResult;
 use crate::error::EngineError;
 use crate::ledger::{AppointmentScope, PlacedAppointment};
+use crate::ownership::memory;
 use crate::ownership::peers::{
     ClaimState, KeyClaimState, Outline, Part, PeerQuestion, Step, Stepped, decode, encode, encode_question, stepped,
 };
@@ -125,6 +126,9 @@ impl EngineHandle {
             PeerQuestion::Key { day, subject, key } => {
                 let ask = |reply| Question::Key(subject, key, reply);
                 encode(&self.claim_here(day, ask, KeyClaimState::Pending).await)
+            }
+            PeerQuestion::Memory { shards, position } => {
+                encode(&Ok(memory::page(&*self.parts.journal, &shards, position)))
             }
         }
     }

@@ -24,6 +24,7 @@ use async_trait::async_trait;
 use booking_core::{Date, DayKey, DayVersion, DoctorId, UtcMillis};
 
 use crate::ledger::Ledger;
+use crate::ownership::ShardSet;
 
 /// A link of a day's chain: SHA-256 over predecessor, version and body, cut to 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -248,10 +249,29 @@ pub trait Journal: Send + Sync + 'static {
         Ok(ahead)
     }
 
+    /// Those of `shards`, installed and not repaired since, of which the store may have forgotten what only an earlier owner remembers.
+    fn in_doubt(&self, shards: &[u16]) -> ShardSet {
+        let _ = shards;
+        ShardSet::default()
+    }
+
+    /// What this process has written of `shards`, whoever has them now, and the ledger is not known to have: at most `limit` records after
+    /// `position`, by position. The memory of `protocols.md` D 7, of a store that may forget.
+    fn memory_of(&self, shards: &ShardSet, position: u64, limit: usize) -> Vec<StoredRecord> {
+        let _ = (shards, position, limit);
+        Vec::new()
+    }
+
+    /// Of that memory the records at these positions, which are sorted, are kept elsewhere: they need not be remembered.
+    fn forget_memory(&self, positions: &[u64]) {
+        let _ = positions;
+    }
+
     /// After [`Journal::install`] and before anything of `shards` is read: brings back what the store has forgotten of them and
-    /// somebody still knows (`protocols.md` D 7). Nothing to do for a store that does not forget.
-    async fn repair(&self, shards: &[u16], ledger: &dyn Ledger) -> Result<(), ReadError> {
-        let _ = (shards, ledger);
+    /// somebody still knows: the ledger, this process, or an earlier owner, whose `memory` it is (`protocols.md` D 7). Nothing to do
+    /// for a store that does not forget.
+    async fn repair(&self, shards: &[u16], ledger: &dyn Ledger, memory: &[StoredRecord]) -> Result<(), ReadError> {
+        let _ = (shards, ledger, memory);
         Ok(())
     }
 

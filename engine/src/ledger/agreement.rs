@@ -17,6 +17,7 @@ use crate::journal::{
     AppendError, DayAppend, DayOutcome, Journal, LoadedDay, LogKind, ReadError, ShardCursor, StoredRecord,
     StoredSnapshot,
 };
+use crate::ownership::ShardSet;
 
 /// A [`Journal`] that knows from the ledger which days were written.
 pub struct AgreedJournal {
@@ -105,8 +106,20 @@ impl Journal for AgreedJournal {
         self.journal.ahead_of(cursors).await
     }
 
-    async fn repair(&self, shards: &[u16], ledger: &dyn Ledger) -> Result<(), ReadError> {
-        self.journal.repair(shards, ledger).await
+    fn in_doubt(&self, shards: &[u16]) -> ShardSet {
+        self.journal.in_doubt(shards)
+    }
+
+    fn memory_of(&self, shards: &ShardSet, position: u64, limit: usize) -> Vec<StoredRecord> {
+        self.journal.memory_of(shards, position, limit)
+    }
+
+    fn forget_memory(&self, positions: &[u64]) {
+        self.journal.forget_memory(positions);
+    }
+
+    async fn repair(&self, shards: &[u16], ledger: &dyn Ledger, memory: &[StoredRecord]) -> Result<(), ReadError> {
+        self.journal.repair(shards, ledger, memory).await
     }
 
     fn take_lost(&self) -> Vec<u16> {

@@ -6,7 +6,8 @@
 //! missing records came to light. So it can be in three ways, all behind Redis only:
 //!
 //! - The owner that remembers was cut off or paused, Redis failed over without its last records, another node took the shard over from
-//!   what Redis and the ledger had, and wrote. When the first one has the shard again it finds both branches.
+//!   what Redis and the ledger had, as the first one did not answer when it was asked what it remembers, and wrote. When the first one is
+//!   back it finds that what it remembers stands nowhere, and notes it ([`left`]).
 //! - Redis fails over twice: to a server without the end, whose owner writes, and back to the one that has the old end.
 //! - Redis or the ledger is put back from an older copy, or two installations wrote where there should have been one.
 //!
@@ -19,6 +20,7 @@
 //! has them asked for once more, and each step looks first at how the appointment stands. The ledger, and not Redis, because Redis is
 //! what has just forgotten.
 
+mod left;
 pub(crate) mod owed;
 
 use std::collections::HashMap;
@@ -28,6 +30,7 @@ use std::time::Duration;
 use booking_core::{DayKey, DayVersion, Fact, decode_event};
 use futures_util::future::{Either, select};
 
+use self::left::LeftBehind;
 use self::owed::{Owed, owed};
 use crate::clock::timeout;
 use crate::handle::EngineHandle;
@@ -39,14 +42,17 @@ use crate::telemetry::events::EngineEvent;
 use crate::upkeep::Stopped;
 
 /// How often it is looked for what others have noted; what a repair here has noted is told at once.
-const LOOK: Duration = Duration::from_secs(10);
+const LOOK: Duration = Duration::from_secs(4);
 /// How soon what could not be settled is tried again: its day is being read, or stands still.
 const AGAIN: Duration = Duration::from_millis(500);
 
 /// Settles lost records of days of ours, as long as the engine runs.
 pub(crate) async fn run(handle: EngineHandle, ledger: Arc<dyn Ledger>, stopped: Stopped) {
-    let work = Work { handle, ledger, stopped };
+    let (work, mut left) = (Work { handle, ledger, stopped }, LeftBehind::default());
     while !work.stopped.signal.is_given() {
+        if let Err(error) = left.look(&work.handle, &*work.ledger).await {
+            tracing::warn!(%error, "what is remembered of the days of others cannot be looked after now; trying again");
+        }
         let pause = match work.settle_all().await {
             Ok(true) => LOOK,
             Ok(false) => AGAIN,

@@ -195,7 +195,8 @@ impl Keeper {
         if !claimed.is_empty() {
             self.control.changed.notify_one();
             EngineEvent::ShardsClaimed(claimed.len()).emit();
-            self.take_over(claimed);
+            let former = map.owners_of(&claimed.iter().map(|(shard, _)| *shard).collect(), &self.address);
+            self.take_over(claimed, former);
         }
         Ok(())
     }
@@ -267,7 +268,7 @@ impl Keeper {
         self.shards.drop_at_once(&again.iter().map(|(shard, _)| *shard).collect());
         self.store.release(state.incarnation, &again).await?;
         let claimed = self.store.claim(state.incarnation, &again).await?;
-        self.take_over(claimed);
+        self.take_over(claimed, Vec::new());
         Ok(())
     }
 
@@ -300,13 +301,13 @@ impl Keeper {
         Ok(())
     }
 
-    fn take_over(&self, claimed: Vec<(u16, u32)>) {
+    fn take_over(&self, claimed: Vec<(u16, u32)>, former: Vec<Arc<str>>) {
         let (shards, control) = (Arc::clone(&self.shards), Arc::clone(&self.control));
         for (shard, epoch) in &claimed {
             self.territory.tenures().grant(*shard, *epoch);
         }
         self.spawn.spawn(Box::pin(async move {
-            shards.take_over(&claimed).await;
+            shards.take_over(&claimed, &former).await;
             control.look();
         }));
     }

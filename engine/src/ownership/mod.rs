@@ -5,6 +5,7 @@
 //! refuses an older one (`protocols.md` rules 29 to 32).
 
 pub(crate) mod keeper;
+pub(crate) mod memory;
 pub mod peers;
 pub mod plan;
 pub mod postgres;
@@ -15,6 +16,9 @@ pub(crate) mod takeover;
 pub mod tenures;
 pub mod territory;
 pub mod transport;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -56,6 +60,16 @@ pub struct OwnershipMap {
     pub nodes: Vec<Node>,
     /// Every shard, by number.
     pub shards: Vec<ShardOwner>,
+}
+
+impl OwnershipMap {
+    /// Where those were reached that had any of `shards` when this was read, live or not, but for the node at `own`.
+    pub(crate) fn owners_of(&self, shards: &ShardSet, own: &str) -> Vec<Arc<str>> {
+        let rows = self.shards.iter().filter(|row| shards.contains(row.shard));
+        let owners: BTreeSet<Uuid> = rows.filter_map(|row| row.owner).collect();
+        let nodes = self.nodes.iter().filter(|node| owners.contains(&node.incarnation) && node.address != own);
+        nodes.map(|node| Arc::from(&*node.address)).collect()
+    }
 }
 
 /// Why the store of ownership did not do what it was asked.

@@ -56,6 +56,9 @@ pub(crate) enum PeerQuestion {
     Claim { day: DayKey, appointment: AppointmentId },
     /// Has a key won on a day of yours? [`KeyClaimState`].
     Key { day: DayKey, subject: SubjectId, key: Box<str> },
+    /// What have you written of these shards, which you may have had, that the ledger may not have? After this position of your log:
+    /// `Vec<Remembered>`, a page of it (`super::memory`).
+    Memory { shards: ShardSet, position: u64 },
 }
 
 /// A step of a move on the day of arrival, or the end of holds. Each changes nothing the second time. The steps on the day of departure

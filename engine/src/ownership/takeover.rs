@@ -6,13 +6,13 @@
 //! store has forgotten is brought back; the ledger gets what it lacks; visits and keys are claimed here; then the shard is open, and what
 //! lost records had promised is asked for again (`crate::lost`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use booking_core::{DayKey, decode_event};
 
-use super::{ShardSet, Tenures};
+use super::{ShardSet, Tenures, memory};
 use crate::claims;
 use crate::clock::Clock;
 use crate::handle::EngineHandle;
@@ -44,8 +44,9 @@ pub(crate) struct Shards {
 }
 
 impl Shards {
-    /// Opens what was claimed, trying again until it works or the shards are somebody else's.
-    pub(crate) async fn take_over(&self, claimed: &[(u16, u32)]) {
+    /// Opens what was claimed, trying again until it works or the shards are somebody else's. `former`: where their last owners were
+    /// reached.
+    pub(crate) async fn take_over(&self, claimed: &[(u16, u32)], former: &[Arc<str>]) {
         for (shard, epoch) in claimed {
             self.tenures.grant(*shard, *epoch);
         }
@@ -56,7 +57,7 @@ impl Shards {
             if waiting.is_empty() {
                 return;
             }
-            match self.open(&waiting).await {
+            match self.open(&waiting, former).await {
                 Ok(()) => break,
                 Err(error) => {
                     tracing::warn!(%error, shards = waiting.len(), "shards are not taken over yet; trying again")
@@ -71,7 +72,7 @@ impl Shards {
     /// Opens shards that the journal has installed already.
     pub(crate) async fn read_installed(&self, installed: &[(u16, u32)]) {
         loop {
-            match self.read(installed.to_vec()).await {
+            match self.read(installed.to_vec(), &[]).await {
                 Ok(()) => return,
                 Err(error) => tracing::warn!(%error, "shards are not read yet; trying again"),
             }
@@ -79,7 +80,7 @@ impl Shards {
         }
     }
 
-    async fn open(&self, claimed: &[(u16, u32)]) -> Result<(), ReadError> {
+    async fn open(&self, claimed: &[(u16, u32)], former: &[Arc<str>]) -> Result<(), ReadError> {
         let set: ShardSet = claimed.iter().map(|(shard, _)| *shard).collect();
         // What an earlier tenure has left in memory is old.
         while self.directory_leaves(&set, true) > 0 {
@@ -93,13 +94,14 @@ impl Shards {
             tracing::warn!(shard, epoch, "the journal knows a newer owner of a shard");
             self.tenures.revoke(*shard);
         }
-        self.read(installed).await
+        self.read(installed, former).await
     }
 
     /// What is installed is repaired, applied, claimed, and opened.
-    async fn read(&self, installed: Vec<(u16, u32)>) -> Result<(), ReadError> {
+    async fn read(&self, installed: Vec<(u16, u32)>, former: &[Arc<str>]) -> Result<(), ReadError> {
         let shards: Vec<u16> = installed.iter().map(|(shard, _)| *shard).collect();
-        self.journal.repair(&shards, &*self.ledger).await?;
+        let memory = self.memory_elsewhere(&self.journal.in_doubt(&shards), former).await;
+        self.journal.repair(&shards, &*self.ledger, &memory).await?;
         let set: ShardSet = shards.iter().copied().collect();
         self.apply_missing(&set).await?;
         self.publish_parked(&set).await?;
@@ -111,6 +113,16 @@ impl Shards {
         }
         self.handle.parts.lost_found.notify_one();
         Ok(())
+    }
+
+    /// What other nodes remember of `shards`: the last owners, and every live node, as one of them may have had a shard before an owner
+    /// that never opened it.
+    async fn memory_elsewhere(&self, shards: &ShardSet, former: &[Arc<str>]) -> Vec<StoredRecord> {
+        let parts = &self.handle.parts;
+        let Some(peers) = parts.peers.as_ref().filter(|_| !shards.is_empty()) else { return Vec::new() };
+        let addresses: BTreeSet<Arc<str>> = former.iter().cloned().chain(parts.territory.peers()).collect();
+        let addresses: Vec<Arc<str>> = addresses.into_iter().collect();
+        memory::ask(peers, &*self.clock, &addresses, shards).await
     }
 
     /// Applies what earlier owners have written and not applied.

@@ -10,6 +10,7 @@ use booking_core::DayKey;
 use engine::journal::contract::day;
 use engine::journal::repair::{RawRecords, head_of};
 use engine::journal::{AppendError, DayOutcome, Head, Journal, ReadError, ShardCursor, StoredRecord};
+use engine::ledger::memory::MemoryLedger;
 use servers::{OldPrimary, Redis, RedisOptions, ReplicaPair};
 
 use crate::support::{Owner, alone, eventually, open, owner_under, settings};
@@ -128,6 +129,52 @@ async fn a_new_owner_puts_it_back_from_the_ledger_and_from_what_the_previous_one
     assert_eq!((repaired.records, repaired.lost.len()), (1, 0));
     second.append(day(1), head, b"four").await;
     assert_eq!(second.bodies(day(1)).await, [&b"one"[..], b"two", b"three", b"four"]);
+}
+
+/// Its owner's memory is the only copy of what was forgotten, and may not wait there for the next patient.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_is_noticed_though_nobody_writes() {
+    let mut pair = pair().await;
+    let owner = alone(settings(pair.urls(), 0)).await;
+    owner.append(day(1), Head::default(), b"one").await;
+    assert!(owner.journal.lost_shards().borrow().is_empty());
+    pair.promote(0, OldPrimary::Killed).await;
+    eventually("every shard is lost", async || owner.journal.lost_shards().borrow().len() == 1_024).await;
+    let shards: Vec<u16> = (0..1_024).collect();
+    assert_eq!(owner.journal.reclaim_alone(&shards).await.expect("it takes them back").len(), 1_024);
+    assert!(owner.journal.lost_shards().borrow().is_empty());
+}
+
+/// Others are asked for what they remember only if there can be something that they alone remember.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_is_in_doubt_in_a_new_history_until_an_owner_has_repaired_it() {
+    let mut pair = pair().await;
+    let (shards, ledger) = ([day(1).shard()], MemoryLedger::default());
+    let is_in_doubt = |owner: &Owner| owner.journal.in_doubt(&shards).contains(shards[0]);
+    let first = owner_under(settings(pair.urls(), 0), 1).await;
+    assert!(is_in_doubt(&first), "nobody has said that it is whole");
+    first.journal.repair(&shards, &ledger, &[]).await.expect("a repair");
+    assert!(!is_in_doubt(&first));
+    let head = first.append(day(1), Head::default(), b"one").await;
+    let second = owner_under(settings(pair.urls(), 0), 2).await;
+    assert!(!is_in_doubt(&second), "the same history");
+    pair.wait_until_in_step().await;
+    pair.hold_replication();
+    second.append(day(1), head, b"two").await;
+    let told = second.journal.memory_of(&shards.into_iter().collect(), 0, 9);
+    pair.promote(0, OldPrimary::Killed).await;
+
+    let third = owner_under(settings(pair.urls(), 0), 3).await;
+    let fourth = owner_under(settings(pair.urls(), 0), 4).await;
+    assert!(is_in_doubt(&third) && is_in_doubt(&fourth), "the third has died before it repaired anything");
+    fourth.journal.repair(&shards, &ledger, &told).await.expect("a repair");
+    assert_eq!(fourth.bodies(day(1)).await, [b"one", b"two"]);
+    assert!(third.journal.repair(&shards, &ledger, &[]).await.is_err(), "it is over");
+    let fifth = owner_under(settings(pair.urls(), 0), 5).await;
+    assert!(!is_in_doubt(&fourth) && !is_in_doubt(&fifth));
+    let () = pair.primary().call(&["FLUSHALL"]).await;
+    fifth.take_some(&shards, 6).await;
+    assert!(!is_in_doubt(&fifth), "whatever is missing it has written itself, or somebody before it was whole");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -181,7 +181,7 @@ impl Fork {
         let owner = alone(RedisSettings::new(vec![self.redis.url()], installation)).await;
         let ledger = SqliteLedger::open_behind_forgetful(self.winner.path()).await.expect("the ledger opens");
         let shards: Vec<u16> = (0..booking_core::SHARD_COUNT).collect();
-        owner.journal.repair(&shards, &ledger).await.expect("a repair");
+        owner.journal.repair(&shards, &ledger, &[]).await.expect("a repair");
         assert_eq!(ledger.lost_days().await.expect("read").len(), 1, "they wait");
         ledger.close().await;
         owner.journal.close().await;

@@ -145,7 +145,8 @@ impl Storm {
     }
 }
 
-async fn publish(doors: &Doors, number: usize) -> Day {
+/// A new doctor with one day.
+pub async fn publish(doors: &Doors, number: usize) -> Day {
     let plan = Plan::quarters_of(SLOTS, PLACES_A_SLOT);
     let body = serde_json::json!({
         "name": "Dr. Vera Lind", "specialties": ["dermatology"], "time_zone": "UTC",

@@ -39,7 +39,8 @@ pub(super) async fn install(shared: &Shared, shards: &[(u16, u32)]) -> Result<Ve
         match answer {
             Answer::Done(value) => match (refusal(&value), list(&value).and_then(|items| text(items.get(1)?))) {
                 (None, Some(reign)) => {
-                    shared.standings.install(shard, epoch, reign);
+                    let whole_in = list(&value).and_then(|items| text(items.get(2)?)).unwrap_or_default();
+                    shared.standings.install(shard, epoch, reign, whole_in);
                     ours.push((shard, epoch));
                 }
                 (None, None) => ours.push((shard, epoch)),

@@ -2,7 +2,7 @@
 -- What the journal does inside a Redis server: every step that must not be divided. Loaded as one library of functions.
 -- Must not know: what a record means, who waits for it.
 --
--- A shard is one hash (header fields i, e, r, g of one letter; heads under the 20 bytes of their day), one stream (the order of
+-- A shard is one hash (header fields i, e, r, g, w of one letter; heads under the 20 bytes of their day), one stream (the order of
 -- its records by epoch and position), one sorted set (open work), one hash of snapshots and one list a day (its log). All keys
 -- of a shard have one hash tag. A call names every key that it touches, so that a cluster refuses it whole while the slot moves.
 --
@@ -55,14 +55,23 @@ local function push(log, args, first, last)
   end
 end
 
--- Keys: shard. Arguments: installation, epoch. Takes the shard over and makes its header if there is none.
+-- Keys: shard. Arguments: installation, epoch. Takes the shard over and makes its header if there is none. Tells the reign, and under
+-- which one the shard was last known to be whole.
 local function install(keys, args)
-  local header, now = redis.call('HMGET', keys[1], 'i', 'e'), reign()
+  local header, now = redis.call('HMGET', keys[1], 'i', 'e', 'w'), reign()
   if not now then return {'replica'} end
   if header[2] and header[1] ~= args[1] then return {'installation'} end
   if header[2] and tonumber(header[2]) >= tonumber(args[2]) then return {'epoch', header[2]} end
   redis.call('HSET', keys[1], 'i', args[1], 'e', args[2], 'r', now, 'g', '0')
-  return {'ok', now}
+  return {'ok', now, header[3] or ''}
+end
+
+-- Keys: shard. Arguments: installation, epoch, reign. Whatever was forgotten before this reign is put back.
+local function whole(keys, args)
+  local refused = fence(keys[1], args)
+  if refused then return refused end
+  redis.call('HSET', keys[1], 'w', args[3])
+  return {'ok'}
 end
 
 -- Keys: shard, order, work, log of each day. Arguments: installation, epoch, reign, generation, number of days; for each day its key,
@@ -238,6 +247,7 @@ local function restore(keys, args)
 end
 
 redis.register_function('hotslot_install_v1', install)
+redis.register_function('hotslot_whole_v1', whole)
 redis.register_function('hotslot_append_v1', append)
 redis.register_function('hotslot_barrier_v1', barrier)
 redis.register_function{function_name='hotslot_load_v1', callback=load, flags={'no-writes'}}

@@ -13,6 +13,7 @@ mod link;
 mod network;
 mod own;
 mod read;
+mod reigns;
 mod restore;
 mod settle;
 mod standing;
@@ -22,6 +23,7 @@ mod topology;
 mod trim;
 mod wire;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,9 +37,10 @@ use self::append::Sent;
 use self::link::Lane;
 use self::network::{Manner, Network};
 use self::own::OwnRecords;
+use self::reigns::Reigns;
 use self::restore::KnownHeads;
 pub use self::restore::Repaired;
-use self::standing::Standings;
+use self::standing::{Standing, Standings, Wholeness};
 use self::stuck::Stuck;
 use self::survey::Survey;
 use self::trim::Trimmer;
@@ -98,6 +101,7 @@ struct Shared {
     appends: Mutex<Appends>,
     own: parking_lot::Mutex<OwnRecords>,
     stuck: Stuck,
+    reigns: Reigns,
     trimmer: Trimmer,
 }
 
@@ -131,11 +135,13 @@ impl RedisJournal {
             appends: Mutex::new(Appends { next_position: 1, unsettled: Vec::new() }),
             own: parking_lot::Mutex::default(),
             stuck: Stuck::default(),
+            reigns: Reigns::default(),
             trimmer: Trimmer::new(settings.keep),
         };
         let this = Self { shared: Arc::new(shared) };
         trim::start(&this.shared);
         stuck::start(&this.shared);
+        reigns::start(&this.shared);
         Ok(this)
     }
 
@@ -233,14 +239,31 @@ impl Journal for RedisJournal {
         read::ahead_of(&self.shared, cursors).await
     }
 
-    async fn repair(&self, shards: &[u16], ledger: &dyn Ledger) -> Result<(), ReadError> {
+    fn in_doubt(&self, shards: &[u16]) -> ShardSet {
+        let is_doubtful = |standing: Standing| standing.wholeness == Wholeness::Doubtful;
+        shards.iter().copied().filter(|shard| self.shared.standings.of(*shard).is_some_and(is_doubtful)).collect()
+    }
+
+    fn memory_of(&self, shards: &ShardSet, position: u64, limit: usize) -> Vec<StoredRecord> {
+        self.shared.own.lock().of_shards(shards, position, limit)
+    }
+
+    fn forget_memory(&self, positions: &[u64]) {
+        self.shared.own.lock().forget(positions);
+    }
+
+    async fn repair(&self, shards: &[u16], ledger: &dyn Ledger, memory: &[StoredRecord]) -> Result<(), ReadError> {
         let known = KnownHeads::read(ledger, shards).await?;
-        let known = &known;
+        let mut memories: BTreeMap<u16, Vec<StoredRecord>> = BTreeMap::new();
+        memory.iter().for_each(|record| memories.entry(record.shard).or_default().push(record.clone()));
+        let (known, memories) = (&known, &memories);
+        let memory_of = |shard: u16| memories.get(&shard).map(Vec::as_slice).unwrap_or_default();
         let repairs = futures_util::stream::iter(shards.iter().copied())
-            .map(|shard| async move { self.repair_shard(shard, known, &[]).await })
+            .map(|shard| async move { self.repair_shard(shard, known, memory_of(shard)).await })
             .buffer_unordered(REPAIRS_AT_ONCE);
         let unreadable = |error: AppendError| ReadError::Unavailable(error.to_string());
-        repairs.map_err(unreadable).try_for_each(|_| async { Ok(()) }).await
+        repairs.map_err(unreadable).try_for_each(|_| async { Ok(()) }).await?;
+        restore::mark_whole(&self.shared, shards).await.map_err(unreadable)
     }
 
     fn take_lost(&self) -> Vec<u16> {
@@ -270,6 +293,7 @@ impl Journal for RedisJournal {
     async fn close(&self) {
         self.shared.trimmer.stop();
         self.shared.stuck.stop();
+        self.shared.reigns.stop();
         self.shared.network.close().await;
     }
 }

@@ -267,6 +267,11 @@ impl Network {
         others.iter().any(|other| *other == shard || topology.master_of(*other) == master)
     }
 
+    /// Whether `shard` is on `master`.
+    pub(super) fn has(&self, master: &Address, shard: u16) -> bool {
+        self.topology.load().master_of(shard) == Some(master)
+    }
+
     /// Whether a call for `shard` is not worth trying again now: its server is silent, and whoever looks after that is another.
     fn is_silent_for(&self, shard: u16, lane: Lane) -> bool {
         let silent = self.silent.lock();

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use foldhash::HashMap;
 
 use crate::journal::{ShardCursor, StoredRecord};
+use crate::ownership::ShardSet;
 
 /// See the module. Bounded by whoever lets new records in: past so many that the ledger does not have, bookings are shed.
 #[derive(Debug, Default)]
@@ -43,6 +44,17 @@ impl OwnRecords {
     /// Those of `shard`.
     pub(super) fn of_shard(&self, shard: u16) -> Vec<StoredRecord> {
         self.records.iter().filter(|held| held.shard == shard).cloned().collect()
+    }
+
+    /// At most `limit` records of `shards` after `position`.
+    pub(super) fn of_shards(&self, shards: &ShardSet, position: u64, limit: usize) -> Vec<StoredRecord> {
+        let from = self.records.partition_point(|held| held.position <= position);
+        self.records.range(from..).filter(|held| shards.contains(held.shard)).take(limit).cloned().collect()
+    }
+
+    /// Lets those at `positions` go, which are sorted.
+    pub(super) fn forget(&mut self, positions: &[u64]) {
+        self.records.retain(|held| positions.binary_search(&held.position).is_err());
     }
 
     /// Lets everything go up to `position` of the shards that are settled; the last of each shard that went. The ledger need not have
@@ -93,6 +105,12 @@ mod tests {
         let gone = own.forget_up_to(4, |_| true);
         assert_eq!(gone.values().collect::<Vec<_>>(), [&ShardCursor { epoch: 1, position: 4 }]);
         assert_eq!(positions(own.of_shard(record(1).shard)), [5, 9]);
+        let shards = std::iter::once(record(1).shard).collect();
+        assert_eq!(positions(own.of_shards(&shards, 5, 9)), [9]);
+        assert_eq!(positions(own.of_shards(&shards, 0, 1)), [5]);
+        assert!(own.of_shards(&ShardSet::default(), 0, 9).is_empty());
+        own.forget(&[4, 5]);
+        assert_eq!(positions(own.of_shard(record(1).shard)), [9]);
         own.forget_up_to(100, |_| true);
         assert_eq!((own.after(0, 9).len(), own.last_position()), (0, 9));
     }

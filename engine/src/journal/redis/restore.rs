@@ -9,6 +9,7 @@ use booking_core::DayKey;
 use super::append::{function, refusal};
 use super::link::Lane;
 use super::network::{Answer, ShardCall};
+use super::standing::{Standing, Wholeness};
 use super::{APPEND_PATIENCE, RedisJournal, Shared, read, wire};
 use crate::journal::repair::{Histories, RawRecords, RepairPlan, head_of, plan};
 use crate::journal::{AppendError, Head, LoadedDay, ReadError, StoredRecord};
@@ -191,6 +192,35 @@ async fn restore(shared: &Shared, shard: u16, plan: &RepairPlan) -> Result<(), A
         Some(Answer::Unknown(reason)) => Err(AppendError::Unknown(reason)),
         None => Err(AppendError::Unknown("no answer".to_owned())),
     }
+}
+
+/// Notes in the servers that nothing is missing of `shards` any more, for whoever has them next in this history.
+pub(super) async fn mark_whole(shared: &Shared, shards: &[u16]) -> Result<(), AppendError> {
+    let open = shards.iter().filter_map(|shard| shared.standings.of(*shard).map(|standing| (*shard, standing)));
+    let unmarked: Vec<(u16, Standing)> = open.filter(|(_, it)| it.wholeness != Wholeness::Whole).collect();
+    let call = |(shard, standing): &(u16, Standing)| {
+        let key = wire::shard_key(*shard);
+        let mut command = function("hotslot_whole_v1", &[key.as_bytes()]);
+        command.arg(&shared.installation[..]).arg(standing.epoch).arg(&*standing.reign);
+        ShardCall { shard: *shard, command }
+    };
+    let calls: Vec<ShardCall> = unmarked.iter().map(call).collect();
+    let answers = shared.network.call(shared.manner(Lane::Control, APPEND_PATIENCE), &calls).await;
+    let mut failure = None;
+    for ((shard, standing), answer) in unmarked.iter().zip(answers) {
+        match answer {
+            Answer::Done(value) => match refusal(&value) {
+                None => shared.standings.is_whole(*shard, standing.epoch),
+                Some((reason, current)) => {
+                    shared.standings.lose(*shard, standing.epoch, (reason, current));
+                    failure = Some(AppendError::Failed(format!("shard {shard} cannot be opened: {reason}")));
+                }
+            },
+            Answer::Refused(reason) => failure = Some(AppendError::Failed(reason)),
+            Answer::Unknown(reason) => failure = Some(AppendError::Unknown(reason)),
+        }
+    }
+    failure.map_or(Ok(()), Err)
 }
 
 /// Once of each record: an owner finds in its memory what it has found there before, until the ledger has gone past it.

@@ -9,12 +9,24 @@ use tokio::sync::watch;
 
 use crate::ownership::{ShardSet, Tenures};
 
+/// Whether the servers may have forgotten records of a shard before it was installed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Wholeness {
+    /// No: in this history it was whole once, and a server forgets nothing before its history ends.
+    Whole,
+    /// Perhaps, but what they have forgotten this process has written itself, and remembers.
+    OwnMemory,
+    /// Perhaps, and only an earlier owner may remember it.
+    Doubtful,
+}
+
 /// A shard that was installed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Standing {
     pub(super) epoch: u32,
     /// `master_replid` when it was installed (`protocols.md` D 2).
     pub(super) reign: Arc<str>,
+    pub(super) wholeness: Wholeness,
     /// The last one that was tried: raised by every barrier.
     pub(super) generation: u64,
     pub(super) is_lost: bool,
@@ -58,16 +70,35 @@ impl Standings {
         self.shards.read().iter().flatten().map(|standing| standing.epoch).max().unwrap_or(0)
     }
 
-    /// `shard` is ours under `epoch`, in the history `reign`.
-    pub(super) fn install(&self, shard: u16, epoch: u32, reign: &str) {
+    /// `shard` is ours under `epoch`, in the history `reign`; it was known to be whole in the history `whole_in`.
+    pub(super) fn install(&self, shard: u16, epoch: u32, reign: &str, whole_in: &str) {
         if let Some(slot) = self.shards.write().get_mut(usize::from(shard)) {
-            *slot = Some(Standing { epoch, reign: reign.into(), generation: 0, is_lost: false, newer_epoch: 0 });
+            // Nobody was between that tenure of ours and this one.
+            let had_all = slot
+                .as_ref()
+                .is_some_and(|had| had.epoch.checked_add(1) == Some(epoch) && had.wholeness != Wholeness::Doubtful);
+            let wholeness = match (whole_in == reign, had_all) {
+                (true, _) => Wholeness::Whole,
+                (false, true) => Wholeness::OwnMemory,
+                (false, false) => Wholeness::Doubtful,
+            };
+            let reign = reign.into();
+            *slot = Some(Standing { epoch, reign, wholeness, generation: 0, is_lost: false, newer_epoch: 0 });
         }
         self.lost.send_if_modified(|lost| {
             let was_lost = lost.contains(shard);
             *lost = lost.iter().filter(|other| *other != shard).collect();
             was_lost
         });
+    }
+
+    /// What `shard` had lost before it was installed under `epoch` is put back.
+    pub(super) fn is_whole(&self, shard: u16, epoch: u32) {
+        if let Some(Some(standing)) = self.shards.write().get_mut(usize::from(shard))
+            && standing.epoch == epoch
+        {
+            standing.wholeness = Wholeness::Whole;
+        }
     }
 
     /// A generation that was never tried.
@@ -118,7 +149,7 @@ mod tests {
         let tenures = Arc::new(Tenures::sole(7));
         let standings = Standings::none(Arc::clone(&tenures));
         let lost = standings.lost();
-        standings.install(3, 7, "a");
+        standings.install(3, 7, "a", "");
         assert_eq!((standings.epoch(3), standings.epoch(4), standings.highest_epoch()), (7, 0, 7));
         assert_eq!((standings.next_generation(3), standings.next_generation(3)), (1, 2));
         standings.lose(3, 6, ("an older one", None));
@@ -126,7 +157,25 @@ mod tests {
         standings.lose(3, 7, ("epoch", Some(9)));
         assert!(standings.newer_epoch(3) == 9 && !tenures.is_open(3) && tenures.is_open(4), "nobody reads it as ours");
         assert_eq!((standings.epoch(3), lost.borrow().contains(3)), (0, true));
-        standings.install(3, 8, "b");
+        standings.install(3, 8, "b", "a");
         assert_eq!((standings.epoch(3), lost.borrow().is_empty()), (8, true));
+    }
+
+    #[test]
+    fn what_nobody_here_knew_whole_stays_doubtful_until_it_is_repaired() {
+        let standings = Standings::none(Arc::new(Tenures::sole(7)));
+        let install = |epoch, reign, whole_in| {
+            standings.install(3, epoch, reign, whole_in);
+            standings.of(3).map(|standing| standing.wholeness)
+        };
+        assert_eq!(install(1, "a", ""), Some(Wholeness::Doubtful), "new, or emptied");
+        assert_eq!(install(2, "b", "a"), Some(Wholeness::Doubtful), "it was not repaired under the epoch before");
+        standings.is_whole(3, 1);
+        assert_eq!(install(3, "c", "a"), Some(Wholeness::Doubtful), "said of an older tenure");
+        standings.is_whole(3, 3);
+        assert_eq!(install(4, "d", "c"), Some(Wholeness::OwnMemory), "what was written since is remembered here");
+        assert_eq!(install(5, "e", "c"), Some(Wholeness::OwnMemory), "nothing of that has gone");
+        assert_eq!(install(7, "f", "e"), Some(Wholeness::Doubtful), "somebody was between");
+        assert_eq!(install(9, "g", "g"), Some(Wholeness::Whole));
     }
 }

@@ -188,6 +188,17 @@ impl Postgres {
         done.unwrap_or_else(|error| panic!("{name}: {what}: {error}; log:\n{}", self.process.last_lines()))
     }
 
+    /// Keeps everybody else from writing to `table` for as long as what is returned is kept.
+    pub async fn lock(&self, table: &str) -> PgConnection {
+        let statements = format!("BEGIN; LOCK TABLE {table} IN EXCLUSIVE MODE");
+        let work = async {
+            let mut connection = connect(&self.url()).await?;
+            sqlx::raw_sql(AssertSqlSafe(statements.as_str())).execute(&mut connection).await?;
+            Ok(connection)
+        };
+        self.within_deadline(&statements, work).await
+    }
+
     /// Takes all connections that are left, for as long as what is returned is kept.
     pub async fn take_all_connections(&self) -> Vec<PgConnection> {
         let mut taken = Vec::new();
