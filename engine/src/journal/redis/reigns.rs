@@ -58,9 +58,14 @@ async fn look(shared: &Shared) {
     }
     for (master, reign) in masters.iter().zip(reigns) {
         let Some(reign) = reign else { continue };
-        for (shard, standing) in installed.iter().filter(|(shard, _)| shared.network.has(master, *shard)) {
-            if *standing.reign != *reign {
-                shared.standings.lose(*shard, standing.epoch, ("its server has another history", None));
+        let is_over =
+            |(shard, standing): &&(u16, Standing)| *standing.reign != *reign && shared.network.has(master, *shard);
+        let over: Vec<(u16, u32)> =
+            installed.iter().filter(is_over).map(|(shard, standing)| (*shard, standing.epoch)).collect();
+        match shared.standings.lose_together(&over) {
+            0 => {}
+            shards => {
+                tracing::warn!(shards, "a server of the journal has another history: its shards must be claimed again")
             }
         }
     }

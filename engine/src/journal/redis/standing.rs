@@ -119,19 +119,34 @@ impl Standings {
     /// The history in which `shard` was installed under `epoch` is over, or a newer owner has it: nothing is written until it
     /// is installed again. `newer`: the newer owner's epoch, if the store named it.
     pub(super) fn lose(&self, shard: u16, epoch: u32, (reason, newer): (&str, Option<u32>)) {
-        {
-            let mut shards = self.shards.write();
-            let Some(Some(standing)) = shards.get_mut(usize::from(shard)) else { return };
-            if standing.epoch != epoch || standing.is_lost {
-                return;
-            }
-            // First of all: from here on the applier leaves the shard's records to whoever takes it over, and until that is done a
-            // reader would miss them.
-            self.tenures.close(shard);
-            (standing.is_lost, standing.newer_epoch) = (true, newer.unwrap_or(0));
+        if self.close(shard, epoch, newer) {
+            tracing::warn!(shard, epoch, reason, "a shard is lost in Redis and must be claimed again");
+            self.lost.send_modify(|lost| lost.insert(shard));
         }
-        tracing::warn!(shard, epoch, reason, "a shard is lost in Redis and must be claimed again");
-        self.lost.send_modify(|lost| lost.insert(shard));
+    }
+
+    /// The history of a server is over: those of `shards` that still stand as they are here are lost, as by [`Standings::lose`]; how many.
+    pub(super) fn lose_together(&self, shards: &[(u16, u32)]) -> usize {
+        let lost: ShardSet =
+            shards.iter().filter(|(shard, epoch)| self.close(*shard, *epoch, None)).map(|it| it.0).collect();
+        if !lost.is_empty() {
+            self.lost.send_modify(|known| known.extend(&lost));
+        }
+        lost.len()
+    }
+
+    /// Whether this has made the difference.
+    fn close(&self, shard: u16, epoch: u32, newer: Option<u32>) -> bool {
+        let mut shards = self.shards.write();
+        let Some(Some(standing)) = shards.get_mut(usize::from(shard)) else { return false };
+        if standing.epoch != epoch || standing.is_lost {
+            return false;
+        }
+        // First of all: from here on the applier leaves the shard's records to whoever takes it over, and until that is done a
+        // reader would miss them.
+        self.tenures.close(shard);
+        (standing.is_lost, standing.newer_epoch) = (true, newer.unwrap_or(0));
+        true
     }
 
     /// Those that were lost and not installed since.
@@ -154,7 +169,9 @@ mod tests {
         assert_eq!((standings.next_generation(3), standings.next_generation(3)), (1, 2));
         standings.lose(3, 6, ("an older one", None));
         assert!(standings.epoch(3) == 7 && tenures.is_open(3));
+        assert_eq!(standings.lose_together(&[(3, 6), (4, 7)]), 0);
         standings.lose(3, 7, ("epoch", Some(9)));
+        assert_eq!(standings.lose_together(&[(3, 7)]), 0, "once");
         assert!(standings.newer_epoch(3) == 9 && !tenures.is_open(3) && tenures.is_open(4), "nobody reads it as ours");
         assert_eq!((standings.epoch(3), lost.borrow().contains(3)), (0, true));
         standings.install(3, 8, "b", "a");
