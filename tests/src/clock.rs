@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 /// The wall clock, which the program on this machine shares.
@@ -59,5 +59,19 @@ impl Dice {
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((mixed ^ (mixed >> 31)) % bound.max(1) as u64) as usize
+    }
+
+    /// When, from an instant `lead` after all of them began, each of `count` (8 and more) asks: an eighth at once, an
+    /// eighth just after the instant, the others by chance within 140 ms before it and 20 ms after it. So both sides
+    /// are seen on a machine that takes any time shorter than `lead` for an answer, and the instant itself is aimed at.
+    pub fn around_an_instant(&mut self, count: usize, lead: SignedDuration) -> Vec<SignedDuration> {
+        let near = |dice: &mut Self| dice.below(160) as i64 - 140;
+        (0..count)
+            .map(|number| match number % 8 {
+                0 => -lead,
+                1 => SignedDuration::from_millis(20),
+                _ => SignedDuration::from_millis(near(self)),
+            })
+            .collect()
     }
 }

@@ -10,9 +10,13 @@ use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-async fn hold_for_a_second(patient: &Client, day: &Day, slot: usize) -> (String, Timestamp) {
-    let held = patient.hold(&Wish::slot(day, slot).ttl(1)).await.expect(201);
+async fn hold_for(seconds: i64, patient: &Client, day: &Day, slot: usize) -> (String, Timestamp) {
+    let held = patient.hold(&Wish::slot(day, slot).ttl(seconds)).await.expect(201);
     (held.text_of("id"), instant_of(&held.field("hold_expires_at")))
+}
+
+async fn hold_for_a_second(patient: &Client, day: &Day, slot: usize) -> (String, Timestamp) {
+    hold_for(1, patient, day, slot).await
 }
 
 /// Fails unless everything says that the hold has expired.
@@ -57,7 +61,7 @@ async fn the_first_request_after_the_instant_gets_the_place() {
     let witness = server.publish(&Plan::quarters(1)).await;
     for round in 0..6 {
         let holder = server.patient();
-        let (_, due) = hold_for_a_second(&holder, &day, 0).await;
+        let (_, due) = hold_for(2, &holder, &day, 0).await;
         let rival = server.patient();
         rival.book(&Wish::any(&day)).await.problem(409, "sold_out");
         server_clock_reaches(&server, &witness, due).await;
@@ -73,7 +77,7 @@ async fn the_holder_may_book_again_after_the_expiry() {
     let server = Server::start().await;
     let day = server.publish(&Plan::quarters(2)).await;
     let patient = server.patient();
-    let (_, due) = hold_for_a_second(&patient, &day, 0).await;
+    let (_, due) = hold_for(2, &patient, &day, 0).await;
     patient.book(&Wish::slot(&day, 1)).await.problem(409, "already_booked");
     server_clock_reaches(&server, &day, due).await;
     patient.book(&Wish::slot(&day, 0)).await.expect(201);
@@ -150,18 +154,19 @@ async fn race(holder: &Client, rival: &Client, id: &str, wish: &Wish) -> (Reply,
 #[tokio::test]
 async fn a_confirm_that_races_the_expiry_is_booked_for_ever_or_expired_for_ever() {
     const PLACES: usize = 40;
+    const HELD_SECONDS: i64 = 3;
     let server = Server::start().await;
     let mut dice = Dice::thrown();
     let (mut confirmed, mut expired) = (0, 0);
     for _ in 0..4 {
         let day = server.publish(&Plan::quarters(PLACES)).await;
         let rivals: Vec<(Client, Client)> = (0..PLACES).map(|_| (server.patient(), server.patient())).collect();
-        let offsets: Vec<i64> = (0..PLACES).map(|_| dice.below(140) as i64 - 120).collect();
+        let offsets = dice.around_an_instant(PLACES, SignedDuration::from_secs(HELD_SECONDS));
         let outcomes = at_once(PLACES, |slot| {
             let (holder, rival) = rivals[slot].clone();
-            let (day, offset) = (day.clone(), SignedDuration::from_millis(offsets[slot]));
+            let (day, offset) = (day.clone(), offsets[slot]);
             async move {
-                let (id, due) = hold_for_a_second(&holder, &day, slot).await;
+                let (id, due) = hold_for(HELD_SECONDS, &holder, &day, slot).await;
                 wall_clock_reaches(due + offset).await;
                 let (confirm, booking) = race(&holder, &rival, &id, &Wish::slot(&day, slot)).await;
                 (id, confirm, booking)
@@ -197,7 +202,10 @@ async fn a_confirm_that_races_the_expiry_is_booked_for_ever_or_expired_for_ever(
         assert_eq!(starts.len(), count, "a place is never both: {listed}");
     }
     eprintln!("confirmed {confirmed}, expired {expired}");
-    assert!(confirmed > 0 && expired > 0, "the race was one: confirmed {confirmed}, expired {expired}");
+    assert!(
+        confirmed > 0 && expired > 0,
+        "both sides of the instant were seen: confirmed {confirmed}, expired {expired}"
+    );
 }
 
 /// How many days sleep, as the metrics say.
