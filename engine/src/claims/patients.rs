@@ -256,7 +256,8 @@ impl Patients {
         waiting.iter().for_each(|waiter| waiter.settled());
     }
 
-    /// The appointment of `visit` is no more on `from`, by its record `sequence`, but on `to`, which counts if it `is_here`.
+    /// The appointment of `visit` is no more on `from`, by its record `sequence`, but on `to`, which counts if it `is_here`. If a record of
+    /// `to` has told how it stands there, that is later than the move and stays.
     pub(super) fn transfer(
         &self,
         from: DayKey,
@@ -267,11 +268,12 @@ impl Patients {
     ) {
         let Visit { patient, appointment, .. } = visit;
         let mut shard = self.shard(patient).lock();
-        let known =
-            shard.of(patient).iter().filter(|claim| claim.is_of(appointment, to)).map(|claim| claim.sequence).max();
+        let known = shard.of(patient).iter().filter(|claim| claim.is_of(appointment, to));
+        let (sequence_there, is_told) =
+            known.fold((0, false), |(last, is_told), claim| (last.max(claim.sequence), is_told | !claim.pending));
         // Asked under the lock: whoever forgets the days that have left comes either before this look, or after what it adds.
-        if is_here() {
-            self.replace(&mut shard, patient, appointment, to, known.unwrap_or(0), Some(visit));
+        if is_here() && !is_told {
+            self.replace(&mut shard, patient, appointment, to, sequence_there, Some(visit));
         }
         self.replace(&mut shard, patient, appointment, from, sequence, None);
         let waiting = shard.take_waiting(patient);

@@ -183,6 +183,27 @@ fn a_transfer_leaves_no_moment_without_a_claim() {
 }
 
 #[test]
+fn a_departure_that_is_told_late_changes_nothing_of_what_the_day_of_arrival_has_told() {
+    let claims = Claims::default();
+    let waiter: Arc<dyn Waiter> = Arc::new(Told::default());
+    let (before, came, stands) = (visit(1, 1, 10), visit(1, 1, 20), visit(1, 1, 30));
+    claims.settle(before.patient, before.appointment, day(1), 1, Some(before));
+    // It has come to the second day, and was moved there.
+    claims.settle(came.patient, came.appointment, day(2), 7, Some(stands));
+    claims.transfer(day(1), 2, day(2), came);
+    assert_eq!(claims.visits(), 1);
+    assert!(matches!(claims.claim(&wish(day(3), visit(1, 2, 30), 1), &waiter), Claimed::Busy(_)));
+    assert!(
+        matches!(claims.claim(&wish(day(3), visit(1, 3, 20), 1), &waiter), Claimed::Granted),
+        "where it came first"
+    );
+    assert!(
+        matches!(claims.claim(&wish(day(3), visit(1, 4, 10), 1), &waiter), Claimed::Granted),
+        "where it was before"
+    );
+}
+
+#[test]
 fn one_key_is_one_days() {
     let claims = Claims::default();
     let told = Arc::new(Told::default());

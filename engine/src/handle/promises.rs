@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use booking_core::{
-    Action, Appointment, AppointmentId, Arriving, Command, DayDefinition, DayKey, Home, MoveId, PersonalText,
-    Rejection, Relocation,
+    Action, Appointment, AppointmentId, Arriving, Command, DayDefinition, DayKey, Home, MoveId, PatientId,
+    PersonalText, Rejection, Relocation,
 };
 
 use super::EngineHandle;
@@ -67,7 +67,7 @@ impl EngineHandle {
             }
             Promise::Closed(reason, asked) => self.close_again(day, reason.clone(), asked).await,
             Promise::Stands(told) => match &told.left {
-                None => self.stand_again(day, told).await,
+                None => self.stand_again(day, told, standing.version_led_to(told)).await,
                 Some((move_id, to)) => self.leave_again(day, told, *move_id, to).await,
             },
             Promise::Arrives { move_id, from, row } => self.arrive_again(day, *move_id, *from, row).await,
@@ -102,9 +102,8 @@ impl EngineHandle {
         closed.map_or_else(|error| Keeping::refused(&error), |_| Keeping::Holds)
     }
 
-    /// An appointment that was told to be on this day.
-    async fn stand_again(&self, day: DayKey, told: &Told) -> Keeping {
-        let mut version = told.base;
+    /// An appointment that was told to be on this day, and must be at `version` unless it was born by a lost record.
+    async fn stand_again(&self, day: DayKey, told: &Told, mut version: Option<u32>) -> Keeping {
         for _ in 0..STEPS_MAX {
             let Some(known) = self.known(day, told.row.id).await else { return Keeping::Later };
             let present = match &known {
@@ -171,12 +170,25 @@ impl EngineHandle {
         };
         match self.step_here(day, job.commit(here.version, &seated)).await {
             Ok(CommandReply::Appointment { appointment, .. }) => {
+                let (patient, id) = (appointment.patient, appointment.id);
                 self.accept(to.day, move_id, appointment).await;
+                self.forget_visit_unless_live(to.day, patient, id).await;
                 Keeping::Holds
             }
             Ok(_) => Keeping::Later,
             // The other day asks by itself, and gives its place back.
             Err(error) => Keeping::refused(&error),
+        }
+    }
+
+    /// The day of departure has told that the appointment came to `day`, where it may have ended long since: then nothing of it takes its
+    /// patient's time there. A day of another node has told nothing here.
+    async fn forget_visit_unless_live(&self, day: DayKey, patient: PatientId, id: AppointmentId) {
+        match self.known(day, id).await {
+            Some(Known::Here(row)) if row.status.is_live() => {}
+            // What a record from now on says of it has another number than what is forgotten here.
+            Some(_) => self.parts.claims.settle(patient, id, day, 0, None),
+            None => {}
         }
     }
 

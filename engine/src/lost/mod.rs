@@ -31,7 +31,7 @@ use booking_core::{DayKey, DayVersion, Fact, decode_event};
 use futures_util::future::{Either, select};
 
 use self::left::LeftBehind;
-use self::owed::{Owed, owed};
+use self::owed::{Owed, Told, owed};
 use crate::clock::timeout;
 use crate::handle::EngineHandle;
 use crate::handle::promises::Keeping;
@@ -78,6 +78,10 @@ struct Work {
 pub(crate) struct Standing(HashMap<(DayVersion, ChainHash), StoredRecord>);
 
 impl Standing {
+    fn of(records: impl IntoIterator<Item = StoredRecord>) -> Self {
+        Self(records.into_iter().map(|record| ((record.version, record.hash), record)).collect())
+    }
+
     fn has(&self, record: &StoredRecord) -> bool {
         self.0.contains_key(&(record.version, record.hash))
     }
@@ -87,6 +91,16 @@ impl Standing {
         let later = self.0.values().filter(|standing| standing.version.sequence >= record.version.sequence);
         let mut facts = later.filter_map(|standing| decode_event(&standing.body).ok().map(|event| event.fact));
         facts.any(|fact| matches!(fact, Fact::Published(_) | Fact::Closed { .. }))
+    }
+
+    /// The version to which this branch has led the appointment by what was `told`: its base, unless a process has asked for a part of it
+    /// and died before it came to the rest. `None`: it was born by a lost record.
+    pub(crate) fn version_led_to(&self, told: &Told) -> Option<u32> {
+        let base = told.base?;
+        let events = self.0.values().filter_map(|standing| decode_event(&standing.body).ok());
+        let changes = events.filter(|event| told.was_asked_by(event)).flat_map(|event| event.changes);
+        let versions = changes.filter(|change| change.row.id == told.row.id).map(|change| change.row.version);
+        Some(versions.fold(base, u32::max))
     }
 }
 
@@ -131,7 +145,7 @@ impl Work {
         let raw = self.ledger.raw_records(day, 0).await?;
         let loaded = self.handle.parts.journal.load(day).await?;
         let tail = loaded.into_iter().flat_map(|loaded| loaded.tail);
-        Ok(Standing(raw.into_iter().chain(tail).map(|record| ((record.version, record.hash), record)).collect()))
+        Ok(Standing::of(raw.into_iter().chain(tail)))
     }
 }
 

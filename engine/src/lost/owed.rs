@@ -52,6 +52,12 @@ impl Told {
     pub(crate) fn asked(&self, status: Option<Status>) -> &Asked {
         self.later.iter().rev().find(|(of, _)| *of == status).map_or(&self.first, |(_, asked)| asked)
     }
+
+    /// Whether `event` was asked for by one of the requests that were told: it has been asked for again already.
+    pub(crate) fn was_asked_by(&self, event: &Event) -> bool {
+        let asked = Asked::of(event);
+        self.first == asked || self.later.iter().any(|(_, later)| *later == asked)
+    }
 }
 
 /// What was promised.

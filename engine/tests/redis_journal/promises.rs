@@ -59,9 +59,14 @@ fn patient(number: u128, key: Option<&str>) -> Caller {
 }
 
 async fn publish(engine: &EngineHandle, doctor: u128) {
+    publish_like(engine, doctor, doctor).await;
+}
+
+/// A day of `doctor` with the times of `other`'s.
+async fn publish_like(engine: &EngineHandle, doctor: u128, other: u128) {
     let slot = |slot| SlotDefinition {
-        start: start(doctor, slot),
-        end: start(doctor, slot + 1),
+        start: start(other, slot),
+        end: start(other, slot + 1),
         capacity: 1,
         utc_offset_seconds: 0,
     };
@@ -74,18 +79,23 @@ async fn publish(engine: &EngineHandle, doctor: u128) {
     engine.publish_day(request).await.expect("published");
 }
 
-/// A place of slot `slot` of `doctor`'s day for patient `who`, under a key of the same number.
-async fn book(engine: &EngineHandle, doctor: u128, who: u128, slot: i64, hold_millis: Option<i64>) -> AppointmentReply {
+/// A wish of patient `who` for `doctor`'s day.
+fn wish(doctor: u128, who: u128, start: UtcMillis, hold_millis: Option<i64>, key: Option<&str>) -> BookRequest {
     let booking = Booking {
         appointment: AppointmentId(Uuid::nil()),
         patient: PatientId(Uuid::from_u128(who)),
-        start: Some(start(doctor, slot)),
+        start: Some(start),
         hold_millis,
         audiences: Arc::from([Box::from("all")]),
         busy: Vec::new(),
     };
-    let caller = patient(who, Some(&format!("key {who}")));
-    engine.book(BookRequest { day: day(doctor), booking, caller }).await.expect("a place")
+    BookRequest { day: day(doctor), booking, caller: patient(who, key) }
+}
+
+/// A place of slot `slot` of `doctor`'s day for patient `who`, under a key of the same number.
+async fn book(engine: &EngineHandle, doctor: u128, who: u128, slot: i64, hold_millis: Option<i64>) -> AppointmentReply {
+    let key = format!("key {who}");
+    engine.book(wish(doctor, who, start(doctor, slot), hold_millis, Some(&key))).await.expect("a place")
 }
 
 async fn booked(engine: &EngineHandle, doctor: u128, who: u128, slot: i64) -> AppointmentId {
@@ -290,6 +300,57 @@ async fn confirms_cancels_and_moves_of_the_branch_that_ends_are_done_again() {
     ];
     for (id, day, status, start) in expected {
         assert_eq!(standing(&handle, id).await, Some((day, status, start)));
+    }
+    engine.stop().await;
+    let report = fork.verify().await;
+    assert!(report.is_clean(), "{:#?}", report.lines());
+}
+
+/// The day of arrival went on by itself, and its word is the later one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_that_is_committed_again_claims_what_has_become_of_the_appointment_since() {
+    let fork = Fork::new().await;
+    let engine = fork.start(fork.loser.path()).await;
+    let handle = engine.handle();
+    for doctor in 1..=2 {
+        publish(&handle, doctor).await;
+    }
+    publish_like(&handle, 3, 2).await;
+    let (moved_on, ended) = (booked(&handle, 1, 11, 0).await, booked(&handle, 1, 12, 1).await);
+    engine.stop().await;
+    fork.part();
+
+    let engine = fork.start(fork.winner.path()).await;
+    booked(&engine.handle(), 1, 90, 5).await;
+    engine.stop().await;
+
+    fork.forget().await;
+    let engine = fork.start(fork.loser.path()).await;
+    let handle = engine.handle();
+    relocate(&handle, moved_on, 11, 2, 0).await;
+    relocate(&handle, ended, 12, 2, 1).await;
+    let address = AppointmentAddress { day: day(2), id: moved_on };
+    let to = RescheduleRequest {
+        id: moved_on,
+        doctor: None,
+        date: address.day.date,
+        start: Some(start(2, 2)),
+        audiences: Arc::from([Box::from("all")]),
+        caller: patient(11, None),
+    };
+    handle.reschedule(to).await.expect("moved on");
+    change(&handle, 2, ended, 12, AppointmentAction::Cancel { reason: None }).await;
+    engine.stop().await;
+
+    let engine = fork.start(fork.winner.path()).await;
+    fork.settled().await;
+    let handle = engine.handle();
+    assert_eq!(standing(&handle, moved_on).await, Some((day(2), Status::Booked, start(2, 2))));
+    assert_eq!(standing(&handle, ended).await, Some((day(2), Status::Cancelled, start(2, 1))));
+    let refused = handle.book(wish(3, 11, start(2, 2), None, None)).await;
+    assert!(matches!(refused, Err(EngineError::Rejected(Rejection::AlreadyBooked { .. }))), "{refused:?}");
+    for (who, slot) in [(11, 0), (12, 1)] {
+        handle.book(wish(3, who, start(2, slot), None, None)).await.expect("the time is the patient's own");
     }
     engine.stop().await;
     let report = fork.verify().await;

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::journal::ChainHash;
+use crate::lost::Standing;
 
 const MORNING: i64 = 1_772_438_400_000;
 const SLOT_MILLIS: i64 = 600_000;
@@ -221,4 +222,33 @@ fn a_place_kept_for_a_move_that_was_given_up_is_not_owed() {
     let dropped = log.owed_after(1);
     assert_eq!((dropped.len(), &dropped[0].promise), (1, &Promise::Nothing));
     assert_eq!(log.owed_after(2)[0].promise, Promise::Nothing, "its place is asked about by the day itself");
+}
+
+#[test]
+fn what_a_process_has_asked_for_before_it_died_is_a_part_of_the_promise() {
+    let mut log = Log::published();
+    log.book(None, 1, 0, Some(60_000));
+    let trunk = log.records.len();
+    log.decide(Some("confirm"), Action::Confirm { appointment: id(1) });
+    let confirmed = log.row(1);
+    let by_promise = Standing::of(log.records.clone());
+    log.relocate(1, 2);
+    let owed = log.owed_after(trunk);
+    let promise = told(&owed[0]);
+    assert_eq!(
+        Standing::of(log.records[..trunk].to_vec()).version_led_to(promise),
+        Some(1),
+        "nothing is asked for yet"
+    );
+    let version = by_promise.version_led_to(promise);
+    assert_eq!(version, Some(2));
+    let led_on = next(promise, Some(&confirmed), version, &Arc::from([]), NOW);
+    assert!(matches!(&led_on, Next::Ask(command) if matches!(command.action, Action::Move(_))), "{led_on:?}");
+
+    // Confirmed by somebody else, under another key: the branch that counts has gone another way.
+    let mut other = Log::published();
+    other.book(None, 1, 0, Some(60_000));
+    other.decide(Some("another"), Action::Confirm { appointment: id(1) });
+    let version = Standing::of(other.records.clone()).version_led_to(promise);
+    assert!(matches!(next(promise, Some(&other.row(1)), version, &Arc::from([]), NOW), Next::Broken(_)));
 }
